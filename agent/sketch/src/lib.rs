@@ -1,0 +1,11 @@
+//! What Binnacle measures, as values that add up.
+//!
+//! Everything here is pure: no clock, disk, socket, thread, environment or unseeded
+//! randomness. What is measured lives here; what is concluded from it lives in
+//! `binnacle-core`. Values merge exactly, in any order and grouping: over requests, windows,
+//! hosts and time.
+
+pub mod latency;
+mod varint;
+
+pub use latency::{Encoded, Latency, Malformed};

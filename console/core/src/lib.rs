@@ -1,0 +1,15 @@
+//! Binnacle's judgement: what is known, what may be decided, what is wanted, what is shown.
+//!
+//! Everything here is pure: no clock, disk, socket, thread, environment or unseeded
+//! randomness. Time is an argument, in microseconds since 1970. What hosts measure comes in
+//! as [`report::Report`]; what people and hosts ask comes in as [`state::Input`]; what was
+//! decided goes out as [`journal::Entry`], and the state is their fold.
+
+pub mod caller;
+pub mod host;
+pub mod journal;
+pub mod name;
+pub mod report;
+pub mod series;
+pub mod state;
+pub mod view;
