@@ -24,7 +24,8 @@ const BUCKETS: usize = index_of(HIGHEST_NS) + 1;
 /// with 20 the rank's own standard error is under a quarter of the tail.
 const BEYOND: f64 = 20.0;
 
-/// Latencies in nanoseconds. `C` is the width of a count: `u32` where a window is short.
+/// Latencies in nanoseconds. `C` is the width of a count: `u64`, or
+/// `u32` where a window is short.
 #[derive(Clone, Debug)]
 pub struct Latency<C: Counter = u64> {
     histogram: Histogram<C>,
@@ -77,7 +78,12 @@ impl<C: Counter> Default for Latency<C> {
     fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1 << UNIT_BITS, HIGHEST_NS, 2)
             .expect("the bounds are constants that hdrhistogram accepts");
-        Self { histogram, sum_ns: 0, min_ns: u64::MAX, max_ns: 0 }
+        Self {
+            histogram,
+            sum_ns: 0,
+            min_ns: u64::MAX,
+            max_ns: 0,
+        }
     }
 }
 
@@ -126,7 +132,11 @@ impl<C: Counter> Latency<C> {
             return None;
         }
         let value = self.histogram.value_at_quantile(quantile);
-        Some(self.histogram.median_equivalent(value).clamp(self.min_ns, self.max_ns))
+        Some(
+            self.histogram
+                .median_equivalent(value)
+                .clamp(self.min_ns, self.max_ns),
+        )
     }
 
     /// The quantile if enough requests lie beyond it to mean something, else `None`: "few".
@@ -182,14 +192,22 @@ impl<C: Counter> Latency<C> {
             previous = index;
         }
         let (sum_ns, min_ns, max_ns) = (self.sum_ns, self.min_ns(), self.max_ns);
-        Encoded { counts, sum_ns, min_ns, max_ns }
+        Encoded {
+            counts,
+            sum_ns,
+            min_ns,
+            max_ns,
+        }
     }
 
     fn add(&mut self, value: u64, count: u64) {
         // A window of u32 counts saturates after four thousand million requests, which no
         // minute holds; wide ones are bounded by `MOST`.
-        let count = C::from_u64(count).unwrap_or_else(C::max_value);
-        self.histogram.saturating_record_n(value.min(HIGHEST_NS), count);
+        let count = C::from_u64(count)
+            .or_else(|| C::from_u32(u32::MAX))
+            .expect("counts are u32 or u64 wide");
+        self.histogram
+            .saturating_record_n(value.min(HIGHEST_NS), count);
     }
 
     fn add_bounds(&mut self, sum_ns: u64, min_ns: u64, max_ns: u64) {
@@ -207,7 +225,11 @@ impl Encoded {
     pub fn count(&self) -> Result<u64, Malformed> {
         self.pairs().try_fold(0u64, |total, pair| {
             let total = total.saturating_add(pair?.1);
-            if total > MOST { Err(Malformed::TooMany) } else { Ok(total) }
+            if total > MOST {
+                Err(Malformed::TooMany)
+            } else {
+                Ok(total)
+            }
         })
     }
 

@@ -1,1 +1,1 @@
-//! .
+//! The always-on half of Binnacle: agents dial it, consoles attach to it.
