@@ -9,6 +9,7 @@ pub mod caller;
 pub mod host;
 pub mod journal;
 pub mod name;
+pub mod observed;
 pub mod report;
 pub mod series;
 pub mod state;

@@ -1,1 +1,325 @@
-//! The state: being written.
+//! What was decided, and what may be decided next.
+//!
+//! [`decide`] looks at the state, at what is observed, and at what is asked, and answers with
+//! drafts of entries or a refusal. [`State::apply`] folds an entry in: it is total, takes time
+//! from the entry, and does nothing with an entry that it has already seen. [`wanted`] says
+//! what each host should do. None of them acts: the hub's engine persists, applies and sends.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::caller::Caller;
+use crate::host::{Admission, Host, Membership};
+use crate::journal::{Change, Entry, Hash, MAX_REASON, ORIGIN};
+use crate::name::Name;
+use crate::observed::{Observed, StreamId};
+use crate::report::BootId;
+
+/// Hosts in one fleet. Ten times what the hub is measured with: a name beyond it is a loop
+/// that makes up names, not a fleet.
+pub const MAX_HOSTS: usize = 100_000;
+
+/// The fold of the journal. Cloning it is cheap: it shares what did not change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The last entry that was applied; 0 before the first.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: Hash,
+    /// Which store this is; empty before genesis.
+    pub store: Arc<str>,
+    /// Every host that was ever admitted.
+    pub hosts: OrdMap<Name, Arc<Host>>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            sequence: 0,
+            hash: ORIGIN,
+            store: "".into(),
+            hosts: OrdMap::new(),
+        }
+    }
+}
+
+/// Everything that can happen to the state and to what is observed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The hub starts; a new store gets this identity.
+    Start {
+        /// A fresh ULID.
+        store: String,
+    },
+    /// A host dials, and says who it is.
+    Joined {
+        /// The stream that it dialled on.
+        stream: StreamId,
+        /// What it said.
+        greeting: Greeting,
+    },
+    /// A host says which assignment it follows.
+    Follows {
+        /// The stream that it said it on.
+        stream: StreamId,
+        /// The assignment's generation.
+        generation: u64,
+    },
+    /// A stream ended.
+    Left {
+        /// Which.
+        stream: StreamId,
+    },
+    /// Somebody asks for a change.
+    Asked {
+        /// Who.
+        caller: Caller,
+        /// Why.
+        why: String,
+        /// For what.
+        request: Request,
+    },
+}
+
+/// What somebody may ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Take a host out of the fleet.
+    RetireHost(Name),
+    /// Let a retired host dial again.
+    ReadmitHost(Name),
+}
+
+/// What a host says when it dials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Greeting {
+    /// Who it is, and where it belongs.
+    pub admission: Admission,
+    /// This start of its agent.
+    pub boot: BootId,
+    /// The generation of the assignment that it holds; 0 for none.
+    pub generation: u64,
+    /// The agent's release.
+    pub agent_version: Arc<str>,
+    /// How it is attached: path, tap or watch.
+    pub attachment: Arc<str>,
+}
+
+/// An entry before it has a place and a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Who asked for it.
+    pub caller: Caller,
+    /// Why.
+    pub why: String,
+    /// What changes.
+    pub change: Change,
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such host.
+    #[error("host {0} is not known; `binnacle host list` shows those that are")]
+    UnknownHost(Name),
+    /// The host was retired.
+    #[error("host {host} is retired ({why}); `binnacle host readmit {host}` lets it dial again")]
+    Retired {
+        /// Which.
+        host: Name,
+        /// Why it was.
+        why: Arc<str>,
+    },
+    /// A retirement needs a reason.
+    #[error("say why with --reason: it stays in the journal")]
+    NoReason,
+    /// The reason is too long.
+    #[error("a reason has at most {MAX_REASON} bytes, this one has {0}")]
+    LongReason(usize),
+    /// More than [`MAX_HOSTS`].
+    #[error("the fleet holds {MAX_HOSTS} hosts, its limit; {0} is not admitted")]
+    FleetFull(Name),
+}
+
+/// What the hub wants a host to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Grows with every change that concerns the host.
+    pub generation: u64,
+    /// What is wanted.
+    pub duty: Duty,
+}
+
+/// What a host is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Serve, and report.
+    Serve,
+    /// Serve on, but stop reporting and do not dial again, for this reason.
+    Leave(Arc<str>),
+}
+
+/// What follows from `input`: entries to persist and apply, none, or a refusal.
+pub fn decide(state: &State, observed: &Observed, input: &Input) -> Result<Vec<Draft>, Refusal> {
+    match input {
+        Input::Start { store } => {
+            if state.sequence > 0 {
+                return Ok(Vec::new());
+            }
+            let change = Change::Genesis {
+                store: store.clone(),
+            };
+            Ok(vec![Draft {
+                caller: Caller::Hub,
+                why: String::new(),
+                change,
+            }])
+        }
+        Input::Joined { greeting, .. } => joined(state, observed, greeting),
+        Input::Follows { .. } | Input::Left { .. } => Ok(Vec::new()),
+        Input::Asked {
+            caller,
+            why,
+            request,
+        } => {
+            if why.len() > MAX_REASON {
+                return Err(Refusal::LongReason(why.len()));
+            }
+            let change = asked(state, why, request)?;
+            let draft = |change| Draft {
+                caller: caller.clone(),
+                why: why.clone(),
+                change,
+            };
+            Ok(change.map(draft).into_iter().collect())
+        }
+    }
+}
+
+fn joined(state: &State, observed: &Observed, greeting: &Greeting) -> Result<Vec<Draft>, Refusal> {
+    let admission = greeting.admission.clone();
+    let name = &admission.host;
+    let change = match state
+        .hosts
+        .get(name)
+        .map(|host| (&host.membership, &host.admission))
+    {
+        None if state.hosts.len() >= MAX_HOSTS => return Err(Refusal::FleetFull(name.clone())),
+        None => Change::HostAdmitted(admission),
+        Some((Membership::Retired { why, .. }, _)) => {
+            return Err(Refusal::Retired {
+                host: name.clone(),
+                why: why.clone(),
+            });
+        }
+        Some((Membership::Member, known)) if *known == admission => return Ok(Vec::new()),
+        // Two machines that claim one name would relabel it for ever: the older stream keeps
+        // command until it ends, and both are shown.
+        Some((Membership::Member, _)) if observed.commanding(name).is_some() => {
+            return Ok(Vec::new());
+        }
+        Some((Membership::Member, _)) => Change::HostRelabelled(admission),
+    };
+    let caller = Caller::Host(greeting.admission.host.clone());
+    Ok(vec![Draft {
+        caller,
+        why: String::new(),
+        change,
+    }])
+}
+
+fn asked(state: &State, why: &str, request: &Request) -> Result<Option<Change>, Refusal> {
+    let membership = |name: &Name| match state.hosts.get(name) {
+        Some(host) => Ok(&host.membership),
+        None => Err(Refusal::UnknownHost(name.clone())),
+    };
+    match request {
+        Request::RetireHost(name) => match membership(name)? {
+            Membership::Retired { .. } => Ok(None),
+            Membership::Member if why.trim().is_empty() => Err(Refusal::NoReason),
+            Membership::Member => Ok(Some(Change::HostRetired { host: name.clone() })),
+        },
+        Request::ReadmitHost(name) => match membership(name)? {
+            Membership::Member => Ok(None),
+            Membership::Retired { .. } => Ok(Some(Change::HostReadmitted { host: name.clone() })),
+        },
+    }
+}
+
+/// What the hub wants of `host`; `None` for a host that was never admitted.
+pub fn wanted(state: &State, host: &Name) -> Option<Assignment> {
+    let host = state.hosts.get(host)?;
+    let duty = match &host.membership {
+        Membership::Member => Duty::Serve,
+        Membership::Retired { why, .. } => Duty::Leave(why.clone()),
+    };
+    Some(Assignment {
+        generation: host.generation,
+        duty,
+    })
+}
+
+impl State {
+    /// The entry that `draft` becomes as the next one.
+    pub fn entry(&self, draft: Draft, now_us: i64) -> Entry {
+        let Draft {
+            caller,
+            why,
+            change,
+        } = draft;
+        Entry {
+            sequence: self.sequence + 1,
+            at_us: now_us,
+            caller,
+            why,
+            change,
+        }
+    }
+
+    /// Folds an entry in. An entry that was folded in before changes nothing.
+    pub fn apply(&mut self, entry: &Entry, hash: Hash) {
+        if entry.sequence <= self.sequence {
+            return;
+        }
+        self.sequence = entry.sequence;
+        self.hash = hash;
+        match &entry.change {
+            Change::Genesis { store } => self.store = store.as_str().into(),
+            Change::HostAdmitted(admission) | Change::HostRelabelled(admission) => {
+                let known = self.hosts.get(&admission.host);
+                let host = Host {
+                    admission: admission.clone(),
+                    admitted_at_us: known.map_or(entry.at_us, |host| host.admitted_at_us),
+                    generation: entry.sequence,
+                    membership: known.map_or(Membership::Member, |host| host.membership.clone()),
+                };
+                self.hosts.insert(admission.host.clone(), Arc::new(host));
+            }
+            Change::HostRetired { host } => {
+                let why = entry.why.as_str().into();
+                self.settle(
+                    host,
+                    entry,
+                    Membership::Retired {
+                        why,
+                        at_us: entry.at_us,
+                    },
+                );
+            }
+            Change::HostReadmitted { host } => self.settle(host, entry, Membership::Member),
+        }
+    }
+
+    fn settle(&mut self, name: &Name, entry: &Entry, membership: Membership) {
+        if let Some(host) = self.hosts.get(name) {
+            let generation = entry.sequence;
+            let host = Host {
+                generation,
+                membership,
+                ..Host::clone(host)
+            };
+            self.hosts.insert(name.clone(), Arc::new(host));
+        }
+    }
+}

@@ -1,1 +1,1 @@
-//! The views: being written.
+//! views
