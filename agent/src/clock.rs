@@ -1,0 +1,56 @@
+//! The only place of the agent that reads the time. Everything else takes it as an argument.
+//!
+//! Spans are measured by the monotonic clock; the wall clock only says when a span began, so
+//! a step of the wall clock never lengthens or shortens what was measured.
+#![allow(clippy::disallowed_methods)] // this is the place that the lint points to
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The monotonic clock, now.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The wall clock, now: microseconds since 1970, negative before.
+pub fn wall_us() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
+    }
+}
+
+/// How long it is from `wall_us` to the next whole second, never under [`SHORTEST_SECOND`]:
+/// a timer that fires a little early must not seal a window of nothing.
+pub fn to_next_second(wall_us: i64) -> Duration {
+    const SECOND_US: i64 = 1_000_000;
+    let left = Duration::from_micros((SECOND_US - wall_us.rem_euclid(SECOND_US)).unsigned_abs());
+    if left < SHORTEST_SECOND {
+        left + Duration::from_secs(1)
+    } else {
+        left
+    }
+}
+
+/// The least time between two seals.
+pub const SHORTEST_SECOND: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_second_is_never_now() {
+        for (wall_us, expected_us) in [
+            (0, 1_000_000),
+            (1_400_000, 600_000),
+            (999_999, 1_000_001),
+            (-200_000, 200_000),
+        ] {
+            assert_eq!(
+                to_next_second(wall_us),
+                Duration::from_micros(expected_us),
+                "{wall_us}"
+            );
+        }
+    }
+}
