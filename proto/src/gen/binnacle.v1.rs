@@ -785,17 +785,18 @@ pub struct ListHostsResponse {
     pub total: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RetireHostRequest {
+pub struct HostChange {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RetireHostResponse {
+pub struct Changed {
+    /// The journal's last entry after the change.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
-    /// False when the host was retired before: nothing was written.
+    /// False when it was so before: nothing was written.
     #[prost(bool, tag = "2")]
     pub changed: bool,
 }
@@ -1037,13 +1038,11 @@ pub mod fleet_client {
                 .insert(GrpcMethod::new("binnacle.v1.Fleet", "ListHosts"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes a host out of the fleet: it serves on, but stops reporting.
         pub async fn retire_host(
             &mut self,
-            request: impl tonic::IntoRequest<super::RetireHostRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RetireHostResponse>,
-            tonic::Status,
-        > {
+            request: impl tonic::IntoRequest<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status> {
             self.inner
                 .ready()
                 .await
@@ -1059,6 +1058,28 @@ pub mod fleet_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("binnacle.v1.Fleet", "RetireHost"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a retired host dial again.
+        pub async fn readmit_host(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Fleet/ReadmitHost",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Fleet", "ReadmitHost"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_entries(
@@ -1160,13 +1181,16 @@ pub mod fleet_server {
             tonic::Response<super::ListHostsResponse>,
             tonic::Status,
         >;
+        /// Takes a host out of the fleet: it serves on, but stops reporting.
         async fn retire_host(
             &self,
-            request: tonic::Request<super::RetireHostRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RetireHostResponse>,
-            tonic::Status,
-        >;
+            request: tonic::Request<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status>;
+        /// Lets a retired host dial again.
+        async fn readmit_host(
+            &self,
+            request: tonic::Request<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status>;
         async fn list_entries(
             &self,
             request: tonic::Request<super::ListEntriesRequest>,
@@ -1354,16 +1378,16 @@ pub mod fleet_server {
                 "/binnacle.v1.Fleet/RetireHost" => {
                     #[allow(non_camel_case_types)]
                     struct RetireHostSvc<T: Fleet>(pub Arc<T>);
-                    impl<T: Fleet> tonic::server::UnaryService<super::RetireHostRequest>
+                    impl<T: Fleet> tonic::server::UnaryService<super::HostChange>
                     for RetireHostSvc<T> {
-                        type Response = super::RetireHostResponse;
+                        type Response = super::Changed;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::RetireHostRequest>,
+                            request: tonic::Request<super::HostChange>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -1379,6 +1403,49 @@ pub mod fleet_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireHostSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Fleet/ReadmitHost" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadmitHostSvc<T: Fleet>(pub Arc<T>);
+                    impl<T: Fleet> tonic::server::UnaryService<super::HostChange>
+                    for ReadmitHostSvc<T> {
+                        type Response = super::Changed;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HostChange>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Fleet>::readmit_host(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadmitHostSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
