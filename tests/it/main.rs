@@ -1,0 +1,8 @@
+//! The suites: what the house promises, checked on the tree itself and on the real programs.
+//!
+//! Each module is one promise kept by machine; a test's name is the guarantee as a sentence.
+//! What needs a running fleet starts it through the harness of `binnacle_tests`, on loopback and
+//! unix sockets only, in a folder of its own. What a crate promises about itself is tested there.
+#![allow(clippy::disallowed_methods)] // Tests bound their waiting by the real clock.
+
+mod tidy;
