@@ -1,5 +1,22 @@
 //! The harness: real programs, started in folders of their own, and real clients against them.
 //!
 //! Promises: everything listens on loopback or on unix sockets, with ports that the system
-//! chose; whatever was started is ended by its id when its value is dropped. What is asserted is
-//! left to the suites.
+//! chose; whatever was started is ended by its id when its value is dropped; waiting is bounded,
+//! and says what it waited for. What is asserted is left to the suites.
+//!
+//! A harness that cannot go on fails the test that uses it, so it panics where a product would
+//! return an error.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods
+)]
+
+pub mod client;
+pub mod command;
+pub mod fleet;
+pub mod models;
+pub mod patience;
+pub mod program;
+pub mod traffic;

@@ -1,0 +1,265 @@
+//! A fleet of real programs: a hub, and hosts that are an agent with a runtime beside it.
+//!
+//! Each can be killed, asked to end, and started again at the same addresses with the same data,
+//! as an init system would do it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use serde_json::Value;
+
+use crate::client::{self, Answer};
+use crate::command::{Ended, binnacle};
+use crate::program::Program;
+
+/// The hub, its folder, and the arguments that it is started with.
+pub struct Hub {
+    folder: PathBuf,
+    program: Option<Program>,
+}
+
+impl Hub {
+    /// Starts a hub with an empty store in `folder`.
+    #[track_caller]
+    pub fn start(folder: &Path) -> Self {
+        let folder = folder.join("hub");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut hub = Self { folder, program: None };
+        hub.start_again();
+        hub
+    }
+
+    /// Starts it again, on the store and the socket that it had.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(self.program.is_none(), "end the hub before it is started again");
+        self.program = Some(Program::start("binnacle", &self.args(), &self.folder));
+    }
+
+    /// Starts it again although it should refuse to: what it said.
+    #[track_caller]
+    pub fn refuses_to_start(&self) -> String {
+        match Program::try_start("binnacle", &self.args(), &self.folder) {
+            Ok(_) => panic!("the hub started"),
+            Err(why) => why,
+        }
+    }
+
+    fn args(&self) -> Vec<String> {
+        let data = self.folder.join("data");
+        ["hub", "run", "--data", data.to_str().unwrap(), "--listen", &self.address()]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    /// Where it listens, as `--hub` takes it.
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.folder.join("hub.sock").display())
+    }
+
+    /// Its folder of data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.program = None;
+    }
+
+    /// Asks it to end.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.program.take().expect("the hub runs").terminate()
+    }
+
+    /// Its process.
+    pub fn program(&self) -> &Program {
+        self.program.as_ref().expect("the hub runs")
+    }
+
+    /// Runs a headless command against it, with `--json`.
+    #[track_caller]
+    pub fn ask(&self, args: &[&str]) -> Ended {
+        let address = self.address();
+        let mut all = args.to_vec();
+        all.extend(["--hub", &address, "--json"]);
+        binnacle(&all)
+    }
+
+    /// As [`Hub::ask`], as a person reads it: without `--json`.
+    #[track_caller]
+    pub fn show(&self, args: &[&str]) -> Ended {
+        let address = self.address();
+        let mut all = args.to_vec();
+        all.extend(["--hub", &address]);
+        binnacle(&all)
+    }
+
+    /// One host as `host show` has it, if the hub knows it.
+    #[track_caller]
+    pub fn host(&self, name: &str) -> Option<Value> {
+        let list = self.ask(&["host", "list"]);
+        if list.code != 0 {
+            return None;
+        }
+        let list = list.json();
+        let mut items = list["items"].as_array().unwrap().iter();
+        items.find(|item| item["name"] == name).cloned()
+    }
+}
+
+/// An inference server.
+pub struct Runtime {
+    folder: PathBuf,
+    repository: PathBuf,
+    http: SocketAddr,
+    grpc: SocketAddr,
+    program: Option<Program>,
+}
+
+impl Runtime {
+    /// Serves every model of `repository`.
+    #[track_caller]
+    pub fn start(folder: &Path, repository: &Path) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut runtime = Self {
+            folder: folder.to_owned(),
+            repository: repository.to_owned(),
+            http: any,
+            grpc: any,
+            program: None,
+        };
+        runtime.start_again();
+        runtime
+    }
+
+    /// Starts it again, at the addresses that it had.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(self.program.is_none(), "end the runtime before it is started again");
+        let (http, grpc) = (self.http.to_string(), self.grpc.to_string());
+        let repository = self.repository.to_str().unwrap();
+        let args = ["run", "--repository", repository, "--http", &http, "--grpc", &grpc];
+        let program = Program::start("binnacle-runtime", &args, &self.folder);
+        self.http = address(program.ready(), "http");
+        self.grpc = address(program.ready(), "grpc");
+        self.program = Some(program);
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.program = None;
+    }
+
+    /// Asks it to end.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.program.take().expect("the runtime runs").terminate()
+    }
+
+    /// Where it takes HTTP.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where it takes gRPC.
+    pub fn grpc(&self) -> SocketAddr {
+        self.grpc
+    }
+}
+
+/// An agent beside an inference server.
+pub struct Agent {
+    folder: PathBuf,
+    host: String,
+    args: Vec<String>,
+    listen: SocketAddr,
+    program: Option<Program>,
+}
+
+impl Agent {
+    /// Starts the agent of `host` in front of `server`, reporting to `hub`.
+    #[track_caller]
+    pub fn start(folder: &Path, host: &str, hub: &Hub, server: &Runtime) -> Self {
+        let folder = folder.join(host);
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let args = vec![
+            "--host".to_owned(),
+            host.to_owned(),
+            "--environment".to_owned(),
+            "test".to_owned(),
+            "--hub".to_owned(),
+            hub.address(),
+            "--upstream".to_owned(),
+            format!("http://{}", server.http()),
+            "--grpc-upstream".to_owned(),
+            format!("http://{}", server.grpc()),
+            "--data".to_owned(),
+            text(folder.join("data")),
+            "--control".to_owned(),
+            text(folder.join("agent.sock")),
+            "--request-log".to_owned(),
+            text(folder.join("requests.jsonl")),
+        ];
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut agent = Self { folder, host: host.to_owned(), args, listen, program: None };
+        agent.start_again();
+        agent
+    }
+
+    /// Starts it again, at the address that it had.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(self.program.is_none(), "end the agent before it is started again");
+        let mut args = vec!["run".to_owned(), "--listen".to_owned(), self.listen.to_string()];
+        args.extend(self.args.iter().cloned());
+        let program = Program::start("binnacle-agent", &args, &self.folder);
+        self.listen = address(program.ready(), "listen");
+        self.program = Some(program);
+    }
+
+    /// Its host's name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Where applications connect.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Its process.
+    pub fn program(&self) -> &Program {
+        self.program.as_ref().expect("the agent runs")
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.program = None;
+    }
+
+    /// Asks it to end.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.program.take().expect("the agent runs").terminate()
+    }
+
+    /// What it says over its control socket.
+    pub fn control(&self, path: &str) -> Result<Answer, String> {
+        client::get_unix(&self.folder.join("agent.sock"), path)
+    }
+
+    /// The path of its log of requests.
+    pub fn request_log(&self) -> PathBuf {
+        self.folder.join("requests.jsonl")
+    }
+}
+
+fn address(ready: &Value, key: &str) -> SocketAddr {
+    let text = ready[key].as_str().unwrap_or_default();
+    text.parse().unwrap_or_else(|_| panic!("no address {key:?} in {ready}"))
+}
