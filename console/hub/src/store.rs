@@ -1,0 +1,323 @@
+//! What outlives the hub's process: the journal, and what the fleet measured, rolled up.
+//!
+//! A [`Store`] promises that what it has confirmed is there after a crash, that a second
+//! writer is fenced out rather than mixed in, and that a flush is applied once, however often
+//! it is asked for. It leaves to others what the bytes mean: the chain is walked by
+//! `binnacle_core::journal`, the counts are merged by `binnacle_sketch`. Only this folder
+//! touches the hub's disk. SQLite is the default; the memory store stands in where time is
+//! simulated, and for a hub that may forget.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use binnacle_core::journal::{Hash, Stored};
+use binnacle_core::report::BootId;
+use binnacle_core::series::SeriesWindow;
+use futures::future::BoxFuture;
+
+mod compaction;
+mod memory;
+mod sqlite;
+#[cfg(test)]
+mod suite;
+
+pub use compaction::{Compaction, KEEP_FINE_US, KEEP_US, KEEP_WATERMARK_US};
+
+/// A store, shared.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Entries in one page of the journal at most, whatever is asked for: a page is held in
+/// memory whole.
+pub const MAX_PAGE: u32 = 10_000;
+
+/// What keeps the journal and the roll-ups.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Which store this is, for people: its URL.
+    fn url(&self) -> String;
+
+    /// Writes entries behind the head, all or none. [`StoreError::Conflict`] when the first
+    /// does not follow the head: somebody else wrote.
+    fn append(&self, entries: Vec<Stored>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// At most `limit` entries after sequence `after`, ascending.
+    fn entries(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>>;
+
+    /// At most `limit` entries before sequence `before` (0: from the head), descending.
+    fn entries_before(
+        &self,
+        before: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>>;
+
+    /// The last entry's sequence and hash; `None` when there is no entry.
+    fn head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>>;
+
+    /// The head as it was noted down with the last append, which stays when a tail is cut
+    /// off; sequence 0 and zeros in a new store.
+    fn meta_head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>>;
+
+    /// Writes a batch, all or none. A batch that is there already, by its flush and writer,
+    /// is confirmed and not written again. [`StoreError::Conflict`] when another writer has
+    /// flushed since.
+    fn flush(&self, batch: Arc<RollupBatch>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The last flush, and how far the roll-ups reach.
+    fn flushed(&self) -> BoxFuture<'_, Result<Flushed, StoreError>>;
+
+    /// What was counted of each start of one host's agent.
+    fn watermarks(&self, host: Arc<str>) -> BoxFuture<'_, Result<Vec<Watermark>, StoreError>>;
+
+    /// What was counted of each start of every agent, in order of host and boot.
+    fn all_watermarks(&self) -> BoxFuture<'_, Result<Vec<Watermark>, StoreError>>;
+
+    /// Hands each row that the query asks for to `sink`, in order of start, as they stood at
+    /// one moment; several rows may be of the same series and span. Answers with the last
+    /// flush that compaction took in: when it is over the query's own, rows may be missing
+    /// that the query should have seen, and it has to be asked again.
+    fn rollups<'a>(
+        &'a self,
+        query: RollupQuery,
+        sink: &'a mut (dyn FnMut(Rollup) + Send),
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Does a bounded part of what is due: adds 10 s rows older than [`KEEP_FINE_US`]
+    /// together by the minute, drops rows older than [`KEEP_US`] and boots that were not
+    /// heard of for [`KEEP_WATERMARK_US`].
+    fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>>;
+}
+
+/// How long a row's span is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Span {
+    /// Ten seconds.
+    TenSeconds,
+    /// One minute.
+    Minute,
+}
+
+impl Span {
+    /// Its length in seconds.
+    pub fn seconds(self) -> u32 {
+        match self {
+            Self::TenSeconds => 10,
+            Self::Minute => 60,
+        }
+    }
+
+    /// Its length in microseconds.
+    pub fn us(self) -> i64 {
+        i64::from(self.seconds()) * 1_000_000
+    }
+
+    /// The start of the span of this length in which `at_us` lies.
+    pub fn start_of(self, at_us: i64) -> i64 {
+        at_us.saturating_sub(at_us.rem_euclid(self.us()))
+    }
+}
+
+/// One series in one span of time, merged over hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollup {
+    /// When the span begins, by the hub's clock; a multiple of its length.
+    pub start_us: i64,
+    /// How long it is.
+    pub span: Span,
+    /// What was counted.
+    pub window: SeriesWindow,
+}
+
+/// What one flush adds: deltas, and the sequences that they complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollupBatch {
+    /// One more than the flush before it.
+    pub flush: u64,
+    /// Who flushes: random bytes of one start of the hub.
+    pub writer: [u8; 16],
+    /// At most one row per span and series.
+    pub rollups: Vec<Rollup>,
+    /// At most one per host and boot; replaces what was there.
+    pub watermarks: Vec<Watermark>,
+}
+
+/// What was counted of one start of one host's agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// The host.
+    pub host: Arc<str>,
+    /// The start of its agent.
+    pub boot: BootId,
+    /// Everything up to here that was sent is counted.
+    pub durable: u64,
+    /// Ranges of sequences that are counted, first and last, ascending, apart.
+    pub counted: Vec<(u64, u64)>,
+    /// When the hub last heard of this boot.
+    pub heard_us: i64,
+}
+
+/// Which rows are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollupQuery {
+    /// Rows that start at this time or later.
+    pub from_us: i64,
+    /// Rows that start before this time.
+    pub to_us: i64,
+    /// One model only.
+    pub model: Option<Arc<str>>,
+    /// One version only.
+    pub version: Option<Arc<str>>,
+    /// Rows of this flush or an earlier one.
+    pub flush: u64,
+}
+
+impl RollupQuery {
+    /// Whether the query asks for this series.
+    pub fn takes(&self, model: &str, version: &str) -> bool {
+        self.model.as_deref().is_none_or(|asked| asked == model)
+            && self.version.as_deref().is_none_or(|asked| asked == version)
+    }
+}
+
+/// How far the roll-ups reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// The last flush; 0 before the first.
+    pub flush: u64,
+    /// The end of the last row's span; 0 when there is none.
+    pub end_us: i64,
+}
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// Nowhere: gone with the process.
+    Memory,
+    /// A file.
+    Sqlite(PathBuf),
+}
+
+impl FromStr for StoreUrl {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        if text == "memory:" {
+            return Ok(Self::Memory);
+        }
+        match text.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(_) | None => Err(StoreError::Url(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+        }
+    }
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No store is meant by this text.
+    #[error("{0:?} is no store: say sqlite://PATH, or memory: to forget at the end")]
+    Url(String),
+    /// There is nothing there, and it may not be made.
+    #[error("there is no store at {path}: check the path, or start a hub to make one")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A later release wrote it.
+    #[error("{url} has schema {found}, this release knows up to {known}: use a newer release")]
+    Newer {
+        /// Which store.
+        url: String,
+        /// Its schema.
+        found: i64,
+        /// The newest schema that this release knows.
+        known: i64,
+    },
+    /// Somebody else writes to the same store.
+    #[error("cannot {operation}: another hub writes to this store; stop one of the two")]
+    Conflict {
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// The disk is full.
+    #[error("cannot {operation}: the disk is full; make room, and it goes on by itself")]
+    Full {
+        /// What was tried.
+        operation: &'static str,
+        /// The database's words.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The bytes on the disk are not what was written.
+    #[error("cannot {operation}: the store is corrupt; restore it from a copy")]
+    Corrupt {
+        /// What was tried.
+        operation: &'static str,
+        /// The database's words.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A row holds what this release never writes.
+    #[error("cannot {operation}: {what}; restore the store from a copy")]
+    Nonsense {
+        /// What was tried.
+        operation: &'static str,
+        /// What is wrong with which row.
+        what: String,
+    },
+    /// Anything else that the database or the disk refused.
+    #[error("cannot {operation}")]
+    Refused {
+        /// What was tried.
+        operation: &'static str,
+        /// The database's words.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// Opens a store, and makes it, or brings it up to this release's schema, where needed.
+pub async fn open(url: &StoreUrl) -> Result<SharedStore, StoreError> {
+    match url {
+        StoreUrl::Memory => Ok(Arc::new(memory::Memory::default())),
+        StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path).await?)),
+    }
+}
+
+/// Opens a store that is there, changes nothing in it, and refuses to write to it: for
+/// looking into one that no hub runs on.
+pub async fn open_to_read(url: &StoreUrl) -> Result<SharedStore, StoreError> {
+    match url {
+        StoreUrl::Memory => Ok(Arc::new(memory::Memory::default())),
+        StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open_to_read(path).await?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_url_names_one_store_or_is_refused_with_what_to_say() {
+        for text in [
+            "memory:",
+            "sqlite:///var/lib/binnacle/hub.db",
+            "sqlite://hub.db",
+        ] {
+            assert_eq!(text.parse::<StoreUrl>().unwrap().to_string(), text);
+        }
+        for text in ["", "sqlite:", "sqlite://", "postgres://h/d", "memory"] {
+            let refusal = text.parse::<StoreUrl>().unwrap_err().to_string();
+            assert!(refusal.contains("say sqlite://PATH"), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The store in one SQLite file.
+//!
+//! One connection writes and two read, so that no reader ever makes a writer wait. WAL with
+//! `synchronous = FULL`: every commit waits for the disk. The cheaper NORMAL keeps the file
+//! whole through a power cut but may lose the last commits, and a commit here is what an
+//! agent deletes its own copy by, and what a person was told has happened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use binnacle_core::journal::{Hash, Stored};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryStreamExt as _};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Row as _, Sqlite as Db, SqliteConnection, Transaction};
+
+use super::{
+    Compaction, Flushed, MAX_PAGE, Rollup, RollupBatch, RollupQuery, Store, StoreError, Watermark,
+};
+
+mod rollup;
+
+/// The schema, step by step; a step that was released is never changed.
+const MIGRATIONS: &[&str] = &[include_str!(
+    "../../migrations/sqlite/0001_journal_and_rollups.sql"
+)];
+/// Readers: one for a long query, one so that a page of the journal need not wait for it.
+const READERS: u32 = 2;
+/// How long one writer waits for another process that holds the file, such as a backup.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a reader waits for a connection before it says that the hub is overloaded.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// A store in a file.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    path: PathBuf,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens the file, and makes it where there is none.
+    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = options(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        let writer = pool(1).connect_lazy_with(options);
+        migrate(path, &writer).await?;
+        let readers = pool(READERS).connect_lazy_with(options_to_read(path));
+        let path = path.into();
+        Ok(Self {
+            path,
+            writer,
+            readers,
+        })
+    }
+
+    /// Opens the file that is there, and never writes to it.
+    pub(super) async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            let path = path.into();
+            return Err(StoreError::Missing { path });
+        }
+        let readers = pool(READERS).connect_lazy_with(options_to_read(path));
+        let mut reader = readers.acquire().await.map_err(at("open the store"))?;
+        let found = version(&mut reader).await?;
+        drop(reader);
+        if usize::try_from(found) != Ok(MIGRATIONS.len()) {
+            return Err(newer(path, found));
+        }
+        let (path, writer) = (path.into(), readers.clone());
+        Ok(Self {
+            path,
+            writer,
+            readers,
+        })
+    }
+
+    /// The one write transaction: taken at once, so that it cannot fail half-way for
+    /// another's sake.
+    async fn write(&self, operation: &'static str) -> Result<Transaction<'static, Db>, StoreError> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        begun.map_err(at(operation))
+    }
+
+    async fn read(&self, operation: &'static str) -> Result<Transaction<'static, Db>, StoreError> {
+        self.readers.begin().await.map_err(at(operation))
+    }
+
+    async fn append_all(&self, entries: Vec<Stored>) -> Result<(), StoreError> {
+        let operation = "append to the journal";
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Ok(());
+        };
+        let mut write = self.write(operation).await?;
+        let moved = "UPDATE journal_head SET sequence = $1, hash = $2 WHERE sequence = $3";
+        let moved = sqlx::query(moved)
+            .bind(signed(last.sequence))
+            .bind(last.hash.as_slice())
+            .bind(signed(first.sequence) - 1)
+            .execute(&mut *write)
+            .await
+            .map_err(at(operation))?;
+        let gapless = entries
+            .iter()
+            .map(|entry| entry.sequence)
+            .eq(first.sequence..=last.sequence);
+        if moved.rows_affected() != 1 || !gapless {
+            return Err(StoreError::Conflict { operation });
+        }
+        for entry in &entries {
+            sqlx::query("INSERT INTO journal (sequence, body, hash) VALUES ($1, $2, $3)")
+                .bind(signed(entry.sequence))
+                .bind(entry.body.as_slice())
+                .bind(entry.hash.as_slice())
+                .execute(&mut *write)
+                .await
+                .map_err(at(operation))?;
+        }
+        write.commit().await.map_err(at(operation))
+    }
+
+    async fn page(
+        &self,
+        sql: &'static str,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let operation = "read the journal";
+        sqlx::query(sql)
+            .bind(signed(from))
+            .bind(i64::from(limit.min(MAX_PAGE)))
+            .fetch(&self.readers)
+            .map_err(at(operation))
+            .and_then(|row| std::future::ready(entry(&row, operation)))
+            .try_collect()
+            .await
+    }
+
+    async fn head_of(&self, sql: &'static str) -> Result<Option<(u64, Hash)>, StoreError> {
+        let operation = "read the journal's head";
+        let row = sqlx::query(sql).fetch_optional(&self.readers).await;
+        let row = row.map_err(at(operation))?;
+        row.map(|row| head(&row, operation)).transpose()
+    }
+}
+
+impl Store for Sqlite {
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.path.display())
+    }
+
+    fn append(&self, entries: Vec<Stored>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.append_all(entries).boxed()
+    }
+
+    fn entries(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        let sql = "SELECT sequence, hash, body FROM journal WHERE sequence > $1 \
+                   ORDER BY sequence LIMIT $2";
+        self.page(sql, after, limit).boxed()
+    }
+
+    fn entries_before(
+        &self,
+        before: u64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        let sql = "SELECT sequence, hash, body FROM journal WHERE sequence < $1 \
+                   ORDER BY sequence DESC LIMIT $2";
+        let before = if before == 0 { u64::MAX } else { before };
+        self.page(sql, before, limit).boxed()
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>> {
+        self.head_of("SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1")
+            .boxed()
+    }
+
+    fn meta_head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>> {
+        async {
+            let noted = self
+                .head_of("SELECT sequence, hash FROM journal_head")
+                .await?;
+            let gone = || nonsense("read the journal's head", "the row that notes it is gone");
+            noted.map(Some).ok_or_else(gone)
+        }
+        .boxed()
+    }
+
+    fn flush(&self, batch: Arc<RollupBatch>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let operation = rollup::WRITE;
+            let mut write = self.write(operation).await?;
+            match rollup::claim(&mut write, &batch).await? {
+                rollup::Claim::Confirmed => return Ok(()),
+                rollup::Claim::Taken => {}
+            }
+            rollup::insert(&mut write, &batch.rollups, batch.flush).await?;
+            rollup::mark(&mut write, &batch.watermarks).await?;
+            write.commit().await.map_err(at(operation))
+        }
+        .boxed()
+    }
+
+    fn flushed(&self) -> BoxFuture<'_, Result<Flushed, StoreError>> {
+        rollup::flushed(&self.readers).boxed()
+    }
+
+    fn watermarks(&self, host: Arc<str>) -> BoxFuture<'_, Result<Vec<Watermark>, StoreError>> {
+        rollup::watermarks(&self.readers, Some(host)).boxed()
+    }
+
+    fn all_watermarks(&self) -> BoxFuture<'_, Result<Vec<Watermark>, StoreError>> {
+        rollup::watermarks(&self.readers, None).boxed()
+    }
+
+    fn rollups<'a>(
+        &'a self,
+        query: RollupQuery,
+        sink: &'a mut (dyn FnMut(Rollup) + Send),
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        async move {
+            let mut read = self.read(rollup::READ).await?;
+            rollup::select(&mut read, &query, sink).await
+        }
+        .boxed()
+    }
+
+    fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>> {
+        async move {
+            let mut write = self.write(rollup::COMPACT).await?;
+            let done = rollup::compact(&mut write, now_us).await?;
+            write.commit().await.map_err(at(rollup::COMPACT))?;
+            Ok(done)
+        }
+        .boxed()
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY)
+}
+
+fn options_to_read(path: &Path) -> SqliteConnectOptions {
+    options(path).read_only(true)
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    // Connections are threads that hold the statements they have prepared: never dropped.
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {
+    let operation = "bring the store up to this release";
+    let begun = writer.begin_with("BEGIN IMMEDIATE").await;
+    let mut write = begun.map_err(at("open the store"))?;
+    let found = version(&mut write).await?;
+    let done = usize::try_from(found).map_err(|_| newer(path, found))?;
+    let due = MIGRATIONS.get(done..).ok_or_else(|| newer(path, found))?;
+    for step in due {
+        let applied = sqlx::raw_sql(*step).execute(&mut *write).await;
+        applied.map_err(at(operation))?;
+    }
+    if !due.is_empty() {
+        let noted = format!("PRAGMA user_version = {}", MIGRATIONS.len());
+        let noted = sqlx::raw_sql(sqlx::AssertSqlSafe(noted))
+            .execute(&mut *write)
+            .await;
+        noted.map_err(at(operation))?;
+    }
+    write.commit().await.map_err(at(operation))
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let found = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(connection)
+        .await;
+    found.map_err(at("open the store"))
+}
+
+fn newer(path: &Path, found: i64) -> StoreError {
+    StoreError::Newer {
+        url: format!("sqlite://{}", path.display()),
+        found,
+        known: MIGRATIONS.len() as i64,
+    }
+}
+
+fn entry(row: &SqliteRow, operation: &'static str) -> Result<Stored, StoreError> {
+    let (sequence, hash) = head(row, operation)?;
+    let body = row.try_get("body").map_err(at(operation))?;
+    Ok(Stored {
+        sequence,
+        body,
+        hash,
+    })
+}
+
+fn head(row: &SqliteRow, operation: &'static str) -> Result<(u64, Hash), StoreError> {
+    let sequence = row.try_get("sequence").map_err(at(operation))?;
+    let hash: &[u8] = row.try_get("hash").map_err(at(operation))?;
+    let hash = Hash::try_from(hash).map_err(|_| {
+        nonsense(
+            operation,
+            format!("the hash of entry {sequence} is not 32 bytes long"),
+        )
+    })?;
+    Ok((unsigned(sequence), hash))
+}
+
+/// Counts live in signed columns, as SQL has no others; none comes near 2^63.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+fn nonsense(operation: &'static str, what: impl Into<String>) -> StoreError {
+    let what = what.into();
+    StoreError::Nonsense { operation, what }
+}
+
+/// What the database's refusal means.
+fn at(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |source| match primary_code(&source) {
+        Some(FULL) => StoreError::Full { operation, source },
+        Some(CORRUPT | NOT_A_DATABASE) => StoreError::Corrupt { operation, source },
+        Some(CONSTRAINT) => StoreError::Conflict { operation },
+        Some(_) | None => StoreError::Refused { operation, source },
+    }
+}
+
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CONSTRAINT: u32 = 19;
+const NOT_A_DATABASE: u32 = 26;
+
+/// SQLite's result code without the byte that says more.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<u32>().ok()? & 0xff)
+}

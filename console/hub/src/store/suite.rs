@@ -1,0 +1,384 @@
+//! What every store promises, checked on each of them; and what only a file can do wrong.
+
+use std::sync::Arc;
+
+use binnacle_core::journal::{Stored, link};
+use binnacle_core::report::BootId;
+use binnacle_core::series::{Outcome, SeriesKey, SeriesWindow};
+use binnacle_sketch::Latency;
+
+use super::*;
+
+const SECOND: i64 = 1_000_000;
+const HOUR: i64 = 3_600 * SECOND;
+
+/// A store on a disk of its own, which goes with it.
+struct Place {
+    url: StoreUrl,
+    _folder: Option<tempfile::TempDir>,
+}
+
+fn places() -> Vec<Place> {
+    vec![
+        Place {
+            url: StoreUrl::Memory,
+            _folder: None,
+        },
+        file(),
+    ]
+}
+
+fn file() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    Place {
+        url: StoreUrl::Sqlite(folder.path().join("hub.db")),
+        _folder: Some(folder),
+    }
+}
+
+fn path(place: &Place) -> &std::path::Path {
+    match &place.url {
+        StoreUrl::Sqlite(path) => path,
+        StoreUrl::Memory => unreachable!("only files have a path"),
+    }
+}
+
+fn chain(from: u64, to: u64) -> Vec<Stored> {
+    let mut hash = [0; 32];
+    let mut entries = Vec::new();
+    for sequence in 1..=to {
+        let body = format!("{{\"sequence\":{sequence}}}").into_bytes();
+        hash = link(&hash, &body);
+        entries.push(Stored {
+            sequence,
+            body,
+            hash,
+        });
+    }
+    entries.split_off(from as usize - 1)
+}
+
+fn window(model: &str, latencies: &[u64]) -> SeriesWindow {
+    let mut latency = Latency::<u64>::default();
+    latencies.iter().for_each(|&ns| latency.record(ns));
+    SeriesWindow {
+        key: SeriesKey {
+            endpoint: "".into(),
+            model: model.into(),
+            version: "1".into(),
+            outcome: Outcome::Ok,
+        },
+        latency: latency.encode(),
+        request_bytes: 10,
+        response_bytes: 20,
+    }
+}
+
+fn row(start_us: i64, span: Span, window: SeriesWindow) -> Rollup {
+    Rollup {
+        start_us,
+        span,
+        window,
+    }
+}
+
+fn batch(flush: u64, rollups: Vec<Rollup>) -> Arc<RollupBatch> {
+    Arc::new(RollupBatch {
+        flush,
+        writer: [7; 16],
+        rollups,
+        watermarks: vec![mark("h1", flush, flush as i64)],
+    })
+}
+
+fn mark(host: &str, durable: u64, heard_us: i64) -> Watermark {
+    Watermark {
+        host: host.into(),
+        boot: BootId([3; 16]),
+        durable,
+        counted: vec![(1, durable), (durable + 5, durable + 9)],
+        heard_us,
+    }
+}
+
+fn everything(flush: u64) -> RollupQuery {
+    RollupQuery {
+        from_us: i64::MIN,
+        to_us: i64::MAX,
+        model: None,
+        version: None,
+        flush,
+    }
+}
+
+async fn read(store: &SharedStore, query: RollupQuery) -> (Vec<Rollup>, u64) {
+    let mut rows = Vec::new();
+    let compacted = store.rollups(query, &mut |row| rows.push(row)).await;
+    (rows, compacted.unwrap())
+}
+
+#[tokio::test]
+async fn the_journal_keeps_entries_in_order_and_fences_a_second_writer() {
+    for place in places() {
+        let store = open(&place.url).await.unwrap();
+        assert_eq!(store.head().await.unwrap(), None);
+        assert_eq!(store.meta_head().await.unwrap(), Some((0, [0; 32])));
+        let all = chain(1, 5);
+        store.append(chain(1, 2)).await.unwrap();
+        store.append(Vec::new()).await.unwrap();
+        store.append(chain(3, 5)).await.unwrap();
+        let head = Some((5, all[4].hash));
+        assert_eq!(store.head().await.unwrap(), head);
+        assert_eq!(store.meta_head().await.unwrap(), head);
+        assert_eq!(store.entries(0, 9).await.unwrap(), all);
+        assert_eq!(store.entries(2, 2).await.unwrap(), all[2..4]);
+        assert_eq!(store.entries(5, 2).await.unwrap(), []);
+        let newest: Vec<_> = all.iter().rev().cloned().collect();
+        assert_eq!(store.entries_before(0, 2).await.unwrap(), newest[..2]);
+        assert_eq!(store.entries_before(3, 9).await.unwrap(), newest[3..]);
+        for wrong in [
+            chain(5, 6),
+            chain(7, 7),
+            vec![chain(6, 6).remove(0), chain(8, 8).remove(0)],
+        ] {
+            let refusal = store.append(wrong).await.unwrap_err();
+            assert!(matches!(refusal, StoreError::Conflict { .. }), "{refusal}");
+        }
+        assert_eq!(store.entries(0, 9).await.unwrap(), all);
+    }
+}
+
+#[tokio::test]
+async fn a_flush_is_written_once_however_often_it_is_asked_for() {
+    for place in places() {
+        let store = open(&place.url).await.unwrap();
+        let first = row(0, Span::TenSeconds, window("fraud", &[5_000, 70_000]));
+        let second = row(10 * SECOND, Span::TenSeconds, window("wine", &[9_000]));
+        store.flush(batch(1, vec![first.clone()])).await.unwrap();
+        store.flush(batch(1, vec![first.clone()])).await.unwrap();
+        store
+            .flush(batch(2, vec![first.clone(), second.clone()]))
+            .await
+            .unwrap();
+        let flushed = Flushed {
+            flush: 2,
+            end_us: 20 * SECOND,
+        };
+        assert_eq!(store.flushed().await.unwrap(), flushed);
+        assert_eq!(read(&store, everything(1)).await.0, [first.clone()]);
+        let all = [first.clone(), first.clone(), second.clone()];
+        assert_eq!(read(&store, everything(2)).await, (all.into(), 0));
+        let mut wine = everything(2);
+        wine.model = Some("wine".into());
+        assert_eq!(read(&store, wine).await.0, [second]);
+        assert_eq!(store.all_watermarks().await.unwrap(), [mark("h1", 2, 2)]);
+        assert_eq!(store.watermarks("h2".into()).await.unwrap(), []);
+        let mut stranger = RollupBatch::clone(&batch(2, Vec::new()));
+        stranger.writer = [8; 16];
+        for wrong in [
+            Arc::new(stranger),
+            batch(4, Vec::new()),
+            batch(1, Vec::new()),
+        ] {
+            let refusal = store.flush(wrong).await.unwrap_err();
+            assert!(matches!(refusal, StoreError::Conflict { .. }), "{refusal}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn compaction_changes_the_spans_and_never_the_counts() {
+    for place in places() {
+        let store = open(&place.url).await.unwrap();
+        let now = 40 * 24 * HOUR;
+        let old = Span::Minute.start_of(now - 7 * HOUR);
+        let rows: Vec<_> = (0..6)
+            .map(|n| {
+                row(
+                    old + n * 10 * SECOND,
+                    Span::TenSeconds,
+                    window("fraud", &[n as u64 * 99_000]),
+                )
+            })
+            .chain([
+                row(old, Span::Minute, window("fraud", &[1_000_000])),
+                row(
+                    now - 10 * SECOND,
+                    Span::TenSeconds,
+                    window("fraud", &[4_000]),
+                ),
+                row(now - 8 * 24 * HOUR, Span::Minute, window("fraud", &[4_000])),
+            ])
+            .collect();
+        let mut wide = RollupBatch::clone(&batch(1, rows));
+        wide.watermarks = vec![mark("h1", 1, now - 9 * 24 * HOUR), mark("h2", 1, now)];
+        store.flush(Arc::new(wide)).await.unwrap();
+        let late = row(
+            old + 20 * SECOND,
+            Span::TenSeconds,
+            window("wine", &[8_000]),
+        );
+        let mut more = RollupBatch::clone(&batch(2, vec![late]));
+        more.watermarks.clear();
+        store.flush(Arc::new(more)).await.unwrap();
+
+        let done = store.compact(now).await.unwrap();
+        assert_eq!((done.minutes, done.expired, done.forgotten), (1, 1, 1));
+        assert!(!done.is_partial());
+        assert_eq!(store.compact(now).await.unwrap(), Compaction::default());
+        let (rows, compacted) = read(&store, everything(2)).await;
+        assert_eq!(compacted, 2);
+        let mut merged = window(
+            "fraud",
+            &[0, 99_000, 198_000, 297_000, 396_000, 495_000, 1_000_000],
+        );
+        (merged.request_bytes, merged.response_bytes) = (70, 140);
+        let expected = [
+            row(old, Span::Minute, merged),
+            row(old, Span::Minute, window("wine", &[8_000])),
+            row(
+                now - 10 * SECOND,
+                Span::TenSeconds,
+                window("fraud", &[4_000]),
+            ),
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(store.all_watermarks().await.unwrap(), [mark("h2", 1, now)]);
+    }
+}
+
+#[tokio::test]
+async fn compaction_works_off_arrears_in_bounded_parts() {
+    for place in places() {
+        let store = open(&place.url).await.unwrap();
+        let rows =
+            (0..100).map(|n| row(n * 60 * SECOND, Span::TenSeconds, window("m", &[n as u64])));
+        store.flush(batch(1, rows.collect())).await.unwrap();
+        let first = store.compact(8 * HOUR).await.unwrap();
+        assert_eq!((first.minutes, first.is_partial()), (60, true));
+        let second = store.compact(8 * HOUR).await.unwrap();
+        assert_eq!((second.minutes, second.is_partial()), (40, false));
+        let (rows, _) = read(&store, everything(1)).await;
+        let total: u64 = rows
+            .iter()
+            .map(|row| row.window.latency.count().unwrap())
+            .sum();
+        assert_eq!((rows.len(), total), (100, 100));
+    }
+}
+
+#[tokio::test]
+async fn what_was_confirmed_is_there_after_the_file_is_opened_again() {
+    let place = file();
+    let store = open(&place.url).await.unwrap();
+    store.append(chain(1, 3)).await.unwrap();
+    let rows = vec![row(0, Span::TenSeconds, window("fraud", &[5_000]))];
+    store.flush(batch(1, rows.clone())).await.unwrap();
+    drop(store);
+    for store in [
+        open(&place.url).await.unwrap(),
+        open_to_read(&place.url).await.unwrap(),
+    ] {
+        assert_eq!(store.entries(0, 9).await.unwrap(), chain(1, 3));
+        assert_eq!(read(&store, everything(1)).await.0, rows);
+        assert_eq!(
+            store.watermarks("h1".into()).await.unwrap(),
+            [mark("h1", 1, 1)]
+        );
+        assert_eq!(store.flushed().await.unwrap().flush, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_store_opened_to_read_is_neither_made_nor_written() {
+    let place = file();
+    let missing = open_to_read(&place.url).await.unwrap_err();
+    assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
+    assert!(!path(&place).exists());
+    drop(open(&place.url).await.unwrap());
+    let store = open_to_read(&place.url).await.unwrap();
+    assert!(store.append(chain(1, 1)).await.is_err());
+    assert_eq!(store.head().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_hubs_on_one_file_do_not_mix_their_entries() {
+    let place = file();
+    let (one, other) = (
+        open(&place.url).await.unwrap(),
+        open(&place.url).await.unwrap(),
+    );
+    one.append(chain(1, 2)).await.unwrap();
+    let fenced = other.append(chain(1, 1)).await.unwrap_err();
+    assert!(matches!(fenced, StoreError::Conflict { .. }), "{fenced}");
+    assert_eq!(other.entries(0, 9).await.unwrap(), chain(1, 2));
+}
+
+#[tokio::test]
+async fn a_tail_that_is_cut_off_leaves_the_noted_head_behind() {
+    let place = file();
+    let store = open(&place.url).await.unwrap();
+    store.append(chain(1, 3)).await.unwrap();
+    drop(store);
+    let pool = sqlx::SqlitePool::connect(&place.url.to_string())
+        .await
+        .unwrap();
+    sqlx::query("DELETE FROM journal WHERE sequence = 3")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let store = open(&place.url).await.unwrap();
+    assert_eq!(store.head().await.unwrap().unwrap().0, 2);
+    assert_eq!(store.meta_head().await.unwrap().unwrap().0, 3);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_store_are_called_corrupt() {
+    let place = file();
+    std::fs::write(path(&place), vec![b'x'; 8_192]).unwrap();
+    let refusal = open(&place.url).await.unwrap_err();
+    assert!(matches!(refusal, StoreError::Corrupt { .. }), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_release_is_left_alone() {
+    let place = file();
+    drop(open(&place.url).await.unwrap());
+    let pool = sqlx::SqlitePool::connect(&place.url.to_string())
+        .await
+        .unwrap();
+    sqlx::query("PRAGMA user_version = 99")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    for refusal in [
+        open(&place.url).await.err(),
+        open_to_read(&place.url).await.err(),
+    ] {
+        let refusal = refusal.unwrap();
+        assert!(
+            matches!(refusal, StoreError::Newer { found: 99, .. }),
+            "{refusal:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_no_release_writes_is_named() {
+    let place = file();
+    let store = open(&place.url).await.unwrap();
+    let rows = vec![row(0, Span::TenSeconds, window("fraud", &[5_000]))];
+    store.flush(batch(1, rows)).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(&place.url.to_string())
+        .await
+        .unwrap();
+    sqlx::query("UPDATE rollup SET counts = x'ff'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let refusal = store.rollups(everything(1), &mut |_| {}).await.unwrap_err();
+    assert!(refusal.to_string().contains("\"fraud\""), "{refusal}");
+}
