@@ -79,6 +79,17 @@ impl Change {
         }
     }
 
+    /// The host that it concerns.
+    pub fn host(&self) -> Option<&Name> {
+        match self {
+            Self::Genesis { .. } => None,
+            Self::HostAdmitted(admission) | Self::HostRelabelled(admission) => {
+                Some(&admission.host)
+            }
+            Self::HostRetired { host } | Self::HostReadmitted { host } => Some(host),
+        }
+    }
+
     /// What it is about, in the words of a table.
     pub fn object(&self) -> String {
         match self {

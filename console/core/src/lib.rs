@@ -5,6 +5,7 @@
 //! as [`report::Report`]; what people and hosts ask comes in as [`state::Input`]; what was
 //! decided goes out as [`journal::Entry`], and the state is their fold.
 
+pub mod address;
 pub mod caller;
 pub mod host;
 pub mod journal;

@@ -109,6 +109,11 @@ impl Observed {
         self.hosts.get(host).map_or(0, BTreeMap::len)
     }
 
+    /// How many streams are open.
+    pub fn open(&self) -> usize {
+        self.streams.len()
+    }
+
     /// How many hosts have a stream.
     pub fn live(&self) -> usize {
         self.hosts.len()

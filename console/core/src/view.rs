@@ -188,7 +188,10 @@ struct Sum {
 impl Sum {
     fn add(&mut self, window: &SeriesWindow) -> Result<(), Malformed> {
         self.all.add_encoded(&window.latency)?;
-        self.outcomes.entry(window.key.outcome).or_default().add_encoded(&window.latency)?;
+        self.outcomes
+            .entry(window.key.outcome)
+            .or_default()
+            .add_encoded(&window.latency)?;
         self.request_bytes = self.request_bytes.saturating_add(window.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(window.response_bytes);
         Ok(())
@@ -196,7 +199,11 @@ impl Sum {
 
     fn row(&self, (endpoint, model, version): Place) -> LatencyRow {
         let failed = |(outcome, latency): (&Outcome, &Latency)| {
-            if outcome.is_error() { latency.count() } else { 0 }
+            if outcome.is_error() {
+                latency.count()
+            } else {
+                0
+            }
         };
         let outcomes = self.outcomes.iter();
         LatencyRow {
@@ -207,7 +214,9 @@ impl Sum {
             errors: outcomes.clone().map(failed).sum(),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
-            outcomes: outcomes.map(|(by, sum)| (by.word(), Percentiles::of(sum))).collect(),
+            outcomes: outcomes
+                .map(|(by, sum)| (by.word(), Percentiles::of(sum)))
+                .collect(),
         }
     }
 }
@@ -225,8 +234,14 @@ pub fn latency<'a>(
         sums.entry(place).or_default().add(window)?;
         total.add(window)?;
     }
-    let rows = sums.into_iter().map(|(place, sum)| sum.row(place)).collect();
-    Ok(LatencyTable { rows, total: total.row(("".into(), "".into(), "".into())) })
+    let rows = sums
+        .into_iter()
+        .map(|(place, sum)| sum.row(place))
+        .collect();
+    Ok(LatencyTable {
+        rows,
+        total: total.row(("".into(), "".into(), "".into())),
+    })
 }
 
 /// Text from outside, made safe for a terminal: control characters and escapes are shown as
@@ -310,7 +325,14 @@ mod tests {
         let told: Vec<_> = table
             .rows
             .iter()
-            .map(|row| (&*row.version, row.all.requests, row.errors, row.request_bytes))
+            .map(|row| {
+                (
+                    &*row.version,
+                    row.all.requests,
+                    row.errors,
+                    row.request_bytes,
+                )
+            })
             .collect();
         assert_eq!(told, [("7", 103, 3, 30), ("8", 60, 0, 10)]);
         assert_eq!((table.total.all.requests, table.total.errors), (163, 3));
@@ -321,6 +343,9 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_shown_instead() {
-        assert_eq!(shown("a\u{1b}[31mb\n\u{202e}é"), "a\\u{1b}[31mb\\u{a}\\u{202e}é");
+        assert_eq!(
+            shown("a\u{1b}[31mb\n\u{202e}é"),
+            "a\\u{1b}[31mb\\u{a}\\u{202e}é"
+        );
     }
 }

@@ -18,7 +18,10 @@ pub fn from_proto(hello: &proto::Hello) -> Result<Greeting, Refused> {
         if text.len() <= MAX_WORD && text.chars().all(|letter| !letter.is_control()) {
             Ok(text.into())
         } else {
-            Err(refuse(field, format!("is not at most {MAX_WORD} bytes of printable text")))
+            Err(refuse(
+                field,
+                format!("is not at most {MAX_WORD} bytes of printable text"),
+            ))
         }
     };
     Ok(Greeting {
@@ -40,5 +43,9 @@ pub fn assignment_to(assignment: &Assignment) -> proto::Assignment {
         Duty::Serve => (false, String::new()),
         Duty::Leave(why) => (true, why.to_string()),
     };
-    proto::Assignment { generation: assignment.generation, leave, reason }
+    proto::Assignment {
+        generation: assignment.generation,
+        leave,
+        reason,
+    }
 }

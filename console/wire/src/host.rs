@@ -46,7 +46,10 @@ pub fn from_proto(row: proto::HostRow) -> Result<HostRow, Refused> {
 
 /// A host's row, to send.
 pub fn to_proto(row: &HostRow) -> proto::HostRow {
-    let labels = row.labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let labels = row
+        .labels
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
     let state = match row.state {
         HostState::Live => proto::HostState::Live,
         HostState::Silent => proto::HostState::Silent,
@@ -62,7 +65,10 @@ pub fn to_proto(row: &HostRow) -> proto::HostRow {
         admitted_at_us: row.admitted_at_us,
         agent_version: row.agent_version.to_string(),
         attachment: row.attachment.to_string(),
-        boot_id: row.boot.map(|boot| boot.0.to_vec().into()).unwrap_or_default(),
+        boot_id: row
+            .boot
+            .map(|boot| boot.0.to_vec().into())
+            .unwrap_or_default(),
         generation_wanted: row.generation_wanted,
         generation_observed: row.generation_observed,
         skew_us: row.skew_us,
@@ -78,12 +84,18 @@ pub fn to_proto(row: &HostRow) -> proto::HostRow {
 /// Reads a model's row.
 pub fn model_from(row: proto::ModelRow) -> Result<ModelRow, Refused> {
     let traffic = row.traffic.ok_or_else(|| refuse("traffic", "is missing"))?;
-    Ok(ModelRow { model: row.model.into(), traffic: traffic_from(traffic) })
+    Ok(ModelRow {
+        model: row.model.into(),
+        traffic: traffic_from(traffic),
+    })
 }
 
 /// A model's row, to send.
 pub fn model_to(row: &ModelRow) -> proto::ModelRow {
-    proto::ModelRow { model: row.model.to_string(), traffic: Some(traffic_to(&row.traffic)) }
+    proto::ModelRow {
+        model: row.model.to_string(),
+        traffic: Some(traffic_to(&row.traffic)),
+    }
 }
 
 fn traffic_from(traffic: proto::Traffic) -> Traffic {

@@ -21,5 +21,8 @@ pub struct Refused {
 
 /// A refusal of `field`.
 pub(crate) fn refuse(field: &'static str, what: impl ToString) -> Refused {
-    Refused { field, what: what.to_string() }
+    Refused {
+        field,
+        what: what.to_string(),
+    }
 }

@@ -35,7 +35,11 @@ pub fn from_proto(report: proto::Report) -> Result<Report, Refused> {
         let what = format!("{} entries, at most {MAX_SERIES}", report.series.len());
         return Err(refuse("series", what));
     }
-    let series = report.series.into_iter().map(series::from_proto).collect::<Result<_, _>>()?;
+    let series = report
+        .series
+        .into_iter()
+        .map(series::from_proto)
+        .collect::<Result<_, _>>()?;
     let moment = (report.sent_at_us != 0)
         .then(|| {
             Ok(Moment {
@@ -127,7 +131,11 @@ pub(crate) fn server_from(server: proto::ServerHealth) -> Result<ServerHealth, R
         upstream: cut(server.upstream),
         process: light_from(server.process),
         reason: cut(server.reason),
-        versions: server.versions.into_iter().map(lights_from).collect::<Result<_, _>>()?,
+        versions: server
+            .versions
+            .into_iter()
+            .map(lights_from)
+            .collect::<Result<_, _>>()?,
     })
 }
 

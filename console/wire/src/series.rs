@@ -8,13 +8,20 @@ use crate::{Refused, refuse};
 
 /// Reads one series' counts, and checks every byte of its histogram.
 pub fn from_proto(window: proto::SeriesWindow) -> Result<SeriesWindow, Refused> {
-    let series = window.series.ok_or_else(|| refuse("series", "is missing"))?;
+    let series = window
+        .series
+        .ok_or_else(|| refuse("series", "is missing"))?;
     let names = [&series.endpoint, &series.model, &series.version];
     if let Some(long) = names.iter().find(|name| name.len() > MAX_UPSTREAM_NAME) {
-        let what = format!("a name has {} bytes of at most {MAX_UPSTREAM_NAME}", long.len());
+        let what = format!(
+            "a name has {} bytes of at most {MAX_UPSTREAM_NAME}",
+            long.len()
+        );
         return Err(refuse("series", what));
     }
-    let histogram = window.latency.ok_or_else(|| refuse("latency", "is missing"))?;
+    let histogram = window
+        .latency
+        .ok_or_else(|| refuse("latency", "is missing"))?;
     if histogram.layout != latency::LAYOUT {
         return Err(refuse("latency", Malformed::Layout(histogram.layout)));
     }
@@ -32,12 +39,22 @@ pub fn from_proto(window: proto::SeriesWindow) -> Result<SeriesWindow, Refused> 
         version: series.version.into(),
     };
     let (request_bytes, response_bytes) = (window.request_bytes, window.response_bytes);
-    Ok(SeriesWindow { key, latency, request_bytes, response_bytes })
+    Ok(SeriesWindow {
+        key,
+        latency,
+        request_bytes,
+        response_bytes,
+    })
 }
 
 /// One series' counts, to send.
 pub fn to_proto(window: &SeriesWindow) -> proto::SeriesWindow {
-    let SeriesWindow { key, latency, request_bytes, response_bytes } = window;
+    let SeriesWindow {
+        key,
+        latency,
+        request_bytes,
+        response_bytes,
+    } = window;
     proto::SeriesWindow {
         series: Some(proto::Series {
             endpoint: key.endpoint.to_string(),

@@ -1,0 +1,99 @@
+//! The hub's gRPC surface: agents, fleet, telemetry, with health and reflection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use binnacle_proto::v1 as proto;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::service::Routes;
+use tonic::transport::Server;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::listen::Listener;
+use crate::store::SharedStore;
+use crate::telemetry;
+
+mod agent;
+mod fleet;
+mod rows;
+#[path = "server/telemetry.rs"]
+mod telemetry_server;
+
+/// Bytes in one message from an agent: a report of every series that an agent may hold, with
+/// full histograms, is under 8 MiB.
+const MAX_REPORT: usize = 16 << 20;
+/// Bytes in one message from a console: questions are small.
+const MAX_QUESTION: usize = 1 << 20;
+/// How often a silent connection is asked whether it lives: a host that lost its power is
+/// noticed within this and [`PING_ANSWER`].
+const PING: Duration = Duration::from_secs(15);
+/// How long the answer may take.
+const PING_ANSWER: Duration = Duration::from_secs(10);
+/// Bytes that one stream, and one connection, may have on the way: a report is under 1 KB as
+/// a rule, and ten thousand connections share the memory.
+const WINDOW: u32 = 256 << 10;
+
+/// What every service of the hub shares.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) engine: Engine,
+    pub(crate) telemetry: telemetry::Telemetry,
+    pub(crate) store: SharedStore,
+    pub(crate) clock: Clock,
+    pub(crate) started_us: i64,
+    /// True from when the hub begins to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+/// Serves on every listener until the hub stops.
+pub(crate) async fn serve(
+    hub: Arc<Hub>,
+    listeners: Vec<Listener>,
+) -> Vec<JoinHandle<Result<(), tonic::transport::Error>>> {
+    let routes = routes(&hub).await;
+    let one = |listener| {
+        let mut stopping = hub.stopping.clone();
+        let until = async move {
+            // A sender that is gone means the same.
+            let _stopped = stopping.wait_for(|stopping| *stopping).await;
+        };
+        let serving = Server::builder()
+            .http2_keepalive_interval(Some(PING))
+            .http2_keepalive_timeout(Some(PING_ANSWER))
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .add_routes(routes.clone())
+            .serve_with_incoming_shutdown(listener, until);
+        tokio::spawn(serving)
+    };
+    listeners.into_iter().map(one).collect()
+}
+
+async fn routes(hub: &Arc<Hub>) -> Routes {
+    use proto::agents_server::AgentsServer;
+    use proto::fleet_server::FleetServer;
+    use proto::telemetry_server::TelemetryServer;
+
+    let agents = AgentsServer::new(agent::Agents::new(hub.clone()))
+        .max_decoding_message_size(MAX_REPORT);
+    let fleet = FleetServer::new(fleet::Fleet { hub: hub.clone() })
+        .max_decoding_message_size(MAX_QUESTION);
+    let telemetry = TelemetryServer::new(telemetry_server::Telemetry { hub: hub.clone() })
+        .max_decoding_message_size(MAX_QUESTION);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<AgentsServer<agent::Agents>>().await;
+    reporter.set_serving::<FleetServer<fleet::Fleet>>().await;
+    reporter.set_serving::<TelemetryServer<telemetry_server::Telemetry>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(binnacle_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors were built together with the bindings");
+    Routes::new(agents)
+        .add_service(fleet)
+        .add_service(telemetry)
+        .add_service(health)
+        .add_service(reflection)
+}
