@@ -1,0 +1,246 @@
+//! One application's connection: HTTP/1.1 or HTTP/2 by its first bytes, served until either
+//! side has had enough.
+//!
+//! Heads are bounded in bytes, number and time; what does not follow the protocol is refused
+//! by hyper with 400 or 431 before anything of it reaches the upstream.
+
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use ::http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{rt::TokioIo, server::conn::auto};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{
+    grpc, http,
+    link::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, OnThisThread, STREAM_WINDOW_BYTES},
+    route,
+    worker::Worker,
+};
+
+/// Bytes of one request's head: what proxies in front of us let through, and more.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// Headers of one request.
+const MAX_HEADERS: usize = 100;
+
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 256;
+
+/// Streams that may be reset before they were accepted: more is an attack by resets.
+const MAX_RESETS: usize = 256;
+
+/// Ticks (seconds) in which a head must be whole, from its first byte or from the connection.
+const HEAD_TICKS: u32 = 30;
+
+/// Ticks (seconds) that a connection may be idle: longer than load balancers keep theirs, so
+/// that it is not us who hang up while a request is on its way.
+const IDLE_TICKS: u32 = 900;
+
+/// How HTTP/2 connections begin.
+const HTTP2_BEGINS: &[u8] = b"PRI ";
+
+/// The server's side of the protocols, with every limit set.
+pub(crate) fn protocols() -> auto::Builder<OnThisThread> {
+    let mut builder = auto::Builder::new(OnThisThread);
+    builder
+        .http1()
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .pipeline_flush(true)
+        .auto_date_header(false)
+        .http2()
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .auto_date_header(false);
+    builder
+}
+
+/// What a worker can see of a connection, and tell it.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    requests: Cell<u32>,
+    http2: Cell<bool>,
+    read_at: Cell<u32>,
+    /// When the head that has not come whole began to.
+    head_since: Cell<Option<u32>>,
+    cut: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A request is being answered on this connection.
+pub(crate) struct Busy(Rc<Presence>);
+
+impl Presence {
+    pub(crate) fn new(tick: u32) -> Rc<Self> {
+        Rc::new(Self {
+            read_at: Cell::new(tick),
+            head_since: Cell::new(Some(tick)),
+            ..Self::default()
+        })
+    }
+
+    fn busy(self: &Rc<Self>) -> Busy {
+        self.requests.set(self.requests.get() + 1);
+        self.head_since.set(None);
+        Busy(self.clone())
+    }
+
+    fn read(&self, tick: u32, bytes: &[u8]) {
+        if self.requests.get() == 0 && !self.http2.get() {
+            if bytes.starts_with(HTTP2_BEGINS) {
+                self.http2.set(true);
+                self.head_since.set(None);
+            } else if self.head_since.get().is_none() {
+                self.head_since.set(Some(tick));
+            }
+        }
+        self.read_at.set(tick);
+    }
+
+    /// Once a second: cuts the connection off if it has been too slow or idle for too long.
+    pub(crate) fn tick(&self, now: u32) {
+        let over = |since: u32, limit: u32| now.wrapping_sub(since) > limit;
+        let slow = self
+            .head_since
+            .get()
+            .is_some_and(|since| over(since, HEAD_TICKS));
+        let idle = self.requests.get() == 0 && over(self.read_at.get(), IDLE_TICKS);
+        if slow || idle {
+            self.cut();
+        }
+    }
+
+    /// Ends the connection now.
+    pub(crate) fn cut(&self) {
+        self.cut.set(true);
+        self.wake();
+    }
+
+    /// Has the connection look at the worker's orders.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.requests.set(self.0.requests.get().saturating_sub(1));
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    presence: Rc<Presence>,
+    stream: TcpStream,
+    number: u64,
+) {
+    let stream = TokioIo::new(Watched {
+        inner: stream,
+        presence: presence.clone(),
+        worker: worker.clone(),
+    });
+    let requests = service_fn({
+        let (worker, presence) = (worker.clone(), presence.clone());
+        move |request: Request<Incoming>| {
+            let (worker, busy) = (worker.clone(), presence.busy());
+            async move {
+                let answer = if route::is_grpc(&request) {
+                    grpc::answer(worker, request, number).await
+                } else {
+                    http::answer(worker, request).await
+                };
+                Ok::<_, Infallible>(answer.map(|body| body.keeping(busy)))
+            }
+        }
+    });
+    let mut connection = pin!(worker.protocols.serve_connection(stream, requests));
+    let mut told = false;
+    poll_fn(|cx| {
+        presence
+            .waker
+            .borrow_mut()
+            .get_or_insert_with(|| cx.waker().clone());
+        if presence.cut.get() {
+            return Poll::Ready(());
+        }
+        if worker.draining.get() && !told {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        // How a connection ends is told by its requests; there is nobody else to tell.
+        connection.as_mut().poll(cx).map(drop)
+    })
+    .await;
+}
+
+/// The application's stream, with an eye on when something came.
+struct Watched {
+    inner: TcpStream,
+    presence: Rc<Presence>,
+    worker: Rc<Worker>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        if !read.is_empty() {
+            self.presence.read(self.worker.tick.get(), read);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+}

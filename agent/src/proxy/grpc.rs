@@ -1,0 +1,423 @@
+//! One gRPC call: forwarded frame by frame over HTTP/2, while names, messages and the status
+//! are read as they pass.
+//!
+//! `ModelInfer` counts as one request, from its head to the end of its answer.
+//! `ModelStreamInfer` counts each message of the application as one request, begun when its
+//! last byte has passed; each message of the server ends the oldest that is open, and the end
+//! of the stream ends the rest with its status. So requests counted are messages sent,
+//! whatever the server makes of them; where it answers one message with several, the time is
+//! that of the first.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{
+    answer::{AnswerBody, Broken, NoAnswer},
+    headers,
+    http::Patience,
+    message::Reader,
+    route::{self, Asked},
+    tap::{Origin, TapBody},
+    ticket::{Recorder, Target, Ticket, of_grpc_status, of_status},
+    worker::Worker,
+};
+use crate::window::Outcome;
+
+/// Where gRPC says how a call ended.
+const STATUS: &str = "grpc-status";
+
+/// Messages of one stream that wait for their answers. When more do, the server answers
+/// fewer messages than it gets, and the oldest counts as taken.
+const MAX_OPEN: usize = 1024;
+
+/// Bytes and time spent on finding the name in a request that cannot be forwarded.
+const MAX_NAME_SEARCH_BYTES: usize = 64 << 10;
+const NAME_SEARCH: Duration = Duration::from_millis(100);
+
+/// What is counted of one call.
+struct Call {
+    recorder: Rc<Recorder>,
+    counts: Counts,
+    request: Reader,
+    answer: Reader,
+    /// A message has passed whole.
+    passed: bool,
+    /// Something has passed, so that the upstream's silence begins anew.
+    moved: bool,
+    whole: bool,
+}
+
+enum Counts {
+    One(Option<Ticket>),
+    Each(VecDeque<Ticket>),
+    Nothing,
+}
+
+type SharedCall = Rc<RefCell<Call>>;
+
+/// Answers one call.
+pub(crate) async fn answer(
+    worker: Rc<Worker>,
+    request: Request<Incoming>,
+    connection: u64,
+) -> Response<AnswerBody> {
+    let recorder = &worker.recorder;
+    let counts = match route::asked(request.method(), request.uri().path(), true) {
+        Asked::GrpcInfer => Counts::One(Some(recorder.begin(Target::Unnamed))),
+        Asked::GrpcStream => Counts::Each(VecDeque::new()),
+        Asked::Infer { .. } | Asked::InferUnreadable | Asked::Ready | Asked::Else => {
+            Counts::Nothing
+        }
+    };
+    let tap = match counts {
+        Counts::One(_) => recorder.sample(),
+        Counts::Each(_) | Counts::Nothing => None,
+    };
+    let call = Rc::new(RefCell::new(Call::new(recorder.clone(), counts)));
+    let mut ending = Ending {
+        call: call.clone(),
+        patience: Patience::new(&worker),
+        outcome: Outcome::ClientGone,
+    };
+    let request = prepared(request, worker.grpc_upstream.authority()).map(|body| GrpcRequest {
+        inner: match tap {
+            Some(tap) => TapBody::tapped(body, tap, Origin::Grpc),
+            None => TapBody::untapped(body),
+        },
+        call,
+    });
+    let sent = worker.grpc_links.send(connection, request);
+    let mut sent = std::pin::pin!(sent);
+    let answer = poll_fn(|cx| match sent.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Pending => ending.poll_patience(cx).map(|why| Err((why, None))),
+    });
+    match answer.await {
+        Ok(answer) => ending.pass(answer),
+        Err((why, unsent)) => {
+            if let Some(request) = unsent {
+                find_name(request.into_body()).await;
+            }
+            ending.outcome = why.outcome();
+            drop(ending);
+            why.grpc(&worker.grpc_upstream).map(AnswerBody::own)
+        }
+    }
+}
+
+/// The request as it goes to the upstream.
+fn prepared(mut request: Request<Incoming>, authority: &str) -> Request<Incoming> {
+    headers::of_request(request.headers_mut());
+    // HTTP/1.1 has no authority in its path; gRPC over it is no gRPC, but is not ours to judge.
+    if request.uri().authority().is_none() {
+        let mut parts = request.uri().clone().into_parts();
+        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.authority = authority.parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    *request.version_mut() = http::Version::HTTP_2;
+    request
+}
+
+/// Reads a request that goes nowhere until it has named its model, so that what was refused
+/// is counted where it belongs.
+async fn find_name(mut body: GrpcRequest) {
+    let mut read = 0;
+    let search = poll_fn(|cx| {
+        loop {
+            if body.call.borrow().is_named() || read > MAX_NAME_SEARCH_BYTES {
+                return Poll::Ready(());
+            }
+            match Pin::new(&mut body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => read += frame.data_ref().map_or(1, Bytes::len),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    });
+    let _ = tokio::time::timeout(NAME_SEARCH, search).await;
+}
+
+impl Call {
+    fn new(recorder: Rc<Recorder>, counts: Counts) -> Self {
+        Self {
+            recorder,
+            counts,
+            request: Reader::default(),
+            answer: Reader::default(),
+            passed: false,
+            moved: false,
+            whole: false,
+        }
+    }
+
+    fn is_named(&self) -> bool {
+        self.passed || self.request.named() || matches!(self.counts, Counts::Nothing)
+    }
+
+    /// A chunk of the request passes.
+    fn sent(&mut self, mut chunk: &[u8]) {
+        match &mut self.counts {
+            Counts::Nothing => return,
+            Counts::One(ticket) => {
+                if let Some(ticket) = ticket {
+                    ticket.request_bytes += chunk.len() as u64;
+                }
+                if self.passed {
+                    return;
+                }
+            }
+            Counts::Each(_) => {}
+        }
+        while !chunk.is_empty() {
+            let (message, rest) = self.request.read(chunk);
+            chunk = rest;
+            let Some(message) = message else { return };
+            self.passed = true;
+            match &mut self.counts {
+                // What follows the one message is the server's to refuse.
+                Counts::One(_) | Counts::Nothing => return,
+                Counts::Each(open) => {
+                    let mut ticket = self.recorder.begin(Target::Unnamed);
+                    ticket.request_bytes = message.bytes;
+                    if let Some((model, version)) = self.request.names() {
+                        ticket.name(model, version);
+                    }
+                    if open.len() >= MAX_OPEN
+                        && let Some(mut oldest) = open.pop_front()
+                    {
+                        oldest.outcome(Outcome::Ok);
+                    }
+                    open.push_back(ticket);
+                }
+            }
+        }
+    }
+
+    /// A chunk of the answer passes.
+    fn answered(&mut self, mut chunk: &[u8]) {
+        match &mut self.counts {
+            Counts::Nothing => {}
+            Counts::One(ticket) => {
+                if let Some(ticket) = ticket {
+                    ticket.response_bytes += chunk.len() as u64;
+                }
+            }
+            Counts::Each(open) => {
+                while !chunk.is_empty() {
+                    let (message, rest) = self.answer.read(chunk);
+                    chunk = rest;
+                    let Some(message) = message else { return };
+                    if let Some(mut ticket) = open.pop_front() {
+                        ticket.response_bytes = message.bytes;
+                        ticket.outcome(if self.answer.first_is_empty() {
+                            Outcome::Ok
+                        } else {
+                            Outcome::ServerError
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The call is over.
+    fn end(&mut self, outcome: Outcome) {
+        match &mut self.counts {
+            Counts::Nothing => {}
+            Counts::One(ticket) => {
+                if let Some(mut ticket) = ticket.take() {
+                    if let Some((model, version)) = self.request.names() {
+                        ticket.name(model, version);
+                    }
+                    ticket.outcome(outcome);
+                }
+            }
+            Counts::Each(open) => {
+                for mut ticket in open.drain(..) {
+                    ticket.outcome(outcome);
+                }
+            }
+        }
+    }
+}
+
+/// The body of a call on its way to the upstream.
+pub(crate) struct GrpcRequest {
+    inner: TapBody<Incoming>,
+    call: SharedCall,
+}
+
+impl Body for GrpcRequest {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(frame) = &frame {
+            let mut call = self.call.borrow_mut();
+            call.moved = true;
+            match frame {
+                Some(Ok(frame)) => {
+                    if let Some(chunk) = frame.data_ref() {
+                        call.sent(chunk);
+                    }
+                    call.whole = self.inner.is_end_stream();
+                }
+                Some(Err(_)) => {}
+                None => call.whole = true,
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Ends the call when it is dropped, wherever that is.
+struct Ending {
+    call: SharedCall,
+    patience: Patience,
+    outcome: Outcome,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.call.borrow_mut().end(self.outcome);
+    }
+}
+
+impl Ending {
+    /// A call with one answer may wait for it only so long; a stream may wait for ever.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<NoAnswer> {
+        let mut call = self.call.borrow_mut();
+        if matches!(call.counts, Counts::Each(_)) {
+            return Poll::Pending;
+        }
+        if std::mem::take(&mut call.moved) {
+            self.patience.rest();
+        }
+        match self.patience.poll_silence(cx) {
+            Poll::Ready(()) if call.whole => Poll::Ready(NoAnswer::TimedOut),
+            Poll::Ready(()) => Poll::Ready(NoAnswer::ClientStalled),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn pass(mut self, answer: Response<Incoming>) -> Response<AnswerBody> {
+        let (mut head, body) = answer.into_parts();
+        headers::of_answer(&mut head.headers);
+        // Trailers only: the head is all there is.
+        let status = if body.is_end_stream() {
+            Some(self.read_status(&head.headers, head.status))
+        } else {
+            None
+        };
+        self.patience.rest();
+        let status_of_head = head.status;
+        let body = GrpcAnswer {
+            inner: body,
+            ending: self,
+            status,
+            status_of_head,
+        };
+        Response::from_parts(head, AnswerBody::grpc(body))
+    }
+
+    fn read_status(&self, headers: &HeaderMap, http: http::StatusCode) -> Outcome {
+        match headers.get(STATUS) {
+            // A server that speaks no gRPC here answers with a status of HTTP.
+            None if !http.is_success() => of_status(http),
+            status => of_grpc_status(status),
+        }
+    }
+}
+
+/// The answer of a call on its way back. Dropped before its status has come, it is an
+/// application that left.
+pub(crate) struct GrpcAnswer {
+    inner: Incoming,
+    ending: Ending,
+    status: Option<Outcome>,
+    status_of_head: http::StatusCode,
+}
+
+impl GrpcAnswer {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.ending.patience.rest();
+                if let Some(chunk) = frame.data_ref() {
+                    self.ending.call.borrow_mut().answered(chunk);
+                }
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.status = Some(self.ending.read_status(trailers, self.status_of_head));
+                } else if self.inner.is_end_stream() {
+                    self.no_trailers();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => {
+                self.status = Some(NoAnswer::HungUp.outcome());
+                Poll::Ready(Some(Err(Broken)))
+            }
+            Poll::Ready(None) => {
+                self.no_trailers();
+                Poll::Ready(None)
+            }
+            Poll::Pending => self.ending.poll_patience(cx).map(|why| {
+                self.status = Some(why.outcome());
+                Some(Err(Broken))
+            }),
+        }
+    }
+
+    /// The end came without a status.
+    fn no_trailers(&mut self) {
+        let none = HeaderMap::new();
+        let outcome = self.ending.read_status(&none, self.status_of_head);
+        self.status.get_or_insert(outcome);
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for GrpcAnswer {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.status {
+            self.ending.outcome = outcome;
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! One thread of the proxy: accepts connections, serves them, seals its window when asked,
+//! drains when told.
+//!
+//! Everything on it is single-threaded, so nothing here needs a lock. Once a second it looks
+//! for connections that are too slow and links that waited too long; that is its only timer.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::TcpListener,
+    pin::Pin,
+    rc::Rc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use binnacle_sketch::Latency;
+use hyper_util::server::conn::auto;
+use tokio::{
+    net::TcpStream,
+    runtime,
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until, timeout},
+};
+
+use super::{
+    Known, ProxyError, Upstream,
+    connection::{self, Presence},
+    link::{GrpcLinks, OnThisThread, Pool},
+    log::LogWriter,
+    tap::Tap,
+    ticket::Recorder,
+};
+use crate::window::TakenWindow;
+
+/// Connections to the whole proxy: with their links they stay under the 20,000 files that
+/// the service unit allows.
+pub(crate) const MAX_CONNECTIONS: usize = 8192;
+
+/// Timers that wait to be used again; more than this is a burst that has passed.
+const MAX_TIMERS: usize = 1024;
+
+/// How long a worker stops accepting when the system has no more files for it.
+const OUT_OF_FILES: Duration = Duration::from_millis(50);
+
+/// The kernel gives up on an application that takes nothing for this long, so that one that
+/// never reads does not hold its answer for ever.
+const UNSENT_LIMIT: Duration = Duration::from_secs(60);
+
+/// What connections over the limit are told before they are closed.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+    content-length: 74\r\nconnection: close\r\n\r\n\
+    {\"error\":\"this proxy has all the connections it may have: try another host\"}";
+
+/// What a worker is told.
+pub(crate) enum Order {
+    /// Close the open window.
+    Seal {
+        spares: Vec<Latency<u32>>,
+        reply: oneshot::Sender<TakenWindow>,
+    },
+    /// Stop, gently for as long as the limit.
+    Drain {
+        limit: Duration,
+        reply: oneshot::Sender<TakenWindow>,
+    },
+}
+
+/// What a worker is made from.
+pub(crate) struct Plan {
+    pub(crate) index: usize,
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) upstream: Upstream,
+    pub(crate) grpc_upstream: Upstream,
+    pub(crate) upstream_timeout: Duration,
+    pub(crate) connections: usize,
+    pub(crate) known: Known,
+    pub(crate) log: Option<LogWriter>,
+    pub(crate) tap: Option<Tap>,
+}
+
+/// What the connections of one worker share.
+pub(crate) struct Worker {
+    pub(crate) recorder: Rc<Recorder>,
+    pub(crate) upstream: Upstream,
+    pub(crate) grpc_upstream: Upstream,
+    pub(crate) upstream_timeout: Duration,
+    pub(crate) pool: Pool,
+    pub(crate) grpc_links: GrpcLinks,
+    pub(crate) protocols: auto::Builder<OnThisThread>,
+    pub(crate) draining: Cell<bool>,
+    /// Seconds since the start.
+    pub(crate) tick: Cell<u32>,
+    timers: RefCell<Vec<Pin<Box<Sleep>>>>,
+    connections: RefCell<HashMap<u64, Rc<Presence>>>,
+    limit: usize,
+    /// The last connection has gone.
+    empty: Notify,
+}
+
+/// Starts a worker's thread; it accepts from then on.
+pub(crate) fn start(
+    plan: Plan,
+    inbox: mpsc::Receiver<Order>,
+) -> Result<JoinHandle<()>, ProxyError> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(runtime::LocalOptions::default());
+    drop(runtime.map_err(ProxyError::Worker)?);
+    std::thread::Builder::new()
+        .name(format!("proxy-{}", plan.index))
+        .spawn(move || run(plan, inbox))
+        .map_err(ProxyError::Worker)
+}
+
+fn run(plan: Plan, inbox: mpsc::Receiver<Order>) {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(runtime::LocalOptions::default());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(why) => return tracing::error!(%why, "a proxy worker cannot start"),
+    };
+    let Plan { listeners, .. } = &plan;
+    let mut accepting = Vec::new();
+    let _inside = runtime.enter();
+    for listener in listeners {
+        let opened = listener
+            .set_nonblocking(true)
+            .and_then(|()| tokio::net::TcpListener::from_std(listener.try_clone()?));
+        match opened {
+            Ok(listener) => accepting.push(listener),
+            Err(why) => tracing::error!(%why, "a proxy worker cannot listen"),
+        }
+    }
+    let worker = Rc::new(Worker::new(plan));
+    runtime.block_on(obey(&worker, accepting, inbox));
+}
+
+async fn obey(
+    worker: &Rc<Worker>,
+    listeners: Vec<tokio::net::TcpListener>,
+    mut inbox: mpsc::Receiver<Order>,
+) {
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::task::spawn_local(accept(worker.clone(), listener)))
+        .collect();
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = second.tick() => worker.second(),
+            order = inbox.recv() => match order {
+                Some(Order::Seal { spares, reply }) => {
+                    let _ = reply.send(worker.recorder.take(spares));
+                }
+                Some(Order::Drain { limit, reply }) => {
+                    for accepting in accepting {
+                        accepting.abort();
+                        let _ = accepting.await;
+                    }
+                    worker.drain(limit).await;
+                    let _ = reply.send(worker.recorder.take(Vec::new()));
+                    return;
+                }
+                // The proxy was dropped.
+                None => return,
+            }
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
+    let mut number = 0u64;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                number += 1;
+                worker.admit(stream, number);
+            }
+            Err(why) if of_one_connection(&why) => {}
+            Err(why) => {
+                tracing::warn!(%why, "connections cannot be accepted for a moment");
+                sleep(OUT_OF_FILES).await;
+            }
+        }
+    }
+}
+
+/// Whether only the connection that was about to be accepted failed.
+fn of_one_connection(why: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        why.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+impl Worker {
+    fn new(plan: Plan) -> Self {
+        Self {
+            recorder: Recorder::new(plan.known, plan.log, plan.tap),
+            pool: Pool::new(plan.upstream.clone()),
+            grpc_links: GrpcLinks::new(plan.grpc_upstream.clone()),
+            upstream: plan.upstream,
+            grpc_upstream: plan.grpc_upstream,
+            upstream_timeout: plan.upstream_timeout,
+            protocols: connection::protocols(),
+            draining: Cell::new(false),
+            tick: Cell::new(0),
+            timers: RefCell::default(),
+            connections: RefCell::default(),
+            limit: plan.connections,
+            empty: Notify::new(),
+        }
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream, number: u64) {
+        if self.connections.borrow().len() >= self.limit {
+            let _ = stream.try_write(FULL);
+            return;
+        }
+        let socket = socket2::SockRef::from(&stream);
+        // A socket that cannot be tuned is one that is closed already.
+        if stream.set_nodelay(true).is_err()
+            || socket.set_tcp_user_timeout(Some(UNSENT_LIMIT)).is_err()
+        {
+            return;
+        }
+        let presence = Presence::new(self.tick.get());
+        let place = Place {
+            worker: self.clone(),
+            number,
+        };
+        self.connections
+            .borrow_mut()
+            .insert(number, presence.clone());
+        tokio::task::spawn_local(async move {
+            connection::serve(place.worker.clone(), presence, stream, number).await;
+            drop(place);
+        });
+    }
+
+    fn second(&self) {
+        self.tick.set(self.tick.get().wrapping_add(1));
+        self.pool.tick();
+        for presence in self.connections.borrow().values() {
+            presence.tick(self.tick.get());
+        }
+    }
+
+    async fn drain(&self, limit: Duration) {
+        self.draining.set(true);
+        for presence in self.connections.borrow().values() {
+            presence.wake();
+        }
+        if timeout(limit, self.emptied()).await.is_ok() {
+            return;
+        }
+        for presence in self.connections.borrow().values() {
+            presence.cut();
+        }
+        // Cut connections end at their next turn, which is now.
+        let _ = timeout(OUT_OF_FILES, self.emptied()).await;
+    }
+
+    async fn emptied(&self) {
+        while !self.connections.borrow().is_empty() {
+            self.empty.notified().await;
+        }
+    }
+
+    /// A timer that goes off at this time or earlier.
+    pub(crate) fn timer(&self, deadline: Instant) -> Pin<Box<Sleep>> {
+        let kept = self.timers.borrow_mut().pop();
+        kept.unwrap_or_else(|| Box::pin(sleep_until(deadline)))
+    }
+
+    /// Takes a timer back.
+    pub(crate) fn keep_timer(&self, timer: Pin<Box<Sleep>>) {
+        let mut timers = self.timers.borrow_mut();
+        if timers.len() < MAX_TIMERS {
+            timers.push(timer);
+        }
+    }
+}
+
+/// A connection's place among those of its worker.
+struct Place {
+    worker: Rc<Worker>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut connections = self.worker.connections.borrow_mut();
+        connections.remove(&self.number);
+        if connections.is_empty() {
+            self.worker.empty.notify_one();
+        }
+    }
+}
