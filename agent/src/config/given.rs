@@ -1,0 +1,230 @@
+//! What a person gave: texts, each with where it came from, out of a TOML file or flags.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ConfigError;
+
+/// A text and where it came from.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The text itself.
+    pub text: String,
+    /// `--flag`, or `file, line n`.
+    pub origin: String,
+}
+
+impl Text {
+    /// A text out of a flag.
+    pub fn flag(flag: &str, text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            origin: format!("--{flag}"),
+        }
+    }
+
+    pub(super) fn refused(&self, words: String) -> ConfigError {
+        ConfigError::Value {
+            origin: self.origin.clone(),
+            words,
+        }
+    }
+}
+
+/// Everything that can be given; nothing is checked yet.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The host's name.
+    pub host: Option<Text>,
+    /// The environment's name.
+    pub environment: Option<Text>,
+    /// Key and value.
+    pub labels: Vec<(String, Text)>,
+    /// `unix:PATH` or `ADDR:PORT`.
+    pub hubs: Vec<Text>,
+    /// `http://host:port`.
+    pub upstream: Option<Text>,
+    /// `http://host:port`.
+    pub grpc_upstream: Option<Text>,
+    /// `ADDR:PORT`.
+    pub listen: Option<Text>,
+    /// A folder.
+    pub data: Option<Text>,
+    /// A path.
+    pub control: Option<Text>,
+    /// A number.
+    pub workers: Option<Text>,
+    /// `500ms`, `30s`, `2m`.
+    pub upstream_timeout: Option<Text>,
+    /// A path.
+    pub request_log: Option<Text>,
+    /// A number of bytes.
+    pub spool_limit_bytes: Option<Text>,
+    /// Names of models.
+    pub models: Vec<Text>,
+}
+
+/// The keys of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    host: Option<Spanned<String>>,
+    environment: Option<Spanned<String>>,
+    #[serde(default)]
+    labels: BTreeMap<String, Spanned<String>>,
+    /// One or a list; not an untagged enum, which would lose the spans.
+    hub: Option<Spanned<toml::Value>>,
+    upstream: Option<Spanned<String>>,
+    grpc_upstream: Option<Spanned<String>>,
+    listen: Option<Spanned<String>>,
+    data: Option<Spanned<String>>,
+    control: Option<Spanned<String>>,
+    workers: Option<Spanned<u64>>,
+    upstream_timeout: Option<Spanned<String>>,
+    request_log: Option<Spanned<String>>,
+    spool_limit_bytes: Option<Spanned<u64>>,
+    #[serde(default)]
+    models: Vec<Spanned<String>>,
+}
+
+const KEYS: &[&str] = &[
+    "host",
+    "environment",
+    "labels",
+    "hub",
+    "upstream",
+    "grpc_upstream",
+    "listen",
+    "data",
+    "control",
+    "workers",
+    "upstream_timeout",
+    "request_log",
+    "spool_limit_bytes",
+    "models",
+];
+
+impl Given {
+    /// Reads a file.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_toml(path, &text)
+    }
+
+    /// Reads the text of a file that lies at `path`.
+    pub fn from_toml(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let keys: Keys = toml::from_str(text).map_err(|wrong| ConfigError::File {
+            path: path.to_owned(),
+            line: line(text, wrong.span().unwrap_or_default()),
+            words: meant(wrong.message()),
+        })?;
+        let origin = |span: Range<usize>| format!("{}, line {}", path.display(), line(text, span));
+        let string = |value: Spanned<String>| {
+            let origin = origin(value.span());
+            Text {
+                text: value.into_inner(),
+                origin,
+            }
+        };
+        let number = |value: Spanned<u64>| {
+            let origin = origin(value.span());
+            Text {
+                text: value.into_inner().to_string(),
+                origin,
+            }
+        };
+        let hubs = keys
+            .hub
+            .map(|hub| hubs(origin(hub.span()), hub.into_inner()));
+        let labels = keys.labels.into_iter();
+        Ok(Self {
+            host: keys.host.map(string),
+            environment: keys.environment.map(string),
+            labels: labels.map(|(key, value)| (key, string(value))).collect(),
+            hubs: hubs.transpose()?.unwrap_or_default(),
+            upstream: keys.upstream.map(string),
+            grpc_upstream: keys.grpc_upstream.map(string),
+            listen: keys.listen.map(string),
+            data: keys.data.map(string),
+            control: keys.control.map(string),
+            workers: keys.workers.map(number),
+            upstream_timeout: keys.upstream_timeout.map(string),
+            request_log: keys.request_log.map(string),
+            spool_limit_bytes: keys.spool_limit_bytes.map(number),
+            models: keys.models.into_iter().map(string).collect(),
+        })
+    }
+
+    /// Takes what `flags` give instead of what was given here. Labels are taken one by one,
+    /// lists whole.
+    pub fn overridden_by(self, flags: Self) -> Self {
+        let some_or = |flags: Vec<Text>, file| if flags.is_empty() { file } else { flags };
+        Self {
+            host: flags.host.or(self.host),
+            environment: flags.environment.or(self.environment),
+            labels: self.labels.into_iter().chain(flags.labels).collect(),
+            hubs: some_or(flags.hubs, self.hubs),
+            upstream: flags.upstream.or(self.upstream),
+            grpc_upstream: flags.grpc_upstream.or(self.grpc_upstream),
+            listen: flags.listen.or(self.listen),
+            data: flags.data.or(self.data),
+            control: flags.control.or(self.control),
+            workers: flags.workers.or(self.workers),
+            upstream_timeout: flags.upstream_timeout.or(self.upstream_timeout),
+            request_log: flags.request_log.or(self.request_log),
+            spool_limit_bytes: flags.spool_limit_bytes.or(self.spool_limit_bytes),
+            models: some_or(flags.models, self.models),
+        }
+    }
+}
+
+fn hubs(origin: String, value: toml::Value) -> Result<Vec<Text>, ConfigError> {
+    let list = match value {
+        toml::Value::Array(list) => list,
+        one => vec![one],
+    };
+    let text = |value: toml::Value| match value.as_str() {
+        Some(text) => Ok(Text {
+            text: text.to_owned(),
+            origin: origin.clone(),
+        }),
+        None => Err(ConfigError::Value {
+            origin: origin.clone(),
+            words: format!("{value} is no hub's address: it is \"unix:PATH\" or \"ADDR:PORT\""),
+        }),
+    };
+    list.into_iter().map(text).collect()
+}
+
+fn line(text: &str, span: Range<usize>) -> usize {
+    let before = text.as_bytes().get(..span.start).unwrap_or(text.as_bytes());
+    before.iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// An unknown key reads as a typing error: the nearest key that there is comes first.
+fn meant(message: &str) -> String {
+    let message = message.trim_end().replace('\n', ", ");
+    let unknown = message
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split_once('`'));
+    let Some((key, _)) = unknown else {
+        return message;
+    };
+    let like = |known: &&&str| strsim::damerau_levenshtein(known, key);
+    match KEYS
+        .iter()
+        .min_by_key(like)
+        .filter(|known| like(known) <= known.len().div_ceil(2))
+    {
+        Some(known) => format!("there is no key `{key}`: did you mean `{known}`?"),
+        None => format!("there is no key `{key}`: the keys are {}", KEYS.join(", ")),
+    }
+}

@@ -1,0 +1,392 @@
+//! The agent's loop: each second it seals a window, spools it and offers it to the hub; in
+//! between it carries out what the uplink decides.
+//!
+//! Promises: one task owns spool, uplink and assignment; a window is on disk before it is
+//! offered; on the way out what is in flight is finished, counted, spooled and, if the hub is
+//! there, delivered. Requests never wait for this loop: the proxy has threads of its own.
+
+mod report;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use self::report::Tally;
+use crate::assignment::{self, Assignment, KeepError};
+use crate::clock;
+use crate::config::Config;
+use crate::control::{Control, ControlError};
+use crate::host::{Host, Vitals};
+use crate::proxy::{self, Known, Proxy, ProxyError, Settings};
+use crate::seal::{BootId, Sealer, Window};
+use crate::server::{Lookout, ServerHealth};
+use crate::spool::{Spool, SpoolError};
+use crate::status::Status;
+use crate::uplink::stream::{self, Line};
+use crate::uplink::{Action, Event, State, Uplink};
+use crate::window::Sealed;
+use crate::wire::{self, Moment};
+
+/// Events of the stream that wait for the loop: more, and the hub waits.
+const EVENTS_MOST: usize = 64;
+/// Reports sent in one second: an hour's backlog is gone in one, and ten thousand agents that
+/// come back together do not drown the hub.
+const REPORTS_PER_SECOND: u32 = 500;
+/// Between two looks at a backlog that the stream could not take at once.
+const BACKLOG_EVERY: Duration = Duration::from_millis(20);
+/// For requests in flight when the agent is told to stop.
+const DRAIN_LONGEST: Duration = Duration::from_secs(20);
+/// For the last window to reach the hub: it is on disk, so nothing is lost without it.
+const DELIVER_LONGEST: Duration = Duration::from_secs(2);
+
+/// A running agent. Dropping it stops it at once; [`Agent::shutdown`] is the way out that
+/// finishes what is in flight.
+#[derive(Debug)]
+pub struct Agent {
+    listen: SocketAddr,
+    control: PathBuf,
+    status: watch::Receiver<Arc<Status>>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+    beside: Vec<JoinHandle<()>>,
+}
+
+/// Why an agent could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The request path.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The data folder.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// What is kept in the data folder.
+    #[error(transparent)]
+    Assignment(#[from] KeepError),
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.beside.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Agent {
+    /// Starts an agent that listens where its configuration says.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listeners = proxy::bind(config.listen, config.workers)?;
+        Self::start_on(config, listeners).await
+    }
+
+    /// Starts an agent on sockets that listen already.
+    pub async fn start_on(config: Config, listeners: Vec<TcpListener>) -> Result<Self, StartError> {
+        let boot = BootId::random();
+        let spool = Spool::open(&config.data, config.spool_limit_bytes, boot)?;
+        let assignment = assignment::load(&config.data)?;
+        let control = Control::bind(&config.control).await?;
+        let known = Known::default();
+        let (lookout, lights) =
+            Lookout::new(&config.upstream, config.models.clone(), known.clone());
+        let proxy = Proxy::start(settings(&config, listeners), known)?;
+        let listen = proxy.local_addr();
+        let (events, heard) = mpsc::channel(EVENTS_MOST);
+        let now = clock::now();
+        let seed = u64::from_le_bytes(*boot.0.first_chunk().expect("a boot id has 16 bytes"));
+        let keeper = Keeper {
+            uplink: Uplink::new(config.hubs.len(), seed, now),
+            host: Host::new(&config.data, now),
+            sealer: Sealer::new(boot, now, clock::wall_us()),
+            config,
+            boot,
+            listen,
+            spool,
+            assignment,
+            lights,
+            line: None,
+            events,
+            idle: None,
+            moment_due: true,
+            reports_left: REPORTS_PER_SECOND,
+            tally: Tally::default(),
+            vitals: None,
+        };
+        let (shown, status) = watch::channel(Arc::new(keeper.status()));
+        let (stop, stopped) = oneshot::channel();
+        let beside = vec![
+            tokio::spawn(lookout.run()),
+            tokio::spawn(control.serve(status.clone())),
+        ];
+        Ok(Self {
+            listen,
+            control: keeper.config.control.clone(),
+            task: tokio::spawn(Box::pin(keeper.run(proxy, heard, shown, stopped))),
+            status,
+            stop: Some(stop),
+            beside,
+        })
+    }
+
+    /// Where applications connect.
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where the control socket is.
+    pub fn control(&self) -> &Path {
+        &self.control
+    }
+
+    /// What the agent says of itself; changes each second.
+    pub fn status(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.clone()
+    }
+
+    /// Stops accepting, finishes what is in flight, and delivers or spools the last window.
+    pub async fn shutdown(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // A loop that ended already has nothing left to stop.
+            let _ = stop.send(());
+        }
+        if let Err(ended) = (&mut self.task).await {
+            tracing::error!(%ended, "the agent's loop ended before it was told to");
+        }
+    }
+}
+
+fn settings(config: &Config, listeners: Vec<TcpListener>) -> Settings {
+    Settings {
+        grpc_upstream: config.grpc_upstream.clone(),
+        workers: config.workers,
+        upstream_timeout: config.upstream_timeout,
+        request_log: config.request_log.clone(),
+        ..Settings::new(listeners, config.upstream.clone())
+    }
+}
+
+/// What the loop owns.
+struct Keeper {
+    config: Config,
+    boot: BootId,
+    listen: SocketAddr,
+    sealer: Sealer,
+    spool: Spool,
+    uplink: Uplink,
+    assignment: Assignment,
+    host: Option<Host>,
+    lights: watch::Receiver<Arc<ServerHealth>>,
+    line: Option<Line>,
+    events: mpsc::Sender<Event>,
+    /// The last window if nothing was counted in it: a sign of life, sent or forgotten.
+    idle: Option<Window>,
+    /// A second has passed since a report last told of the moment.
+    moment_due: bool,
+    reports_left: u32,
+    tally: Tally,
+    vitals: Option<Vitals>,
+}
+
+impl Keeper {
+    async fn run(
+        mut self,
+        proxy: Proxy,
+        mut heard: mpsc::Receiver<Event>,
+        shown: watch::Sender<Arc<Status>>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
+        let mut second = clock::now() + clock::to_next_second(clock::wall_us());
+        loop {
+            let wake = self.wake_at(second);
+            tokio::select! {
+                biased;
+                _ = &mut stopped => break,
+                () = tokio::time::sleep_until(second.into()) => {
+                    let sealed = proxy.seal().await;
+                    self.sealed(sealed);
+                    second = clock::now() + clock::to_next_second(clock::wall_us());
+                    shown.send_replace(Arc::new(self.status()));
+                }
+                Some(event) = heard.recv() => self.happened(event),
+                () = tokio::time::sleep_until(wake.into()) => {
+                    let actions = self.uplink.woken(clock::now());
+                    self.act(actions);
+                }
+            }
+            self.send();
+        }
+        self.leave(proxy, heard).await;
+        shown.send_replace(Arc::new(self.status()));
+    }
+
+    /// When to look again if nothing happens before.
+    fn wake_at(&self, second: Instant) -> Instant {
+        let backlog = self.line.is_some() && self.spool.pending_at_all() && self.reports_left > 0;
+        let backlog = backlog.then(|| clock::now() + BACKLOG_EVERY);
+        [self.uplink.wake_at(), backlog]
+            .into_iter()
+            .flatten()
+            .fold(second, Instant::min)
+    }
+
+    /// A second is over.
+    fn sealed(&mut self, sealed: Sealed) {
+        let now = clock::now();
+        self.tally.add(&sealed);
+        self.vitals = self.host.as_mut().map(|host| host.vitals(now));
+        self.moment_due = true;
+        self.reports_left = REPORTS_PER_SECOND;
+        let in_flight = sealed.in_flight;
+        let window = self
+            .sealer
+            .seal(sealed.series, in_flight, now, clock::wall_us());
+        // Sequences are sent in order: one that was not sent before this one never is.
+        self.idle = None;
+        if window.requests() > 0 {
+            self.spool.append(&window);
+        } else {
+            self.idle = Some(window);
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        let actions = self.uplink.on(event, clock::now());
+        self.act(actions);
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Dial { connection, hub } => self.dial(connection, hub),
+                Action::HangUp => {
+                    self.line = None;
+                    if let Some(trouble) = self.uplink.trouble() {
+                        tracing::warn!(?trouble, "no stream to the hub");
+                    }
+                }
+                Action::Resume { durable } => {
+                    tracing::info!("the stream to the hub stands");
+                    for (boot, durable) in durable {
+                        self.spool.forget(boot, durable);
+                    }
+                    self.spool.rewind();
+                    self.moment_due = true;
+                }
+                Action::Forget { boot, durable } => self.spool.forget(boot, durable),
+                Action::Obey(assignment) => self.obey(assignment),
+            }
+        }
+    }
+
+    fn dial(&mut self, connection: u64, hub: usize) {
+        let Some(hub) = self.config.hubs.get(hub) else {
+            return;
+        };
+        let boots = self.spool.boots();
+        let generation = self.assignment.generation;
+        let hello = wire::hello(
+            &self.config,
+            self.boot,
+            generation,
+            &boots,
+            clock::wall_us(),
+        );
+        self.line = Some(stream::dial(connection, hub, hello, self.events.clone()));
+    }
+
+    /// Obeying is keeping: nothing that an assignment asks for takes longer yet. What cannot
+    /// be kept is not confirmed, so the hub goes on asking.
+    fn obey(&mut self, assignment: Assignment) {
+        if let Err(error) = assignment::keep(&self.config.data, &assignment) {
+            tracing::error!(%error, "an assignment is not obeyed");
+            return;
+        }
+        let (generation, leave) = (assignment.generation, assignment.leave);
+        tracing::info!(generation, leave, reason = assignment.reason, "assigned");
+        self.assignment = assignment;
+        if let Some(permit) = self.line.as_ref().and_then(Line::reserve) {
+            permit.send(wire::observation(generation));
+        }
+    }
+
+    /// Sends what the stream and this second's allowance take: this boot's windows in order,
+    /// then a sign of life, then what earlier boots left.
+    fn send(&mut self) {
+        if !matches!(self.uplink.state(), State::Up { .. }) {
+            return;
+        }
+        let Some(line) = self.line.take() else {
+            return;
+        };
+        while self.reports_left > 0
+            && let Some(permit) = line.reserve()
+        {
+            let idle = if self.spool.pending() {
+                None
+            } else {
+                self.idle.take()
+            };
+            let Some(mut window) = idle.or_else(|| self.spool.offer()) else {
+                break;
+            };
+            let moment = std::mem::take(&mut self.moment_due).then(|| self.moment());
+            if moment.is_some() {
+                window.in_flight = self.tally.in_flight();
+            }
+            permit.send(wire::report(&window, moment.as_ref()));
+            self.reports_left -= 1;
+        }
+        self.line = Some(line);
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            sent_at_us: clock::wall_us(),
+            vitals: self.vitals,
+            server: self.lights.borrow().clone(),
+            losses: self.tally.losses(self.spool.losses()),
+        }
+    }
+
+    /// The way out.
+    async fn leave(&mut self, proxy: Proxy, mut heard: mpsc::Receiver<Event>) {
+        let sealed = proxy.drain(DRAIN_LONGEST).await;
+        self.sealed(sealed);
+        self.spool.sync();
+        let deadline = clock::now() + DELIVER_LONGEST;
+        let last = self.sealer.last();
+        loop {
+            self.send();
+            let delivered = !self.spool.pending()
+                && self
+                    .uplink
+                    .received()
+                    .is_some_and(|at| at == (self.boot, last));
+            let up = matches!(self.uplink.state(), State::Up { .. });
+            if delivered || !up {
+                break;
+            }
+            let soon = clock::now() + BACKLOG_EVERY;
+            tokio::select! {
+                Some(event) = heard.recv() => self.happened(event),
+                () = tokio::time::sleep_until(soon.into()) => {
+                    if clock::now() >= deadline {
+                        break;
+                    }
+                }
+            }
+        }
+        self.line = None;
+        self.spool.sync();
+    }
+
+    fn status(&self) -> Status {
+        report::status(self)
+    }
+}

@@ -1,0 +1,1 @@
+//! One agent's spool on a real disk.
