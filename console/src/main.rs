@@ -1,2 +1,26 @@
-//! .
-fn main() {}
+//! The binary that an engineer runs: headless commands, the hub, the demo. Composition only.
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+mod cli;
+mod context;
+mod format;
+mod link;
+mod outcome;
+mod output;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    if let Err(report) = color_eyre::install() {
+        eprintln!("binnacle: {report}");
+    }
+    // Logs go to stderr, so that stdout is the answer and nothing else.
+    let level = EnvFilter::try_from_env("BINNACLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .init();
+    cli::run().await
+}

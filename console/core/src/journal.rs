@@ -208,18 +208,21 @@ pub struct Walk {
     pub sequence: u64,
     /// Its hash.
     pub hash: Hash,
-}
-
-impl Default for Walk {
-    fn default() -> Self {
-        Self {
-            sequence: 0,
-            hash: ORIGIN,
-        }
-    }
+    /// The head that was noted down apart from the entries, which the walk has to pass.
+    noted: (u64, Hash),
 }
 
 impl Walk {
+    /// A walk that has to pass `noted`, the head that the store noted down with its last
+    /// write. Entries that were written since may follow it.
+    pub fn past(noted: Option<(u64, Hash)>) -> Self {
+        Self {
+            sequence: 0,
+            hash: ORIGIN,
+            noted: noted.unwrap_or((0, ORIGIN)),
+        }
+    }
+
     /// Checks the next entry against the one before, and reads it.
     pub fn step(&mut self, stored: &Stored) -> Result<Entry, Fault> {
         let sequence = self.sequence + 1;
@@ -235,28 +238,25 @@ impl Walk {
                 what: Flaw::Broken,
             });
         }
+        if self.noted.0 == sequence && self.noted.1 != stored.hash {
+            return Err(Fault {
+                sequence,
+                what: Flaw::OtherHead,
+            });
+        }
         let entry = Entry::from_body(sequence, &stored.body)?;
         self.sequence = sequence;
         self.hash = stored.hash;
         Ok(entry)
     }
 
-    /// Checks the end against the head that the store noted down in the same transaction.
-    pub fn finish(&self, head: Option<(u64, Hash)>) -> Result<(), Fault> {
-        let Some((noted, hash)) = head else {
-            return Ok(());
-        };
-        if noted > self.sequence {
-            let what = Flaw::Truncated { head: noted };
+    /// Checks that the end is not before the head that was noted down.
+    pub fn finish(&self) -> Result<(), Fault> {
+        let (head, _) = self.noted;
+        if head > self.sequence {
             return Err(Fault {
                 sequence: self.sequence + 1,
-                what,
-            });
-        }
-        if noted < self.sequence || hash != self.hash {
-            return Err(Fault {
-                sequence: self.sequence,
-                what: Flaw::OtherHead,
+                what: Flaw::Truncated { head },
             });
         }
         Ok(())

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::host::Labels;
 use crate::name::Name;
-use crate::report::{BootId, Losses, ServerHealth, Vitals};
+use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vitals};
 use crate::series::{Outcome, SeriesWindow};
 
 /// Whether a host is heard of.
@@ -72,6 +72,82 @@ pub struct HostRow {
     pub losses: Losses,
     /// Why it was retired; empty when it was not.
     pub retired_reason: Arc<str>,
+}
+
+/// What a row says at a glance, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every light that is known is on.
+    Ok,
+    /// Taken out of the fleet.
+    Retired,
+    /// Not heard of.
+    Silent,
+    /// Something is dark, and something still answers.
+    Warn,
+    /// Nothing answers.
+    Crit,
+}
+
+impl Status {
+    /// The glyph: never without its [`word`](Self::word), nor the word without it.
+    pub fn glyph(self) -> char {
+        match self {
+            Self::Ok => '+',
+            Self::Retired => '.',
+            Self::Silent => '?',
+            Self::Warn => '!',
+            Self::Crit => 'x',
+        }
+    }
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Retired => "RETIRED",
+            Self::Silent => "SILENT",
+            Self::Warn => "WARN",
+            Self::Crit => "CRIT",
+        }
+    }
+}
+
+impl HostRow {
+    /// What it says at a glance, and why; nothing where all is well.
+    pub fn status(&self) -> (Status, Arc<str>) {
+        match self.state {
+            HostState::Retired => return (Status::Retired, self.retired_reason.clone()),
+            HostState::Silent => return (Status::Silent, "".into()),
+            HostState::Live => {}
+        }
+        let Some(server) = &self.server else {
+            return (Status::Ok, "".into());
+        };
+        if server.process == Light::Off {
+            return (Status::Crit, server.reason.clone());
+        }
+        let dark = |version: &&VersionLights| {
+            version.loaded == Light::Off || version.answers == Light::Off
+        };
+        match server.versions.iter().filter(dark).count() {
+            0 if self.streams > 1 => (Status::Warn, "two machines claim this name".into()),
+            0 => (Status::Ok, "".into()),
+            all if all == server.versions.len() => (Status::Crit, first_reason(server)),
+            _ => (Status::Warn, first_reason(server)),
+        }
+    }
+}
+
+fn first_reason(server: &ServerHealth) -> Arc<str> {
+    let mut reasons = server
+        .versions
+        .iter()
+        .filter(|version| !version.reason.is_empty());
+    reasons
+        .next()
+        .map_or_else(|| "".into(), |version| version.reason.clone())
 }
 
 /// What happened to requests over a span of time.

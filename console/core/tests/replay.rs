@@ -31,7 +31,7 @@ enum Kill {
 
 impl Hub {
     fn replayed(journal: &[Stored]) -> State {
-        let (mut state, mut walk) = (State::default(), Walk::default());
+        let (mut state, mut walk) = (State::default(), Walk::past(None));
         for stored in journal {
             let entry = walk.step(stored).unwrap();
             state.apply(&entry, stored.hash);
@@ -202,9 +202,9 @@ proptest! {
             2 => { journal.remove(at); }
             _ => { journal.truncate(at); }
         }
-        let mut walk = Walk::default();
+        let mut walk = Walk::past(head);
         let found = journal.iter().try_for_each(|stored| walk.step(stored).map(drop))
-            .and_then(|()| walk.finish(head));
+            .and_then(|()| walk.finish());
         let fault = found.unwrap_err();
         prop_assert_eq!(fault.sequence, at as u64 + 1, "{}", fault);
     }

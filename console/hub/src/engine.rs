@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use binnacle_core::journal::{Entry, Fault, Stored, Walk};
+use binnacle_core::journal::{Entry, Fault, Hash, Stored, Walk};
 use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
 use binnacle_core::state::{self, Assignment, Input, Refusal, State};
@@ -181,23 +181,35 @@ impl Engine {
 
 /// Walks the whole journal, checks its chain, and folds it.
 async fn replay(store: &SharedStore) -> Result<State, EngineError> {
-    let corrupt = |fault| EngineError::Corrupt {
-        store: store.url(),
-        fault,
-    };
-    let (mut state, mut walk) = (State::default(), Walk::default());
+    let mut state = State::default();
+    let (_, fault) = walk(store, |(entry, hash)| state.apply(&entry, hash)).await?;
+    match fault {
+        Some(fault) => Err(EngineError::Corrupt { store: store.url(), fault }),
+        None => Ok(state),
+    }
+}
+
+/// Walks a journal from its first entry, hands each that holds to `each`, and says how far it
+/// holds and where it breaks.
+pub async fn walk(
+    store: &SharedStore,
+    mut each: impl FnMut((Entry, Hash)) + Send,
+) -> Result<(Walk, Option<Fault>), StoreError> {
+    let mut walk = Walk::past(store.meta_head().await?);
     loop {
         let page = store.entries(walk.sequence, PAGE).await?;
         for stored in &page {
-            let entry = walk.step(stored).map_err(corrupt)?;
-            state.apply(&entry, stored.hash);
+            match walk.step(stored) {
+                Ok(entry) => each((entry, stored.hash)),
+                Err(fault) => return Ok((walk, Some(fault))),
+            }
         }
         if page.len() < PAGE as usize {
             break;
         }
     }
-    walk.finish(store.meta_head().await?).map_err(corrupt)?;
-    Ok(state)
+    let fault = walk.finish().err();
+    Ok((walk, fault))
 }
 
 struct Owner {

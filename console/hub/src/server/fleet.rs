@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use binnacle_core::journal::{Stored, Walk};
+use binnacle_core::journal::Stored;
 use binnacle_core::name::Name;
 use binnacle_core::state::{Input, Request as Ask};
 use binnacle_proto::v1 as proto;
@@ -25,7 +25,7 @@ const HOSTS_PAGE: usize = 1_000;
 const HOSTS_LIMIT: usize = 5_000;
 /// Entries in one page, if the caller does not say, and at most.
 const ENTRIES_PAGE: u32 = 1_000;
-/// Entries read at once while a watcher catches up or the chain is walked.
+/// Entries read at once while a watcher catches up.
 const CHUNK: u32 = 1_024;
 /// Events that wait for a slow watcher; it is held, not dropped: the journal waits for it.
 const OUTBOX: usize = 64;
@@ -129,24 +129,8 @@ impl proto::fleet_server::Fleet for Fleet {
         &self,
         _request: Request<proto::VerifyJournalRequest>,
     ) -> Result<Response<proto::VerifyJournalResponse>, Status> {
-        let mut walk = Walk::default();
-        let store = &self.hub.store;
-        // The head is read first: what is appended meanwhile is behind it.
-        let noted = store.meta_head().await.map_err(|error| unreadable(&error))?;
-        let end = noted.map_or(u64::MAX, |(sequence, _)| sequence);
-        let fault = 'walk: loop {
-            let page = store.entries(walk.sequence, CHUNK).await;
-            let page = page.map_err(|error| unreadable(&error))?;
-            let full = page.len() == CHUNK as usize;
-            for stored in page.iter().take_while(|stored| stored.sequence <= end) {
-                if let Err(fault) = walk.step(stored) {
-                    break 'walk Some(fault);
-                }
-            }
-            if !full || walk.sequence >= end {
-                break walk.finish(noted).err();
-            }
-        };
+        let walked = crate::engine::walk(&self.hub.store, |_| {}).await;
+        let (walk, fault) = walked.map_err(|error| unreadable(&error))?;
         Ok(Response::new(proto::VerifyJournalResponse {
             entries: walk.sequence,
             head: Some(journal::head_to(walk.sequence, &walk.hash, self.hub.clock.now_us())),

@@ -1,0 +1,158 @@
+//! The headless commands: `binnacle <noun> <verb>`, one file a noun.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::context;
+use crate::link::Link;
+use crate::outcome::{Exit, Failure};
+use crate::output::Form;
+
+mod demo;
+mod doctor;
+mod host;
+mod hub;
+mod journal;
+mod latency;
+mod manual;
+mod time;
+mod watch;
+
+/// One terminal for every machine-learning model in production.
+#[derive(Debug, Parser)]
+#[command(name = "binnacle", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 not permitted, \
+    6 conflict, 9 hub unreachable or data stale, 130 interrupted."
+)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The hub: unix:PATH or ADDR:PORT.
+    #[arg(long, global = true, env = "BINNACLE_HUB", value_name = "ADDR")]
+    hub: Option<String>,
+    /// The context of the configuration that names the hub.
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// One JSON document on stdout; errors as JSON on stderr.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// How long the hub may take to answer.
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s",
+          value_parser = time::duration)]
+    timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The always-on half: run it.
+    #[command(subcommand)]
+    Hub(hub::Verb),
+    /// Machines with an agent: list, show, retire, readmit.
+    #[command(subcommand)]
+    Host(host::Verb),
+    /// Requests, errors and percentiles by model and version, merged over hosts.
+    Latency(latency::Ask),
+    /// The record of every decision: list, verify, export.
+    #[command(subcommand)]
+    Journal(journal::Verb),
+    /// Follow the journal, or what changes on hosts and models, as it happens.
+    Watch(watch::Ask),
+    /// Look for what is wrong between here and the fleet.
+    Doctor,
+    /// A hub, three hosts, two models and live traffic in one command.
+    Demo(demo::Ask),
+    /// Stops a demo's programs when its own is gone.
+    #[command(hide = true)]
+    DemoReaper(demo::Reaper),
+    /// Print the completion script of a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one a command into a folder.
+    Man {
+        /// Where to write the pages; without it the first is printed.
+        folder: Option<std::path::PathBuf>,
+    },
+}
+
+impl Global {
+    pub(crate) fn form(&self) -> Form {
+        match self.json {
+            true => Form::Json,
+            false => Form::Text,
+        }
+    }
+
+    pub(crate) fn chosen(&self) -> Result<context::Chosen, Failure> {
+        context::choose(self.hub.as_deref(), self.context.as_deref())
+    }
+
+    pub(crate) async fn link(&self) -> Result<Link, Failure> {
+        Link::connect(&self.chosen()?, self.timeout).await
+    }
+}
+
+/// Parses the words and does what they ask.
+pub(crate) async fn run() -> ExitCode {
+    let wants_json = std::env::args().any(|word| word == "--json" || word == "--jsonl");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json => {
+            return Failure::new(Exit::Usage, error.render().to_string().trim()).tell(true);
+        }
+        Err(error) => {
+            // Nowhere to print to: the exit code says it all the same.
+            let _unheard = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            });
+        }
+    };
+    match cli.command.run(&cli.global).await {
+        Ok(exit) => exit.into(),
+        // The reader of a pipe has gone: nobody is left to be told.
+        Err(failure) if failure.exit == Exit::Ok => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(wants_json),
+    }
+}
+
+impl Command {
+    async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        match self {
+            Self::Hub(verb) => verb.run().await,
+            Self::Host(verb) => verb.run(global).await,
+            Self::Latency(ask) => ask.run(global).await,
+            Self::Journal(verb) => verb.run(global).await,
+            Self::Watch(ask) => ask.run(global).await,
+            Self::Doctor => doctor::run(global).await,
+            Self::Demo(ask) => ask.run(global).await,
+            Self::DemoReaper(reaper) => reaper.run().await,
+            Self::Completions { shell } => manual::completions(Cli::command(), shell),
+            Self::Man { folder } => manual::man(Cli::command(), folder),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

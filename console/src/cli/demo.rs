@@ -1,0 +1,1 @@
+//! `binnacle demo`: being written.

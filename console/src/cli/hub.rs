@@ -1,0 +1,108 @@
+//! `binnacle hub run`: the always-on half, in the foreground, as a service runs it.
+
+use std::path::PathBuf;
+
+use binnacle_core::address::Address;
+use binnacle_hub::clock::Clock;
+use binnacle_hub::listen::Loopback;
+use binnacle_hub::store::StoreUrl;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::context;
+use crate::outcome::{Exit, Failure};
+use crate::output;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the hub until SIGTERM or Ctrl-C.
+    Run(Run),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// Its folder; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The store: sqlite://PATH, or memory: to forget at the end [default: hub.db in --data].
+    #[arg(long, value_name = "URL")]
+    store: Option<StoreUrl>,
+    /// Where to listen: unix:PATH or ADDR:PORT; may be given more than once.
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<Address>,
+    /// Allow loopback addresses, where callers are not known.
+    #[arg(long)]
+    insecure_loopback: bool,
+}
+
+/// What is printed once the hub can be called.
+#[derive(Serialize)]
+struct Ready {
+    listen: Vec<String>,
+    data: String,
+}
+
+impl Verb {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Run(run) => run.run().await,
+        }
+    }
+}
+
+impl Run {
+    async fn run(self) -> Result<Exit, Failure> {
+        let settings = self.settings()?;
+        let data = settings.data.display().to_string();
+        let signals = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let start = binnacle_hub::start(settings, Clock::system()).await;
+        let hub = start.map_err(|error| Failure::of(Exit::Failed, &error))?;
+        let listen: Vec<String> = hub.addresses().iter().map(Address::to_string).collect();
+        tracing::info!(listen = listen.join(" "), data, "the hub is ready");
+        binnacle_hub::notify(binnacle_hub::Phase::Ready);
+        output::json_line(&Ready { listen, data })?;
+        let (mut terminate, mut interrupt) = signals;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        binnacle_hub::notify(binnacle_hub::Phase::Stopping);
+        tracing::info!("the hub is stopping");
+        hub.stop().await;
+        Ok(Exit::Ok)
+    }
+
+    fn settings(self) -> Result<binnacle_hub::Settings, Failure> {
+        let data = self.data.or_else(context::usual_data).ok_or_else(|| {
+            Failure::new(Exit::Usage, "no home folder to keep data in").hint("use --data DIR")
+        })?;
+        let listen = match self.listen.is_empty() {
+            false => self.listen,
+            // A machine-wide place is for a hub that systemd runs, which names it.
+            true => {
+                let own = |path: &PathBuf| !path.starts_with("/run/binnacle");
+                let usual = context::usual_places().into_iter().find(own);
+                vec![Address::Unix(
+                    usual.unwrap_or_else(|| data.join("hub.sock")),
+                )]
+            }
+        };
+        let loopback = match self.insecure_loopback {
+            true => Loopback::Insecure,
+            false => Loopback::Refused,
+        };
+        let store = self
+            .store
+            .unwrap_or_else(|| binnacle_hub::Settings::store_in(&data));
+        Ok(binnacle_hub::Settings {
+            data,
+            store,
+            listen,
+            loopback,
+        })
+    }
+}
