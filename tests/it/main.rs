@@ -3,6 +3,18 @@
 //! Each module is one promise kept by machine; a test's name is the guarantee as a sentence.
 //! What needs a running fleet starts it through the harness of `binnacle_tests`, on loopback and
 //! unix sockets only, in a folder of its own. What a crate promises about itself is tested there.
-#![allow(clippy::disallowed_methods)] // Tests bound their waiting by the real clock.
+//!
+//! Tests bound their waiting by the real clock, and a suite that cannot read an answer fails.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
+mod commands;
+mod faults;
+mod scene;
+mod spine;
 mod tidy;
+mod units;

@@ -2,7 +2,7 @@
 //!
 //! It sends what it is given, bytes for bytes, so that a suite can be as rude as it needs to be.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -29,7 +29,11 @@ impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| {
-            panic!("{}: no JSON ({error}): {}", self.status, String::from_utf8_lossy(&self.body))
+            panic!(
+                "{}: no JSON ({error}): {}",
+                self.status,
+                String::from_utf8_lossy(&self.body)
+            )
         })
     }
 
@@ -51,7 +55,10 @@ impl Answer {
 fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     loop {
-        let line = rest.windows(2).position(|two| two == b"\r\n").ok_or("a chunk has no size")?;
+        let line = rest
+            .windows(2)
+            .position(|two| two == b"\r\n")
+            .ok_or("a chunk has no size")?;
         let size = String::from_utf8_lossy(&rest[..line]);
         let size = usize::from_str_radix(size.trim(), 16).map_err(|error| error.to_string())?;
         rest = &rest[line + 2..];
@@ -96,8 +103,66 @@ pub fn http(method: &str, to: SocketAddr, path: &str, body: &[u8]) -> Result<Ans
 pub fn get_unix(socket: &Path, path: &str) -> Result<Answer, String> {
     let mut stream = UnixStream::connect(socket).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(ANSWER_LIMIT)).unwrap();
-    stream.write_all(&request("GET", path, b"")).map_err(|error| error.to_string())?;
+    stream
+        .write_all(&request("GET", path, b""))
+        .map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(|error| error.to_string())?;
+    stream
+        .read_to_end(&mut answer)
+        .map_err(|error| error.to_string())?;
     Answer::parse(&answer)
+}
+
+/// A connection that is kept for many requests.
+pub struct Kept {
+    stream: BufReader<TcpStream>,
+}
+
+impl Kept {
+    /// Connects.
+    #[track_caller]
+    pub fn connect(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(ANSWER_LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// Sends one request and reads its whole answer, whose length its head must tell.
+    #[track_caller]
+    pub fn post(&mut self, path: &str, body: &[u8]) -> Answer {
+        let mut bytes = format!(
+            "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body);
+        self.stream.get_mut().write_all(&bytes).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let read = self.stream.read_until(b'\n', &mut answer).unwrap();
+            assert!(
+                read > 0,
+                "the answer's head ends early: {}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        let head = String::from_utf8_lossy(&answer).to_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"));
+        let length: u64 = length
+            .unwrap_or_else(|| panic!("no length: {head}"))
+            .trim()
+            .parse()
+            .unwrap();
+        self.stream
+            .by_ref()
+            .take(length)
+            .read_to_end(&mut answer)
+            .unwrap();
+        Answer::parse(&answer).unwrap()
+    }
 }

@@ -26,7 +26,10 @@ impl Ended {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
-            panic!("exit {}, no JSON ({error}): {}\n{}", self.code, self.stdout, self.stderr)
+            panic!(
+                "exit {}, no JSON ({error}): {}\n{}",
+                self.code, self.stdout, self.stderr
+            )
         })
     }
 
@@ -55,7 +58,11 @@ pub fn binnacle<A: AsRef<OsStr>>(args: &[A]) -> Ended {
 /// Runs one of our programs to its end.
 #[track_caller]
 pub fn run<A: AsRef<OsStr>>(program: &str, args: &[A]) -> Ended {
-    let output = program::command(program).args(args).stdin(Stdio::null()).output().unwrap();
+    let output = program::command(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -73,7 +80,11 @@ impl Following {
     /// Starts `binnacle` with `args`.
     pub fn start<A: AsRef<OsStr>>(args: &[A]) -> Self {
         let mut command = program::command("binnacle");
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().expect("it was piped");
         let (send, lines) = channel();

@@ -25,7 +25,10 @@ impl Hub {
     pub fn start(folder: &Path) -> Self {
         let folder = folder.join("hub");
         std::fs::create_dir_all(&folder).unwrap();
-        let mut hub = Self { folder, program: None };
+        let mut hub = Self {
+            folder,
+            program: None,
+        };
         hub.start_again();
         hub
     }
@@ -33,7 +36,10 @@ impl Hub {
     /// Starts it again, on the store and the socket that it had.
     #[track_caller]
     pub fn start_again(&mut self) {
-        assert!(self.program.is_none(), "end the hub before it is started again");
+        assert!(
+            self.program.is_none(),
+            "end the hub before it is started again"
+        );
         self.program = Some(Program::start("binnacle", &self.args(), &self.folder));
     }
 
@@ -48,9 +54,16 @@ impl Hub {
 
     fn args(&self) -> Vec<String> {
         let data = self.folder.join("data");
-        ["hub", "run", "--data", data.to_str().unwrap(), "--listen", &self.address()]
-            .map(str::to_owned)
-            .to_vec()
+        [
+            "hub",
+            "run",
+            "--data",
+            data.to_str().unwrap(),
+            "--listen",
+            &self.address(),
+        ]
+        .map(str::to_owned)
+        .to_vec()
     }
 
     /// Where it listens, as `--hub` takes it.
@@ -139,10 +152,21 @@ impl Runtime {
     /// Starts it again, at the addresses that it had.
     #[track_caller]
     pub fn start_again(&mut self) {
-        assert!(self.program.is_none(), "end the runtime before it is started again");
+        assert!(
+            self.program.is_none(),
+            "end the runtime before it is started again"
+        );
         let (http, grpc) = (self.http.to_string(), self.grpc.to_string());
         let repository = self.repository.to_str().unwrap();
-        let args = ["run", "--repository", repository, "--http", &http, "--grpc", &grpc];
+        let args = [
+            "run",
+            "--repository",
+            repository,
+            "--http",
+            &http,
+            "--grpc",
+            &grpc,
+        ];
         let program = Program::start("binnacle-runtime", &args, &self.folder);
         self.http = address(program.ready(), "http");
         self.grpc = address(program.ready(), "grpc");
@@ -181,9 +205,9 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts the agent of `host` in front of `server`, reporting to `hub`.
+    /// Starts the agent of `host` in front of `server`, reporting to the hub at an address.
     #[track_caller]
-    pub fn start(folder: &Path, host: &str, hub: &Hub, server: &Runtime) -> Self {
+    pub fn start(folder: &Path, host: &str, hub: &str, server: &Runtime) -> Self {
         let folder = folder.join(host);
         std::fs::create_dir_all(&folder).unwrap();
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
@@ -193,7 +217,7 @@ impl Agent {
             "--environment".to_owned(),
             "test".to_owned(),
             "--hub".to_owned(),
-            hub.address(),
+            hub.to_owned(),
             "--upstream".to_owned(),
             format!("http://{}", server.http()),
             "--grpc-upstream".to_owned(),
@@ -206,7 +230,13 @@ impl Agent {
             text(folder.join("requests.jsonl")),
         ];
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut agent = Self { folder, host: host.to_owned(), args, listen, program: None };
+        let mut agent = Self {
+            folder,
+            host: host.to_owned(),
+            args,
+            listen,
+            program: None,
+        };
         agent.start_again();
         agent
     }
@@ -214,8 +244,15 @@ impl Agent {
     /// Starts it again, at the address that it had.
     #[track_caller]
     pub fn start_again(&mut self) {
-        assert!(self.program.is_none(), "end the agent before it is started again");
-        let mut args = vec!["run".to_owned(), "--listen".to_owned(), self.listen.to_string()];
+        assert!(
+            self.program.is_none(),
+            "end the agent before it is started again"
+        );
+        let mut args = vec![
+            "run".to_owned(),
+            "--listen".to_owned(),
+            self.listen.to_string(),
+        ];
         args.extend(self.args.iter().cloned());
         let program = Program::start("binnacle-agent", &args, &self.folder);
         self.listen = address(program.ready(), "listen");
@@ -261,5 +298,6 @@ impl Agent {
 
 fn address(ready: &Value, key: &str) -> SocketAddr {
     let text = ready[key].as_str().unwrap_or_default();
-    text.parse().unwrap_or_else(|_| panic!("no address {key:?} in {ready}"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("no address {key:?} in {ready}"))
 }

@@ -19,4 +19,7 @@ pub mod fleet;
 pub mod models;
 pub mod patience;
 pub mod program;
+pub mod relay;
+pub mod request_log;
+pub mod stranger;
 pub mod traffic;

@@ -8,7 +8,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Asks until there is an answer, and returns it. Panics with `what` and the last refusal when
 /// `limit` has passed.
 #[track_caller]
-pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<T, String>,
+) -> T {
     let started = Instant::now();
     loop {
         match look() {
@@ -24,5 +28,7 @@ pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Resu
 /// Asks until the answer is yes.
 #[track_caller]
 pub fn eventually_true(what: &str, limit: Duration, mut look: impl FnMut() -> bool) {
-    eventually(what, limit, || if look() { Ok(()) } else { Err("no".to_owned()) });
+    eventually(what, limit, || {
+        if look() { Ok(()) } else { Err("no".to_owned()) }
+    });
 }

@@ -26,7 +26,9 @@ const LOG_LINES: usize = 25;
 /// The folder of the programs under test: the one that the tests themselves were built into.
 pub fn binaries() -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let folder = own.ancestors().find(|folder| folder.join("binnacle").is_file());
+    let folder = own
+        .ancestors()
+        .find(|folder| folder.join("binnacle").is_file());
     let Some(folder) = folder else {
         panic!(
             "the programs under test are not built: run `cargo build --profile ci -p binnacle \
@@ -40,7 +42,13 @@ pub fn binaries() -> PathBuf {
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(binaries().join(program));
     // What the person who runs the tests has set must not steer the programs under test.
-    for variable in ["BINNACLE_HUB", "RUST_LOG", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"] {
+    for variable in [
+        "BINNACLE_HUB",
+        "RUST_LOG",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -71,7 +79,11 @@ impl Program {
         folder: &Path,
     ) -> Result<Self, String> {
         let log = folder.join(format!("{program}.log"));
-        let errors = File::options().create(true).append(true).open(&log).unwrap();
+        let errors = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let mut child = command(program)
             .args(args)
             .stdin(Stdio::null())
@@ -92,10 +104,18 @@ impl Program {
         let Some(ready) = ready else {
             let _ = child.kill();
             let status = child.wait().unwrap();
-            return Err(format!("{program} did not become ready ({status}):\n{}", tail(&log)));
+            return Err(format!(
+                "{program} did not become ready ({status}):\n{}",
+                tail(&log)
+            ));
         };
         let name = program.to_owned();
-        Ok(Self { name, child, ready, log })
+        Ok(Self {
+            name,
+            child,
+            ready,
+            log,
+        })
     }
 
     /// What the program said when it was ready.
@@ -116,7 +136,10 @@ impl Program {
     /// Resident memory in bytes.
     pub fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
         let kilobytes = line.trim().trim_end_matches("kB").trim();
         kilobytes.parse::<u64>().unwrap() * 1024
     }
@@ -134,7 +157,9 @@ impl Program {
         kill_process(id, Signal::TERM).unwrap();
         let what = format!("{} ends after SIGTERM", self.name);
         let (child, log) = (&mut self.child, &self.log);
-        eventually(&what, END_LIMIT, || child.try_wait().unwrap().ok_or_else(|| tail(log)))
+        eventually(&what, END_LIMIT, || {
+            child.try_wait().unwrap().ok_or_else(|| tail(log))
+        })
     }
 }
 

@@ -75,7 +75,10 @@ impl Tally {
 
     /// Answered requests of one model and version, over both protocols.
     pub fn answered_by(&self, model: &str, version: &str) -> u64 {
-        let of = self.answered.iter().filter(|((m, v, _), _)| m == model && v == version);
+        let of = self
+            .answered
+            .iter()
+            .filter(|((m, v, _), _)| m == model && v == version);
         of.map(|(_, count)| count).sum()
     }
 
@@ -112,7 +115,12 @@ impl Traffic {
             .iter()
             .map(|lane| runtime.spawn(drive(lane.clone(), stopped.clone(), Arc::clone(&sent))))
             .collect();
-        Self { runtime, stop, sent, lanes }
+        Self {
+            runtime,
+            stop,
+            sent,
+            lanes,
+        }
     }
 
     /// Requests that came to an end so far.
@@ -166,7 +174,9 @@ async fn drive(lane: Lane, mut stopped: watch::Receiver<bool>, sent: Arc<AtomicU
         match ended.unwrap_or_else(|_| Ended::Failed(format!("no answer in {ANSWER_LIMIT:?}"))) {
             Ended::Answered => {
                 let took = started.elapsed().as_nanos();
-                tally.latencies_ns.push(u64::try_from(took).unwrap_or(u64::MAX));
+                tally
+                    .latencies_ns
+                    .push(u64::try_from(took).unwrap_or(u64::MAX));
                 *tally.answered.entry(key.clone()).or_default() += 1;
                 line = Some(open);
             }
@@ -174,7 +184,9 @@ async fn drive(lane: Lane, mut stopped: watch::Receiver<bool>, sent: Arc<AtomicU
             Ended::Failed(why) => {
                 tally.failed += 1;
                 if tally.failures.len() < FAILURES_KEPT {
-                    tally.failures.push(format!("{:?} to {}: {why}", lane.protocol, lane.to));
+                    tally
+                        .failures
+                        .push(format!("{:?} to {}: {why}", lane.protocol, lane.to));
                 }
             }
         }
@@ -185,8 +197,12 @@ async fn drive(lane: Lane, mut stopped: watch::Receiver<bool>, sent: Arc<AtomicU
 async fn dial(lane: &Lane) -> Result<Line, String> {
     match lane.protocol {
         Protocol::Http => {
-            let stream = TcpStream::connect(lane.to).await.map_err(|error| error.to_string())?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let stream = TcpStream::connect(lane.to)
+                .await
+                .map_err(|error| error.to_string())?;
+            stream
+                .set_nodelay(true)
+                .map_err(|error| error.to_string())?;
             let (send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|error| error.to_string())?;
@@ -195,7 +211,10 @@ async fn dial(lane: &Lane) -> Result<Line, String> {
         }
         Protocol::Grpc => {
             let endpoint = Endpoint::from_shared(format!("http://{}", lane.to)).unwrap();
-            let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
+            let channel = endpoint
+                .connect()
+                .await
+                .map_err(|error| error.to_string())?;
             Ok(Line::Grpc(GrpcInferenceServiceClient::new(channel)))
         }
     }
@@ -263,6 +282,20 @@ async fn ask_grpc(
             Ended::Failed("an answer without outputs".to_owned())
         }
         Ok(_) => Ended::Answered,
+        Err(status) if never_connected(&status) => Ended::Unsent,
         Err(status) => Ended::Failed(status.to_string()),
     }
+}
+
+/// Whether the channel had no connection to send on: the request left no trace anywhere.
+fn never_connected(status: &tonic::Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let refused = error.downcast_ref::<std::io::Error>();
+        if refused.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
