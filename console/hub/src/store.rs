@@ -177,6 +177,12 @@ impl RollupQuery {
         self.model.as_deref().is_none_or(|asked| asked == model)
             && self.version.as_deref().is_none_or(|asked| asked == version)
     }
+
+    /// Whether the query asks for this row, as far as its span and series go.
+    pub fn asks_for(&self, row: &Rollup) -> bool {
+        let key = &row.window.key;
+        (self.from_us..self.to_us).contains(&row.start_us) && self.takes(&key.model, &key.version)
+    }
 }
 
 /// How far the roll-ups reach.

@@ -1,0 +1,380 @@
+//! What the fleet measures: counted once, merged exactly over hosts and time, durable.
+//!
+//! [`Telemetry`] is a handle to one task that owns everything measured. It promises that a
+//! report is counted once, however often it is sent; that `durable` in an [`Ack`] advances
+//! only when the counts are on the disk, in one transaction with the sequences that they
+//! complete; and that an answer is right to the request, whatever is being written meanwhile.
+//! It leaves to others who a host is, and whether its figures are good or bad.
+//!
+//! By the second for 15 minutes in memory, by ten seconds for 6 hours and by the minute for
+//! 7 days in the store, within a stated memory budget.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use binnacle_core::report::{BootId, Moment, Report};
+use binnacle_core::series::{SeriesKey, SeriesWindow};
+use binnacle_core::view::{ModelRow, Traffic};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::store::{SharedStore, StoreError};
+use crate::telemetry::answer::{Answered, Cut, Rows};
+use crate::telemetry::book::Book;
+use crate::telemetry::owner::{Ask, Owner, Work};
+
+mod answer;
+mod book;
+mod hosts;
+#[cfg(test)]
+mod laws;
+mod models;
+mod names;
+mod owner;
+mod pending;
+mod ranges;
+mod recent;
+mod seconds;
+mod tally;
+
+/// Asks that wait for the owner: a second of the reports of a large fleet. Beyond it, streams
+/// wait, and so do their agents.
+const INBOX: usize = 8_192;
+/// How often a query starts anew because old rows were added together while it read: that
+/// happens once a minute, so that twice in one query is a store that is far too slow.
+const ATTEMPTS: usize = 5;
+
+const SECOND_US: i64 = 1_000_000;
+
+/// How much may be held in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes over all; a quarter each for the seconds, for what waits for the disk and for
+    /// the hosts' last minutes, and the rest for what is open and for the hosts themselves.
+    pub memory_limit: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let memory_limit = 256 << 20;
+        Self { memory_limit }
+    }
+}
+
+impl Settings {
+    fn seconds_limit(&self) -> usize {
+        self.memory_limit / 4
+    }
+
+    fn pending_limit(&self) -> usize {
+        self.memory_limit / 4
+    }
+
+    fn recent_limit(&self) -> usize {
+        self.memory_limit / 4
+    }
+}
+
+/// What an agent may know of one of its starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Which start.
+    pub boot: BootId,
+    /// Everything up to here that was sent is counted.
+    pub received: u64,
+    /// Everything up to here that was sent is on the disk, and may be forgotten.
+    pub durable: u64,
+}
+
+/// The acks of one stream, each boot's latest.
+#[derive(Debug)]
+pub struct Acks {
+    board: watch::Receiver<Vec<Ack>>,
+    told: Vec<Ack>,
+}
+
+impl Acks {
+    /// The next ack that says something new; `None` when telemetry has stopped. Nothing is
+    /// lost when the wait is given up.
+    pub async fn next(&mut self) -> Option<Ack> {
+        loop {
+            let news = {
+                let board = self.board.borrow_and_update();
+                board.iter().find(|ack| !self.told.contains(ack)).cloned()
+            };
+            if let Some(ack) = news {
+                self.told.retain(|told| told.boot != ack.boot);
+                self.told.push(ack.clone());
+                return Some(ack);
+            }
+            self.board.changed().await.ok()?;
+        }
+    }
+}
+
+/// What is measured of one host now.
+#[derive(Clone, Debug)]
+pub struct HostReading {
+    /// When its last report came.
+    pub seen_us: i64,
+    /// Its clock minus the hub's, in microseconds.
+    pub skew_us: i64,
+    /// What it last said of the moment.
+    pub moment: Arc<Moment>,
+    /// Its requests of the last ten whole seconds.
+    pub traffic: Traffic,
+}
+
+/// What is asked of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// One model; all when absent.
+    pub model: Option<Arc<str>>,
+    /// One version; all when absent.
+    pub version: Option<Arc<str>>,
+    /// One host, of which only the last minute is known; all when absent.
+    pub host: Option<Arc<str>>,
+    /// Where the span begins.
+    pub from_us: i64,
+    /// Where it ends.
+    pub to_us: i64,
+    /// Seconds a point; 0 for one point.
+    pub step_s: u32,
+}
+
+impl Question {
+    fn takes(&self, key: &SeriesKey) -> bool {
+        self.model.as_ref().is_none_or(|model| *model == key.model)
+            && self
+                .version
+                .as_ref()
+                .is_none_or(|version| *version == key.version)
+    }
+}
+
+/// What was measured in a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The start of each point in which anything was counted, and its windows by series.
+    pub points: Vec<(i64, Vec<SeriesWindow>)>,
+    /// Seconds of the longest windows that it is made of: 1, 10 or 60.
+    pub resolution_s: u32,
+    /// Where the span begins: at or before where it was asked for.
+    pub from_us: i64,
+    /// Where it ends: at or after where it was asked for.
+    pub to_us: i64,
+}
+
+/// How telemetry is doing.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Why writing fails, if it does; empty when it works.
+    pub trouble: String,
+    /// Each limit that something ran into, and how often.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Bytes in use, estimated.
+    pub memory: u64,
+    /// Bytes that may be in use.
+    pub memory_limit: u64,
+    /// When deltas last reached the disk; 0 if they did not.
+    pub durable_us: i64,
+}
+
+/// Why telemetry did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// Its task has ended.
+    #[error("the hub is stopping")]
+    Stopped,
+    /// More waits for the disk than may: the agent keeps its report, and sends it again.
+    #[error("the hub's disk has not kept up: send it again later")]
+    Full,
+    /// More windows than an answer may have.
+    #[error("the answer has over {0} windows: ask for one model, or for a longer step")]
+    TooMuch(usize),
+    /// The store was too busy for one consistent look.
+    #[error("the store was rearranged under the question each time: ask again")]
+    Restless,
+    /// The store.
+    #[error("what was measured cannot be read")]
+    Store(#[source] StoreError),
+    /// The store, when everything was to be written.
+    #[error("what was measured cannot be written")]
+    Unwritten(#[source] Arc<StoreError>),
+}
+
+/// A handle to what the fleet measures.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    asks: mpsc::Sender<Ask>,
+    store: SharedStore,
+    clock: Clock,
+    full: Arc<AtomicBool>,
+}
+
+impl Telemetry {
+    /// Takes up what the store holds, and starts.
+    pub async fn start(
+        store: SharedStore,
+        clock: Clock,
+        settings: Settings,
+    ) -> Result<Self, TelemetryError> {
+        let flushed = store.flushed().await.map_err(TelemetryError::Store)?;
+        let marks = store
+            .all_watermarks()
+            .await
+            .map_err(TelemetryError::Store)?;
+        let writer = ulid::Ulid::generate().to_bytes();
+        let book = Book::new(settings, writer, flushed, marks, clock.now_us());
+        let (asks, inbox) = mpsc::channel(INBOX);
+        let full = Arc::<AtomicBool>::default();
+        let owner = Owner {
+            book,
+            store: store.clone(),
+            clock: clock.clone(),
+            full: full.clone(),
+            memory_limit: settings.memory_limit as u64,
+            work: Work::default(),
+        };
+        tokio::spawn(owner.run(inbox));
+        Ok(Self {
+            asks,
+            store,
+            clock,
+            full,
+        })
+    }
+
+    /// Counts a report of `host` that came at `received_us`, once. Waits while the owner is
+    /// behind; on [`TelemetryError::Full`] the stream has to end, so that the agent sends
+    /// again what was not counted.
+    pub async fn received(
+        &self,
+        host: Arc<str>,
+        report: Report,
+        received_us: i64,
+    ) -> Result<(), TelemetryError> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(TelemetryError::Full);
+        }
+        let ask = Ask::Received {
+            host,
+            report,
+            received_us,
+        };
+        self.asks
+            .send(ask)
+            .await
+            .map_err(|_| TelemetryError::Stopped)
+    }
+
+    /// A stream of `host` has opened: the acks that go out on it.
+    pub async fn subscribe_acks(&self, host: Arc<str>) -> Result<Acks, TelemetryError> {
+        let board = self.ask(|reply| Ask::Dialled { host, reply }).await?;
+        Ok(Acks {
+            board,
+            told: Vec::new(),
+        })
+    }
+
+    /// How much is durable of each start of a host's agent.
+    pub async fn watermarks(&self, host: Arc<str>) -> Result<Vec<(BootId, u64)>, TelemetryError> {
+        self.ask(|reply| Ask::Watermarks { host, reply }).await
+    }
+
+    /// What is measured of each of these hosts, in the order asked for; `None` for one that
+    /// has not reported since the hub started.
+    pub async fn hosts(
+        &self,
+        hosts: Vec<Arc<str>>,
+    ) -> Result<Vec<Option<HostReading>>, TelemetryError> {
+        self.ask(|reply| Ask::Readings { hosts, reply }).await
+    }
+
+    /// Each model's requests of the last ten whole seconds, in order of name.
+    pub async fn models(&self) -> Result<Vec<ModelRow>, TelemetryError> {
+        let (from_us, to_us) = models::span(self.clock.now_us());
+        // After a restart, there is less: what there is.
+        let (_, looks) = self.seconds(from_us, to_us).await?;
+        Ok(models::rows(&looks))
+    }
+
+    /// Windows merged over hosts and time.
+    pub async fn query(&self, question: Question) -> Result<Answer, TelemetryError> {
+        if let Some(host) = question.host.clone() {
+            let cut = Cut::new(&question, SECOND_US);
+            let (from_us, to_us) = (cut.from_us, cut.to_us);
+            let ask = |reply| Ask::Recent {
+                host,
+                from_us,
+                to_us,
+                reply,
+            };
+            return answer::from_recent(&question, &cut, &self.ask(ask).await?);
+        }
+        let mut cut = Cut::new(&question, SECOND_US);
+        loop {
+            let (whole_from_us, looks) = self.seconds(cut.from_us, cut.to_us).await?;
+            if cut.from_us < whole_from_us {
+                return self.query_disk(question).await;
+            }
+            match answer::from_seconds(&question, &cut, &looks)? {
+                Answered::Whole(answer) => return Ok(answer),
+                // Longer than the last one, and there are three lengths.
+                Answered::Wider(resolution_us) => cut = Cut::new(&question, resolution_us),
+            }
+        }
+    }
+
+    async fn query_disk(&self, question: Question) -> Result<Answer, TelemetryError> {
+        let cut = Cut::on_disk(&question, self.clock.now_us());
+        for _ in 0..ATTEMPTS {
+            let mut rows = Rows::new(question.clone(), cut);
+            let query = rows.query();
+            let (query, beside) = self.ask(|reply| Ask::BesideDisk { query, reply }).await?;
+            let flush = query.flush;
+            let compacted = self.store.rollups(query, &mut |row| rows.take(row)).await;
+            if compacted.map_err(TelemetryError::Store)? <= flush {
+                beside.into_iter().for_each(|row| rows.take(row));
+                return rows.finish();
+            }
+        }
+        Err(TelemetryError::Restless)
+    }
+
+    /// How telemetry is doing.
+    pub async fn status(&self) -> Result<Status, TelemetryError> {
+        self.ask(|reply| Ask::Status { reply }).await
+    }
+
+    /// Writes down everything that was counted until now, for a hub that is about to stop.
+    pub async fn shutdown(&self) -> Result<(), TelemetryError> {
+        let written = self.ask(|reply| Ask::Flush { reply }).await?;
+        written.map_err(TelemetryError::Unwritten)
+    }
+
+    /// Seconds that memory holds, and the time from which on it holds all of them.
+    async fn seconds(
+        &self,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<(i64, Vec<seconds::Look>), TelemetryError> {
+        self.ask(|reply| Ask::Seconds {
+            from_us,
+            to_us,
+            reply,
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        ask: impl FnOnce(oneshot::Sender<T>) -> Ask,
+    ) -> Result<T, TelemetryError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.asks.send(ask(reply)).await;
+        sent.map_err(|_| TelemetryError::Stopped)?;
+        answer.await.map_err(|_| TelemetryError::Stopped)
+    }
+}

@@ -1,0 +1,270 @@
+//! What is known of each host: what of its windows is counted, its clock, its last moment.
+
+use std::sync::Arc;
+
+use binnacle_core::report::{BootId, Moment, Report};
+use binnacle_core::view::Traffic;
+use tokio::sync::watch;
+
+use crate::store::Watermark;
+use crate::telemetry::Ack;
+use crate::telemetry::names::Names;
+use crate::telemetry::ranges::Ranges;
+use crate::telemetry::recent::Recent;
+use crate::telemetry::tally::Folder;
+
+/// Starts of one agent that are remembered. One that starts anew every few seconds must not
+/// fill the hub; the longest unheard of is forgotten first.
+const MAX_BOOTS: usize = 64;
+/// Offsets under this are left alone: delay on a busy machine explains them, and correcting
+/// by them would move windows over the borders of seconds at random.
+const OFFSET_MIN_US: i64 = 250_000;
+/// How long a host may have sent nothing that waited before its holes are given up. An agent
+/// sends what waited at least every second until there is none.
+const HOLE_PATIENCE_US: i64 = 10_000_000;
+/// The span of a host's traffic.
+const TRAFFIC_S: i64 = 10;
+/// The second before the present one is still coming in.
+const UNFINISHED_S: i64 = 1;
+/// Fewer requests than this have no known median: see `Latency::known_quantile_ns`.
+const FEW: u64 = 40;
+
+const SECOND_US: i64 = 1_000_000;
+
+/// One host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Starts of its agent.
+    pub(crate) boots: Vec<Boot>,
+    /// Its clock minus the hub's, as last measured.
+    pub(crate) skew_us: i64,
+    /// When it last reported; `None` since the hub started.
+    pub(crate) seen_us: Option<i64>,
+    /// What it last said of the moment.
+    pub(crate) moment: Arc<Moment>,
+    /// Its last minute.
+    pub(crate) recent: Recent,
+    in_flight: u32,
+    /// When it last sent what had waited, or dialled; by the monotonic clock.
+    waited_us: i64,
+    board: watch::Sender<Vec<Ack>>,
+    /// The second at which traffic was last summed up, and the sum.
+    summed: Option<(i64, Traffic)>,
+}
+
+/// One start of an agent.
+#[derive(Debug)]
+pub(crate) struct Boot {
+    /// Which.
+    pub(crate) id: BootId,
+    /// What is counted of it.
+    pub(crate) counted: Ranges,
+    /// Everything up to here that was sent is on the disk.
+    pub(crate) durable: u64,
+    /// When the hub last heard of it.
+    pub(crate) heard_us: i64,
+    /// Whether it is on the list of what the next flush writes.
+    pub(crate) is_listed: bool,
+    /// Whether a report was refused: then its holes are never given up.
+    pub(crate) is_torn: bool,
+}
+
+impl Boot {
+    fn new(id: BootId) -> Self {
+        Self {
+            id,
+            counted: Ranges::default(),
+            durable: 0,
+            heard_us: 0,
+            is_listed: false,
+            is_torn: false,
+        }
+    }
+
+    /// What its agent may know.
+    pub(crate) fn ack(&self) -> Ack {
+        Ack {
+            boot: self.id,
+            received: self.counted.prefix().max(self.durable),
+            durable: self.durable,
+        }
+    }
+
+    /// What the store keeps of it.
+    pub(crate) fn watermark(&self, host: &Arc<str>) -> Watermark {
+        Watermark {
+            host: host.clone(),
+            boot: self.id,
+            durable: self.counted.prefix(),
+            counted: self.counted.pairs(),
+            heard_us: self.heard_us,
+        }
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            boots: Vec::new(),
+            skew_us: 0,
+            seen_us: None,
+            moment: Arc::default(),
+            recent: Recent::default(),
+            in_flight: 0,
+            waited_us: 0,
+            board: watch::Sender::new(Vec::new()),
+            summed: None,
+        }
+    }
+}
+
+impl Host {
+    /// Takes in what the store remembers.
+    pub(crate) fn remember(&mut self, mark: Watermark) {
+        let boot = Boot {
+            counted: Ranges::from_pairs(mark.counted),
+            durable: mark.durable,
+            heard_us: mark.heard_us,
+            ..Boot::new(mark.boot)
+        };
+        self.boots.push(boot);
+    }
+
+    /// Notes what a report says of the moment; answers with the report's start by the hub's
+    /// clock.
+    pub(crate) fn hear(&mut self, report: &mut Report, received_us: i64, elapsed_us: i64) -> i64 {
+        self.seen_us = Some(received_us);
+        match report.moment.take() {
+            Some(moment) => {
+                self.skew_us = moment.sent_at_us.saturating_sub(received_us);
+                self.in_flight = report.in_flight;
+                self.moment = Arc::new(moment);
+            }
+            None => self.waited_us = elapsed_us,
+        }
+        let is_delay = self
+            .skew_us
+            .checked_abs()
+            .is_some_and(|us| us < OFFSET_MIN_US);
+        let offset_us = if is_delay { 0 } else { self.skew_us };
+        report.start_us.saturating_sub(offset_us)
+    }
+
+    /// The boot of this identity, made where there is none; and how many were forgotten for it.
+    pub(crate) fn boot(&mut self, id: BootId) -> (&mut Boot, u64) {
+        let mut forgotten = 0;
+        let place = match self.boots.iter().position(|boot| boot.id == id) {
+            Some(place) => place,
+            None => {
+                if self.boots.len() >= MAX_BOOTS {
+                    let oldest = self.boots.iter().enumerate();
+                    let oldest = oldest.min_by_key(|(_, boot)| boot.heard_us);
+                    let oldest = oldest.map_or(0, |(place, _)| place);
+                    self.boots.swap_remove(oldest);
+                    forgotten = 1;
+                }
+                self.boots.push(Boot::new(id));
+                self.boots.len() - 1
+            }
+        };
+        let boot = self
+            .boots
+            .get_mut(place)
+            .expect("the place was just looked up or filled");
+        (boot, forgotten)
+    }
+
+    /// Gives up the holes of what will not come any more; answers with the boots that changed.
+    pub(crate) fn give_up_holes(&mut self, elapsed_us: i64) -> Vec<BootId> {
+        if elapsed_us - self.waited_us < HOLE_PATIENCE_US {
+            return Vec::new();
+        }
+        let holed = self
+            .boots
+            .iter_mut()
+            .filter(|boot| boot.counted.has_holes() && !boot.is_torn);
+        let close = |boot: &mut Boot| {
+            boot.counted.close_holes();
+            boot.id
+        };
+        holed.map(close).collect()
+    }
+
+    /// A new stream: what waited is yet to come, and acks go to it.
+    pub(crate) fn dialled(&mut self, elapsed_us: i64) -> watch::Receiver<Vec<Ack>> {
+        self.waited_us = elapsed_us;
+        self.board.subscribe()
+    }
+
+    /// Tells the streams where a boot stands.
+    pub(crate) fn tell(&self, ack: Ack) {
+        self.board.send_if_modified(|board| {
+            match board.iter_mut().find(|told| told.boot == ack.boot) {
+                Some(told) if *told == ack => return false,
+                Some(told) => *told = ack,
+                None => board.push(ack),
+            }
+            if board.len() > MAX_BOOTS {
+                board.remove(0);
+            }
+            true
+        });
+    }
+
+    /// Whether nobody listens and nothing is remembered.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.boots.is_empty() && self.board.receiver_count() == 0
+    }
+
+    /// Its requests of the last ten whole seconds, summed up once a second at most.
+    pub(crate) fn traffic(&mut self, now_us: i64, names: &Names, folder: &mut Folder) -> Traffic {
+        let now_s = now_us.div_euclid(SECOND_US);
+        match &self.summed {
+            Some((at_s, traffic)) if *at_s == now_s => Traffic {
+                in_flight: self.in_flight,
+                ..*traffic
+            },
+            Some(_) | None => {
+                let traffic = self.sum_up(now_s, names, folder);
+                self.summed = Some((now_s, traffic));
+                traffic
+            }
+        }
+    }
+
+    /// The sum as it was last made, however old; nothing where there was none.
+    pub(crate) fn last_traffic(&self) -> Traffic {
+        let traffic = self.summed.map(|(_, traffic)| traffic).unwrap_or_default();
+        Traffic {
+            span_s: TRAFFIC_S as u32,
+            in_flight: self.in_flight,
+            ..traffic
+        }
+    }
+
+    fn sum_up(&self, now_s: i64, names: &Names, folder: &mut Folder) -> Traffic {
+        let to_us = (now_s - UNFINISHED_S) * SECOND_US;
+        let parts: Vec<_> = self
+            .recent
+            .parts(to_us - TRAFFIC_S * SECOND_US, to_us)
+            .collect();
+        let mut traffic = Traffic {
+            span_s: TRAFFIC_S as u32,
+            in_flight: self.in_flight,
+            ..Traffic::default()
+        };
+        for (_, part) in &parts {
+            let requests = part.latency.count().unwrap_or(0);
+            traffic.requests += requests;
+            if names.key(part.id).is_some_and(|key| key.outcome.is_error()) {
+                traffic.errors += requests;
+            }
+        }
+        if traffic.requests >= FEW {
+            let latency = folder.latency(parts.iter().map(|(_, part)| &part.latency));
+            traffic.p50_ns = latency.known_quantile_ns(0.5);
+            traffic.p99_ns = latency.known_quantile_ns(0.99);
+        }
+        traffic
+    }
+}
