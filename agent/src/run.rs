@@ -27,7 +27,7 @@ use crate::server::{Lookout, ServerHealth};
 use crate::spool::{Spool, SpoolError};
 use crate::status::Status;
 use crate::uplink::stream::{self, Line};
-use crate::uplink::{Action, Event, State, Uplink};
+use crate::uplink::{Action, Ending, Event, State, Uplink};
 use crate::window::Sealed;
 use crate::wire::{self, Moment};
 
@@ -61,6 +61,9 @@ pub enum StartError {
     /// The request path.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// The runtime stopped meanwhile.
+    #[error("the agent was stopped while it started")]
+    Cancelled(#[source] tokio::task::JoinError),
     /// The data folder.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -95,7 +98,10 @@ impl Agent {
         let known = Known::default();
         let (lookout, lights) =
             Lookout::new(&config.upstream, config.models.clone(), known.clone());
-        let proxy = Proxy::start(settings(&config, listeners), known)?;
+        let settings = settings(&config, listeners);
+        // It opens files and makes runtimes, which a task of this one must not.
+        let started = tokio::task::spawn_blocking(|| Proxy::start(settings, known)).await;
+        let proxy = started.map_err(StartError::Cancelled)??;
         let listen = proxy.local_addr();
         let (events, heard) = mpsc::channel(EVENTS_MOST);
         let now = clock::now();
@@ -117,6 +123,7 @@ impl Agent {
             reports_left: REPORTS_PER_SECOND,
             tally: Tally::default(),
             vitals: None,
+            told: None,
         };
         let (shown, status) = watch::channel(Arc::new(keeper.status()));
         let (stop, stopped) = oneshot::channel();
@@ -191,6 +198,8 @@ struct Keeper {
     reports_left: u32,
     tally: Tally,
     vitals: Option<Vitals>,
+    /// The trouble that the log last told of.
+    told: Option<Ending>,
 }
 
 impl Keeper {
@@ -266,12 +275,11 @@ impl Keeper {
                 Action::Dial { connection, hub } => self.dial(connection, hub),
                 Action::HangUp => {
                     self.line = None;
-                    if let Some(trouble) = self.uplink.trouble() {
-                        tracing::warn!(?trouble, "no stream to the hub");
-                    }
+                    self.tell_trouble();
                 }
                 Action::Resume { durable } => {
                     tracing::info!("the stream to the hub stands");
+                    self.told = None;
                     for (boot, durable) in durable {
                         self.spool.forget(boot, durable);
                     }
@@ -282,6 +290,15 @@ impl Keeper {
                 Action::Obey(assignment) => self.obey(assignment),
             }
         }
+    }
+
+    /// Once for each kind of trouble: a hub that stays away is one line, not one a second.
+    fn tell_trouble(&mut self) {
+        let trouble = self.uplink.trouble();
+        if trouble.is_some() && trouble != self.told.as_ref() {
+            tracing::warn!(?trouble, "no stream to the hub: windows wait");
+        }
+        self.told = trouble.cloned();
     }
 
     fn dial(&mut self, connection: u64, hub: usize) {
