@@ -1,7 +1,163 @@
 //! The always-on half of Binnacle: agents dial it, consoles attach to it.
+//!
+//! It holds the journal and the state that is its fold, and what the fleet measured. Killed
+//! at any point it comes back to what it had acknowledged. It measures nothing itself and
+//! judges nothing: `binnacle-sketch` and `binnacle-core` do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use binnacle_core::address::Address;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use ulid::Ulid;
+
+use crate::clock::Clock;
+use crate::engine::{Engine, EngineError};
+use crate::listen::{ListenError, Listener, Loopback};
+use crate::store::{StoreError, StoreUrl};
+use crate::telemetry::{Telemetry, TelemetryError};
+
+pub use crate::notify::{Phase, notify};
 
 pub mod clock;
 pub mod engine;
+mod identity;
 pub mod listen;
+mod notify;
+mod server;
 pub mod store;
 pub mod telemetry;
+
+/// How long open streams may take to end once the hub stops.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a hub is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its folder: made if it is not there, locked while it runs.
+    pub data: PathBuf,
+    /// Where it keeps the journal and the roll-ups: `hub.db` in its folder by default.
+    pub store: StoreUrl,
+    /// Where it listens.
+    pub listen: Vec<Address>,
+    /// Whether loopback addresses may be among them.
+    pub loopback: Loopback,
+}
+
+impl Settings {
+    /// The store of a hub whose folder is `data`, where no other is named.
+    pub fn store_in(data: &Path) -> StoreUrl {
+        StoreUrl::Sqlite(data.join("hub.db"))
+    }
+}
+
+/// Why the hub does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The folder cannot be made or locked.
+    #[error("cannot use the folder {folder}")]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another hub has the folder.
+    #[error("another hub runs in {0}: stop it first, or give this one a --data of its own")]
+    Locked(PathBuf),
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The journal cannot be replayed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What was measured cannot be read.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system does not say where it listens.
+    #[error("cannot read the address listened on")]
+    Address(#[source] io::Error),
+}
+
+/// A hub that runs.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<Address>,
+    stop: watch::Sender<bool>,
+    serving: Vec<JoinHandle<Result<(), tonic::transport::Error>>>,
+    telemetry: Telemetry,
+    /// Held until the hub has stopped.
+    _lock: std::fs::File,
+}
+
+/// Starts a hub: replays the journal, reads the watermarks, then listens.
+pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError> {
+    let lock = lock(&settings.data)?;
+    let store = store::open(&settings.store).await?;
+    let new_store = Ulid::generate().to_string();
+    let engine = Engine::start(store.clone(), clock.clone(), new_store).await?;
+    let telemetry = Telemetry::start(store.clone(), clock.clone(), Default::default()).await?;
+    let mut listeners = Vec::new();
+    for address in &settings.listen {
+        listeners.push(Listener::open(address, settings.loopback).await?);
+    }
+    let addresses =
+        listeners.iter().map(Listener::address).collect::<io::Result<_>>();
+    let (stop, stopping) = watch::channel(false);
+    let hub = Arc::new(server::Hub {
+        engine,
+        telemetry: telemetry.clone(),
+        store,
+        started_us: clock.now_us(),
+        clock,
+        stopping,
+    });
+    Ok(Running {
+        addresses: addresses.map_err(HubError::Address)?,
+        stop,
+        serving: server::serve(hub, listeners).await,
+        telemetry,
+        _lock: lock,
+    })
+}
+
+impl Running {
+    /// Where it listens; ports are chosen by now.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Ends every stream, writes what was received, and stops.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let all = futures::future::join_all(self.serving);
+        if tokio::time::timeout(STOP_WITHIN, all).await.is_err() {
+            tracing::warn!("some streams did not end in time, and are cut off");
+        }
+        if let Err(error) = self.telemetry.shutdown().await {
+            // Agents keep what is not durable, and send it again.
+            tracing::error!(error = engine::chain(&error), "the last windows are not written");
+        }
+    }
+}
+
+/// Makes the folder and locks it for this process.
+fn lock(data: &Path) -> Result<std::fs::File, HubError> {
+    use rustix::fs::{FlockOperation, flock};
+
+    let refused = |source| HubError::Folder { folder: data.into(), source };
+    std::fs::create_dir_all(data).map_err(refused)?;
+    let file = std::fs::File::create(data.join("hub.lock")).map_err(refused)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(HubError::Locked(data.into())),
+        Err(error) => Err(refused(error.into())),
+    }
+}

@@ -47,6 +47,15 @@ pub(crate) struct Hub {
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
+impl Hub {
+    /// Comes back when the hub begins to stop.
+    pub(crate) async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // A sender that is gone means the same.
+        drop(stopping.wait_for(|stopping| *stopping).await);
+    }
+}
+
 /// Serves on every listener until the hub stops.
 pub(crate) async fn serve(
     hub: Arc<Hub>,
@@ -54,11 +63,8 @@ pub(crate) async fn serve(
 ) -> Vec<JoinHandle<Result<(), tonic::transport::Error>>> {
     let routes = routes(&hub).await;
     let one = |listener| {
-        let mut stopping = hub.stopping.clone();
-        let until = async move {
-            // A sender that is gone means the same.
-            let _stopped = stopping.wait_for(|stopping| *stopping).await;
-        };
+        let stopping = hub.clone();
+        let until = async move { stopping.stopped().await };
         let serving = Server::builder()
             .http2_keepalive_interval(Some(PING))
             .http2_keepalive_timeout(Some(PING_ANSWER))

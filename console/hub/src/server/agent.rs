@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use binnacle_core::name::Name;
 use binnacle_core::observed::StreamId;
-use binnacle_core::state::{Assignment, Greeting, Input, Refusal};
+use binnacle_core::state::{Assignment, Input, Refusal};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::{Refused, greeting, report};
 use proto::agent_message::Body as FromAgent;
@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::engine::Rejected;
 use crate::server::Hub;
-use crate::telemetry::Ack;
+use crate::telemetry::{Acks, TelemetryError};
 
 /// How long a new stream may take to say Hello: a slow link's handshake, and some more.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -63,11 +63,10 @@ impl proto::agents_server::Agents for Agents {
         let stream = StreamId(self.streams.fetch_add(1, Ordering::Relaxed) + 1);
         let host = greeting.admission.host.clone();
         let welcome = welcome(&self.hub, protocol, &host).await?;
-        let boot = greeting.boot;
-        let input = Input::Joined { stream, greeting: Greeting::clone(&greeting) };
+        let acks = self.hub.telemetry.subscribe_acks(host.shared()).await.map_err(unmeasured)?;
+        let input = Input::Joined { stream, greeting };
         let assignments = self.hub.engine.join(input).await.map_err(rejected)?;
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
-        let acks = self.hub.telemetry.subscribe_acks(host.shared(), boot).await;
         let talk = Talk { hub: self.hub.clone(), stream, host, outbox };
         tokio::spawn(talk.run(welcome, incoming, assignments, acks));
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
@@ -92,7 +91,7 @@ fn protocol(hello: &proto::Hello) -> Result<u32, Status> {
 /// and what lags is sent again and dropped as a duplicate.
 async fn welcome(hub: &Hub, protocol: u32, host: &Name) -> Result<ToAgent, Status> {
     let watermarks = hub.telemetry.watermarks(host.shared()).await;
-    let watermarks = watermarks.map_err(|error| Status::unavailable(error.to_string()))?;
+    let watermarks = watermarks.map_err(unmeasured)?;
     let published = hub.engine.published();
     Ok(ToAgent::Welcome(proto::Welcome {
         protocol,
@@ -120,7 +119,7 @@ impl Talk {
         welcome: ToAgent,
         incoming: Streaming<proto::AgentMessage>,
         assignments: watch::Receiver<Option<Assignment>>,
-        acks: watch::Receiver<Ack>,
+        acks: Acks,
     ) {
         if let Err(status) = self.talk(welcome, incoming, assignments, acks).await {
             tracing::info!(host = %self.host, reason = status.message(), "stream ended");
@@ -138,9 +137,9 @@ impl Talk {
         welcome: ToAgent,
         mut incoming: Streaming<proto::AgentMessage>,
         mut assignments: watch::Receiver<Option<Assignment>>,
-        mut acks: watch::Receiver<Ack>,
+        mut acks: Acks,
     ) -> Result<(), Status> {
-        let mut stopping = self.hub.stopping.clone();
+        let mut stopped = std::pin::pin!(self.hub.stopped());
         self.say(welcome).await?;
         loop {
             tokio::select! {
@@ -157,18 +156,17 @@ impl Talk {
                         self.say(ToAgent::Assignment(greeting::assignment_to(&wanted))).await?;
                     }
                 }
-                changed = acks.changed() => {
-                    if changed.is_err() {
+                ack = acks.next() => {
+                    let Some(ack) = ack else {
                         return Err(Status::unavailable("the hub is stopping"));
-                    }
-                    let ack = acks.borrow_and_update().clone();
+                    };
                     self.say(ToAgent::Ack(proto::Ack {
                         boot_id: ack.boot.0.to_vec().into(),
                         received: ack.received,
                         durable: ack.durable,
                     })).await?;
                 }
-                _ = stopping.wait_for(|stopping| *stopping) => {
+                () = &mut stopped => {
                     return Err(Status::unavailable("the hub is stopping"));
                 }
             }
@@ -181,7 +179,7 @@ impl Talk {
                 let report = report::from_proto(report).map_err(malformed)?;
                 let now_us = self.hub.clock.now_us();
                 let received = self.hub.telemetry.received(self.host.shared(), report, now_us);
-                received.await.map_err(|error| Status::unavailable(error.to_string()))
+                received.await.map_err(unmeasured)
             }
             Some(FromAgent::Observation(observed)) => {
                 let (stream, generation) = (self.stream, observed.generation);
@@ -206,6 +204,18 @@ impl Talk {
 
 fn malformed(refused: Refused) -> Status {
     Status::invalid_argument(refused.to_string())
+}
+
+pub(crate) fn unmeasured(error: TelemetryError) -> Status {
+    let message = crate::engine::chain(&error);
+    match error {
+        TelemetryError::TooMuch(_) => Status::out_of_range(message),
+        TelemetryError::Full => Status::resource_exhausted(message),
+        TelemetryError::Stopped
+        | TelemetryError::Restless
+        | TelemetryError::Store(_)
+        | TelemetryError::Unwritten(_) => Status::unavailable(message),
+    }
 }
 
 pub(crate) fn rejected(rejected: Rejected) -> Status {

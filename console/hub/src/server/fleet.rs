@@ -147,7 +147,7 @@ impl proto::fleet_server::Fleet for Fleet {
     ) -> Result<Response<proto::StatusResponse>, Status> {
         let published = self.hub.engine.published();
         let telemetry = self.hub.telemetry.status().await;
-        let telemetry = telemetry.map_err(|error| Status::unavailable(error.to_string()))?;
+        let telemetry = telemetry.map_err(agent::unmeasured)?;
         let trouble: Vec<&str> = [&*published.trouble, &*telemetry.trouble]
             .into_iter()
             .filter(|trouble| !trouble.is_empty())
@@ -224,7 +224,8 @@ impl Watch {
     ) -> Result<(), Status> {
         use proto::watch_event::Body;
 
-        let mut stopping = self.hub.stopping.clone();
+        let hub = self.hub.clone();
+        let mut stopped = std::pin::pin!(hub.stopped());
         self.say(Body::Started(head(&self.hub))).await?;
         self.catch_up().await?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -246,7 +247,7 @@ impl Watch {
                     }
                 },
                 _ = heartbeat.tick() => self.say(Body::Heartbeat(head(&self.hub))).await?,
-                _ = stopping.wait_for(|stopping| *stopping) => {
+                () = &mut stopped => {
                     return Err(Status::unavailable("the hub is stopping"));
                 }
                 () = self.outbox.closed() => return Ok(()),

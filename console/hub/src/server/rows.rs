@@ -8,7 +8,7 @@ use binnacle_core::view::{HostRow, HostState};
 use tonic::Status;
 
 use crate::engine::Published;
-use crate::server::Hub;
+use crate::server::{Hub, agent};
 use crate::telemetry::HostReading;
 
 /// A host that has not reported for this long is silent: five windows, so that a pause of the
@@ -23,7 +23,7 @@ pub(crate) async fn hosts(
 ) -> Result<Vec<HostRow>, Status> {
     let asked = names.iter().map(Name::shared).collect();
     let readings = hub.telemetry.hosts(asked).await;
-    let readings = readings.map_err(|error| Status::unavailable(error.to_string()))?;
+    let readings = readings.map_err(agent::unmeasured)?;
     let now_us = hub.clock.now_us();
     let rows = names.iter().zip(readings);
     Ok(rows.filter_map(|(name, reading)| row(published, name, reading, now_us)).collect())

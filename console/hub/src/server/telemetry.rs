@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::server::{Hub, rows};
+use crate::server::{Hub, agent, rows};
 use crate::telemetry::Question;
 
 /// Keys in one subscription: more than any screen shows.
@@ -80,7 +80,7 @@ impl proto::telemetry_server::Telemetry for Telemetry {
             step_s: asked.step_s,
         };
         let answer = self.hub.telemetry.query(question).await;
-        let answer = answer.map_err(|error| Status::unavailable(crate::engine::chain(&error)))?;
+        let answer = answer.map_err(agent::unmeasured)?;
         let point = |(start_us, windows): &(i64, Vec<_>)| proto::Point {
             start_us: *start_us,
             series: windows.iter().map(series::to_proto).collect(),
@@ -105,7 +105,7 @@ struct Subscription {
 
 impl Subscription {
     async fn run(self, every: Duration) {
-        let mut stopping = self.hub.stopping.clone();
+        let mut stopped = std::pin::pin!(self.hub.stopped());
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = Told::default();
@@ -114,7 +114,7 @@ impl Subscription {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = self.outbox.closed() => return,
-                _ = stopping.wait_for(|stopping| *stopping) => {
+                () = &mut stopped => {
                     let status = Status::unavailable("the hub is stopping");
                     let _gone = self.outbox.send(Err(status)).await;
                     return;
@@ -149,7 +149,7 @@ impl Subscription {
             }
             proto::View::Models => {
                 let rows = self.hub.telemetry.models().await;
-                let rows = rows.map_err(|error| Status::unavailable(error.to_string()))?;
+                let rows = rows.map_err(agent::unmeasured)?;
                 let asked = |model: &str| {
                     self.keys.is_empty() || self.keys.iter().any(|key| key == model)
                 };
