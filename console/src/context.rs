@@ -100,17 +100,18 @@ pub(crate) fn config_path() -> Option<PathBuf> {
     Some(project()?.config_dir().join("config.toml"))
 }
 
-/// Where a hub listens if nobody says otherwise: this user's, then the machine's.
-pub(crate) fn usual_places() -> Vec<PathBuf> {
+/// Where a hub of this user, or of this systemd unit, listens if nobody says otherwise.
+pub(crate) fn own_place() -> Option<PathBuf> {
     // Under systemd there is no user session, and the unit's own folder is named instead.
-    let unit = std::env::var_os("RUNTIME_DIRECTORY").map(|folder| PathBuf::from(folder));
-    let user = project().and_then(|project| Some(project.runtime_dir()?.to_owned()));
-    let machine = PathBuf::from("/run/binnacle");
-    [unit, user, Some(machine)]
-        .into_iter()
-        .flatten()
-        .map(|folder| folder.join("hub.sock"))
-        .collect()
+    let unit = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+    let user = || Some(project()?.runtime_dir()?.to_owned());
+    Some(unit.or_else(user)?.join("hub.sock"))
+}
+
+/// Where to look for a hub if nobody says otherwise: this user's, then the machine's.
+fn usual_places() -> Vec<PathBuf> {
+    let machine = PathBuf::from("/run/binnacle/hub.sock");
+    own_place().into_iter().chain([machine]).collect()
 }
 
 /// Where a hub keeps its data if nobody says otherwise.

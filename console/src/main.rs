@@ -1,5 +1,6 @@
 //! The binary that an engineer runs: headless commands, the hub, the demo. Composition only.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;

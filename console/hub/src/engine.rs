@@ -184,7 +184,10 @@ async fn replay(store: &SharedStore) -> Result<State, EngineError> {
     let mut state = State::default();
     let (_, fault) = walk(store, |(entry, hash)| state.apply(&entry, hash)).await?;
     match fault {
-        Some(fault) => Err(EngineError::Corrupt { store: store.url(), fault }),
+        Some(fault) => Err(EngineError::Corrupt {
+            store: store.url(),
+            fault,
+        }),
         None => Ok(state),
     }
 }

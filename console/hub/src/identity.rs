@@ -8,7 +8,9 @@ use crate::listen::Peer;
 
 /// Who made this call.
 pub(crate) fn caller<T>(request: &Request<T>) -> Caller {
-    let unverified = Caller::Unverified { claimed: String::new() };
+    let unverified = Caller::Unverified {
+        claimed: String::new(),
+    };
     match request.extensions().get::<Peer>() {
         None | Some(Peer::Loopback) => unverified,
         Some(Peer::Unix(connection)) => match connection.peer_cred {

@@ -108,8 +108,10 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     for address in &settings.listen {
         listeners.push(Listener::open(address, settings.loopback).await?);
     }
-    let addresses =
-        listeners.iter().map(Listener::address).collect::<io::Result<_>>();
+    let addresses = listeners
+        .iter()
+        .map(Listener::address)
+        .collect::<io::Result<_>>();
     let (stop, stopping) = watch::channel(false);
     let hub = Arc::new(server::Hub {
         engine,
@@ -143,7 +145,10 @@ impl Running {
         }
         if let Err(error) = self.telemetry.shutdown().await {
             // Agents keep what is not durable, and send it again.
-            tracing::error!(error = engine::chain(&error), "the last windows are not written");
+            tracing::error!(
+                error = engine::chain(&error),
+                "the last windows are not written"
+            );
         }
     }
 }
@@ -152,7 +157,10 @@ impl Running {
 fn lock(data: &Path) -> Result<std::fs::File, HubError> {
     use rustix::fs::{FlockOperation, flock};
 
-    let refused = |source| HubError::Folder { folder: data.into(), source };
+    let refused = |source| HubError::Folder {
+        folder: data.into(),
+        source,
+    };
     std::fs::create_dir_all(data).map_err(refused)?;
     let file = std::fs::File::create(data.join("hub.lock")).map_err(refused)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

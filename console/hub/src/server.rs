@@ -82,16 +82,18 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
     use proto::fleet_server::FleetServer;
     use proto::telemetry_server::TelemetryServer;
 
-    let agents = AgentsServer::new(agent::Agents::new(hub.clone()))
-        .max_decoding_message_size(MAX_REPORT);
-    let fleet = FleetServer::new(fleet::Fleet { hub: hub.clone() })
-        .max_decoding_message_size(MAX_QUESTION);
+    let agents =
+        AgentsServer::new(agent::Agents::new(hub.clone())).max_decoding_message_size(MAX_REPORT);
+    let fleet =
+        FleetServer::new(fleet::Fleet { hub: hub.clone() }).max_decoding_message_size(MAX_QUESTION);
     let telemetry = TelemetryServer::new(telemetry_server::Telemetry { hub: hub.clone() })
         .max_decoding_message_size(MAX_QUESTION);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<AgentsServer<agent::Agents>>().await;
     reporter.set_serving::<FleetServer<fleet::Fleet>>().await;
-    reporter.set_serving::<TelemetryServer<telemetry_server::Telemetry>>().await;
+    reporter
+        .set_serving::<TelemetryServer<telemetry_server::Telemetry>>()
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(binnacle_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

@@ -25,6 +25,8 @@ use crate::telemetry::book::Book;
 use crate::telemetry::owner::{Ask, Owner, Work};
 
 mod answer;
+#[cfg(test)]
+mod behaviour;
 mod book;
 mod hosts;
 #[cfg(test)]
@@ -315,7 +317,7 @@ impl Telemetry {
         }
         let mut cut = Cut::new(&question, SECOND_US);
         loop {
-            let (whole_from_us, looks) = self.seconds(cut.from_us, cut.to_us).await?;
+            let (whole_from_us, looks) = self.seconds(cut.reach_us(), cut.to_us).await?;
             if cut.from_us < whole_from_us {
                 return self.query_disk(question).await;
             }

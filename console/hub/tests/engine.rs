@@ -15,7 +15,9 @@ use binnacle_hub::engine::{Engine, EngineError, Rejected};
 use binnacle_hub::store::{self, SharedStore, StoreUrl};
 
 async fn store(folder: &Path) -> SharedStore {
-    store::open(&StoreUrl::Sqlite(folder.join("hub.db"))).await.unwrap()
+    store::open(&StoreUrl::Sqlite(folder.join("hub.db")))
+        .await
+        .unwrap()
 }
 
 async fn engine(store: &SharedStore) -> Result<Engine, EngineError> {
@@ -46,7 +48,11 @@ fn joined(stream: u64, n: u64) -> Input {
 
 fn retire(n: u64) -> Input {
     let request = Request::RetireHost(name(n));
-    Input::Asked { caller: Caller::Hub, why: "broken".into(), request }
+    Input::Asked {
+        caller: Caller::Hub,
+        why: "broken".into(),
+        request,
+    }
 }
 
 #[tokio::test]
@@ -60,10 +66,17 @@ async fn what_was_acknowledged_is_there_when_the_hub_comes_back() {
             answer.unwrap();
         }
         assert_eq!(engine.put(retire(7)).await.unwrap().entries, 1);
-        assert_eq!(engine.put(retire(7)).await.unwrap().entries, 0, "once is enough");
+        assert_eq!(
+            engine.put(retire(7)).await.unwrap().entries,
+            0,
+            "once is enough"
+        );
         engine.published()
     };
-    let after = engine(&store(folder.path()).await).await.unwrap().published();
+    let after = engine(&store(folder.path()).await)
+        .await
+        .unwrap()
+        .published();
     assert_eq!(after.state, before.state);
     assert_eq!(after.state.sequence, 302);
     assert_eq!(after.observed.live(), 0, "what is observed is told again");
@@ -74,15 +87,37 @@ async fn a_host_that_is_retired_is_told_to_leave_and_refused_when_it_returns() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(&store(folder.path()).await).await.unwrap();
     let mut orders = engine.join(joined(1, 1)).await.unwrap();
-    let first = orders.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    let first = orders
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
     assert_eq!((first.generation, first.duty), (2, Duty::Serve));
-    engine.put(Input::Follows { stream: StreamId(1), generation: 2 }).await.unwrap();
+    engine
+        .put(Input::Follows {
+            stream: StreamId(1),
+            generation: 2,
+        })
+        .await
+        .unwrap();
     engine.put(retire(1)).await.unwrap();
     let leave = orders.wait_for(|order| order.as_ref().is_some_and(|o| o.generation == 3));
-    assert_eq!(leave.await.unwrap().clone().unwrap().duty, Duty::Leave("broken".into()));
-    engine.put(Input::Left { stream: StreamId(1) }).await.unwrap();
+    assert_eq!(
+        leave.await.unwrap().clone().unwrap().duty,
+        Duty::Leave("broken".into())
+    );
+    engine
+        .put(Input::Left {
+            stream: StreamId(1),
+        })
+        .await
+        .unwrap();
     let refused = engine.join(joined(2, 1)).await.unwrap_err();
-    assert!(matches!(refused, Rejected::Refused(Refusal::Retired { .. })), "{refused}");
+    assert!(
+        matches!(refused, Rejected::Refused(Refusal::Retired { .. })),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -115,8 +150,15 @@ async fn a_second_hub_on_the_same_store_is_fenced_and_says_so() {
     let (one, two) = (engine(&store).await.unwrap(), engine(&store).await.unwrap());
     one.join(joined(1, 1)).await.unwrap();
     let refused = two.join(joined(2, 2)).await.unwrap_err();
-    assert!(refused.to_string().contains("another hub writes"), "{refused}");
+    assert!(
+        refused.to_string().contains("another hub writes"),
+        "{refused}"
+    );
     assert!(two.published().trouble.contains("another hub"));
-    let left = two.put(Input::Left { stream: StreamId(9) }).await;
+    let left = two
+        .put(Input::Left {
+            stream: StreamId(9),
+        })
+        .await;
     assert_eq!(left.unwrap().entries, 0, "what needs no entry goes on");
 }

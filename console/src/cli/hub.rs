@@ -80,16 +80,10 @@ impl Run {
         let data = self.data.or_else(context::usual_data).ok_or_else(|| {
             Failure::new(Exit::Usage, "no home folder to keep data in").hint("use --data DIR")
         })?;
+        let usual = || Address::Unix(context::own_place().unwrap_or(data.join("hub.sock")));
         let listen = match self.listen.is_empty() {
             false => self.listen,
-            // A machine-wide place is for a hub that systemd runs, which names it.
-            true => {
-                let own = |path: &PathBuf| !path.starts_with("/run/binnacle");
-                let usual = context::usual_places().into_iter().find(own);
-                vec![Address::Unix(
-                    usual.unwrap_or_else(|| data.join("hub.sock")),
-                )]
-            }
+            true => vec![usual()],
         };
         let loopback = match self.insecure_loopback {
             true => Loopback::Insecure,

@@ -40,7 +40,10 @@ type Outgoing = Pin<Box<dyn futures::Stream<Item = Result<proto::HubMessage, Sta
 
 impl Agents {
     pub(crate) fn new(hub: Arc<Hub>) -> Self {
-        Self { hub, streams: Arc::default() }
+        Self {
+            hub,
+            streams: Arc::default(),
+        }
     }
 }
 
@@ -56,18 +59,30 @@ impl proto::agents_server::Agents for Agents {
         let first = tokio::time::timeout(HELLO_WITHIN, incoming.message()).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no Hello within 10 s"))??;
         let Some(FromAgent::Hello(hello)) = first.and_then(|message| message.body) else {
-            return Err(Status::invalid_argument("the first message has to be Hello"));
+            return Err(Status::invalid_argument(
+                "the first message has to be Hello",
+            ));
         };
         let protocol = protocol(&hello)?;
         let greeting = greeting::from_proto(&hello).map_err(malformed)?;
         let stream = StreamId(self.streams.fetch_add(1, Ordering::Relaxed) + 1);
         let host = greeting.admission.host.clone();
         let welcome = welcome(&self.hub, protocol, &host).await?;
-        let acks = self.hub.telemetry.subscribe_acks(host.shared()).await.map_err(unmeasured)?;
+        let acks = self
+            .hub
+            .telemetry
+            .subscribe_acks(host.shared())
+            .await
+            .map_err(unmeasured)?;
         let input = Input::Joined { stream, greeting };
         let assignments = self.hub.engine.join(input).await.map_err(rejected)?;
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
-        let talk = Talk { hub: self.hub.clone(), stream, host, outbox };
+        let talk = Talk {
+            hub: self.hub.clone(),
+            stream,
+            host,
+            outbox,
+        };
         tokio::spawn(talk.run(welcome, incoming, assignments, acks));
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
@@ -80,7 +95,11 @@ fn protocol(hello: &proto::Hello) -> Result<u32, Status> {
     if common >= oldest.max(hello.protocol_min) {
         return Ok(common);
     }
-    let older = if hello.protocol_min > newest { "the hub" } else { "the agent" };
+    let older = if hello.protocol_min > newest {
+        "the hub"
+    } else {
+        "the agent"
+    };
     Err(Status::failed_precondition(format!(
         "the agent speaks protocol {} to {}, this hub {oldest} to {newest}: upgrade {older}",
         hello.protocol_min, hello.protocol_max,
@@ -97,7 +116,10 @@ async fn welcome(hub: &Hub, protocol: u32, host: &Name) -> Result<ToAgent, Statu
         protocol,
         watermarks: watermarks
             .into_iter()
-            .map(|(boot, durable)| proto::Watermark { boot_id: boot.0.to_vec().into(), durable })
+            .map(|(boot, durable)| proto::Watermark {
+                boot_id: boot.0.to_vec().into(),
+                durable,
+            })
             .collect(),
         journal_sequence: published.state.sequence,
         journal_hash: published.state.hash.to_vec().into(),
@@ -126,7 +148,9 @@ impl Talk {
             // An agent that is gone does not want to know.
             let _gone = self.outbox.send(Err(status)).await;
         }
-        let left = Input::Left { stream: self.stream };
+        let left = Input::Left {
+            stream: self.stream,
+        };
         if self.hub.engine.put(left).await.is_err() {
             tracing::debug!(host = %self.host, "the engine stopped before the stream");
         }
@@ -178,7 +202,10 @@ impl Talk {
             Some(FromAgent::Report(report)) => {
                 let report = report::from_proto(report).map_err(malformed)?;
                 let now_us = self.hub.clock.now_us();
-                let received = self.hub.telemetry.received(self.host.shared(), report, now_us);
+                let received = self
+                    .hub
+                    .telemetry
+                    .received(self.host.shared(), report, now_us);
                 received.await.map_err(unmeasured)
             }
             Some(FromAgent::Observation(observed)) => {
@@ -187,9 +214,9 @@ impl Talk {
                 self.hub.engine.put(follows).await.map_err(rejected)?;
                 Ok(())
             }
-            Some(FromAgent::Hello(_)) => {
-                Err(Status::invalid_argument("Hello is said once, at the beginning"))
-            }
+            Some(FromAgent::Hello(_)) => Err(Status::invalid_argument(
+                "Hello is said once, at the beginning",
+            )),
             // A newer agent's message, within a protocol that both speak: an addition.
             None => Ok(()),
         }

@@ -56,7 +56,11 @@ impl proto::fleet_server::Fleet for Fleet {
             return Err(Status::out_of_range(what));
         }
         let (outbox, events) = mpsc::channel(OUTBOX);
-        let watch = Watch { hub: self.hub.clone(), told: since.unwrap_or(head), outbox };
+        let watch = Watch {
+            hub: self.hub.clone(),
+            told: since.unwrap_or(head),
+            outbox,
+        };
         tokio::spawn(watch.run(entries));
         Ok(Response::new(Box::pin(ReceiverStream::new(events))))
     }
@@ -73,7 +77,10 @@ impl proto::fleet_server::Fleet for Fleet {
                 limit => (limit as usize).min(HOSTS_LIMIT),
             };
             let all = published.state.hosts.keys();
-            all.filter(|name| name.as_str() > asked.after.as_str()).take(limit).cloned().collect()
+            all.filter(|name| name.as_str() > asked.after.as_str())
+                .take(limit)
+                .cloned()
+                .collect()
         } else {
             let name = name(&asked.name)?;
             if !published.state.hosts.contains_key(&name) {
@@ -133,7 +140,11 @@ impl proto::fleet_server::Fleet for Fleet {
         let (walk, fault) = walked.map_err(|error| unreadable(&error))?;
         Ok(Response::new(proto::VerifyJournalResponse {
             entries: walk.sequence,
-            head: Some(journal::head_to(walk.sequence, &walk.hash, self.hub.clock.now_us())),
+            head: Some(journal::head_to(
+                walk.sequence,
+                &walk.hash,
+                self.hub.clock.now_us(),
+            )),
             fault: fault.map(|fault| proto::Fault {
                 sequence: fault.sequence,
                 what: fault.what.to_string(),
@@ -163,7 +174,9 @@ impl proto::fleet_server::Fleet for Fleet {
             store: self.hub.store.url(),
             hosts_live: published.observed.live() as u32,
             hosts_known: published.state.hosts.len() as u32,
-            dropped: dropped.map(|(what, count)| ((*what).to_owned(), *count)).collect::<BTreeMap<_, _>>(),
+            dropped: dropped
+                .map(|(what, count)| ((*what).to_owned(), *count))
+                .collect::<BTreeMap<_, _>>(),
             telemetry_memory: telemetry.memory,
             telemetry_memory_limit: telemetry.memory_limit,
             durable_at_us: telemetry.durable_us,
@@ -181,7 +194,11 @@ impl Fleet {
         let caller = identity::caller(&request);
         let asked = request.into_inner();
         let request = ask(name(&asked.name)?);
-        let input = Input::Asked { caller, why: asked.reason, request };
+        let input = Input::Asked {
+            caller,
+            why: asked.reason,
+            request,
+        };
         let written = self.hub.engine.put(input).await.map_err(agent::rejected)?;
         Ok(Response::new(proto::Changed {
             sequence: written.sequence,
@@ -218,10 +235,7 @@ impl Watch {
         }
     }
 
-    async fn tell(
-        &mut self,
-        mut entries: broadcast::Receiver<Arc<Stored>>,
-    ) -> Result<(), Status> {
+    async fn tell(&mut self, mut entries: broadcast::Receiver<Arc<Stored>>) -> Result<(), Status> {
         use proto::watch_event::Body;
 
         let hub = self.hub.clone();

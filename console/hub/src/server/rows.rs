@@ -26,7 +26,9 @@ pub(crate) async fn hosts(
     let readings = readings.map_err(agent::unmeasured)?;
     let now_us = hub.clock.now_us();
     let rows = names.iter().zip(readings);
-    Ok(rows.filter_map(|(name, reading)| row(published, name, reading, now_us)).collect())
+    Ok(rows
+        .filter_map(|(name, reading)| row(published, name, reading, now_us))
+        .collect())
 }
 
 fn row(
@@ -36,7 +38,10 @@ fn row(
     now_us: i64,
 ) -> Option<HostRow> {
     let host = published.state.hosts.get(name)?;
-    let stream = published.observed.commanding(name).map(|(_, stream)| stream);
+    let stream = published
+        .observed
+        .commanding(name)
+        .map(|(_, stream)| stream);
     let seen_us = reading.as_ref().map(|reading| reading.seen_us);
     let heard = seen_us.is_some_and(|seen_us| now_us - seen_us <= LIVE_WITHIN_US);
     let nothing: Arc<str> = "".into();

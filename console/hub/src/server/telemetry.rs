@@ -50,8 +50,12 @@ impl proto::telemetry_server::Telemetry for Telemetry {
         let every = Duration::from_millis(asked.resolution_ms.into()).max(RESOLUTION_MIN);
         // One place: an update that is not fetched is replaced by a later, whole one.
         let (outbox, updates) = mpsc::channel(1);
-        let subscription =
-            Subscription { hub: self.hub.clone(), view, keys: asked.keys, outbox };
+        let subscription = Subscription {
+            hub: self.hub.clone(),
+            view,
+            keys: asked.keys,
+            outbox,
+        };
         tokio::spawn(subscription.run(every));
         Ok(Response::new(Box::pin(ReceiverStream::new(updates))))
     }
@@ -134,14 +138,26 @@ impl Subscription {
     }
 
     async fn update(&self, told: &mut Told) -> Result<proto::Update, Status> {
-        let mut update =
-            proto::Update { as_of_us: self.hub.clock.now_us(), ..proto::Update::default() };
+        let mut update = proto::Update {
+            as_of_us: self.hub.clock.now_us(),
+            ..proto::Update::default()
+        };
         match self.view {
             proto::View::Hosts => {
                 let published = self.hub.engine.published();
                 let names: Vec<Name> = match self.keys.is_empty() {
-                    true => published.state.hosts.keys().take(MAX_KEYS).cloned().collect(),
-                    false => self.keys.iter().filter_map(|key| Name::parse(key).ok()).collect(),
+                    true => published
+                        .state
+                        .hosts
+                        .keys()
+                        .take(MAX_KEYS)
+                        .cloned()
+                        .collect(),
+                    false => self
+                        .keys
+                        .iter()
+                        .filter_map(|key| Name::parse(key).ok())
+                        .collect(),
                 };
                 let rows = rows::hosts(&self.hub, &published, &names).await?;
                 let rows = rows.iter().map(host::to_proto);
@@ -150,12 +166,13 @@ impl Subscription {
             proto::View::Models => {
                 let rows = self.hub.telemetry.models().await;
                 let rows = rows.map_err(agent::unmeasured)?;
-                let asked = |model: &str| {
-                    self.keys.is_empty() || self.keys.iter().any(|key| key == model)
-                };
+                let asked =
+                    |model: &str| self.keys.is_empty() || self.keys.iter().any(|key| key == model);
                 let rows = rows.iter().filter(|row| asked(&row.model)).take(MAX_KEYS);
                 let rows = rows.map(host::model_to);
-                update.models = rows.filter(|row| told.models.news(&row.model, row)).collect();
+                update.models = rows
+                    .filter(|row| told.models.news(&row.model, row))
+                    .collect();
             }
             proto::View::Unspecified => {}
         }

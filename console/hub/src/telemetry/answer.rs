@@ -58,6 +58,11 @@ impl Cut {
         Self::new(question, span.us())
     }
 
+    /// Where windows begin that may reach into it.
+    pub(crate) fn reach_us(&self) -> i64 {
+        self.from_us.saturating_sub(Span::Minute.us())
+    }
+
     fn point_of(&self, start_us: i64) -> i64 {
         match self.step_us {
             0 => self.from_us,
@@ -134,24 +139,36 @@ impl Points {
     }
 }
 
-/// The answer from memory, or `None` where the seconds do not reach: the longest window
-/// among them asks for a wider span, to be looked at again.
+/// The answer from memory. The looks reach back by [`Cut::reach_us`], since a window that
+/// began before the span may reach into it.
 pub(crate) fn from_seconds(
     question: &Question,
     cut: &Cut,
     looks: &[Look],
 ) -> Result<Answered, TelemetryError> {
-    let longest_s = looks.iter().map(|look| look.longest_s).max().unwrap_or(1);
+    let reaches = |look: &&Look| {
+        let end_s = look.second + i64::from(look.longest_s);
+        cut.from_us < end_s * SECOND_US && look.second * SECOND_US < cut.to_us
+    };
+    let longest_s = looks
+        .iter()
+        .filter(reaches)
+        .map(|look| look.longest_s)
+        .max();
     let longest_us = match longest_s {
-        0 | 1 => SECOND_US,
-        2..=10 => Span::TenSeconds.us(),
-        _ => Span::Minute.us(),
+        None | Some(0 | 1) => SECOND_US,
+        Some(2..=10) => Span::TenSeconds.us(),
+        Some(_) => Span::Minute.us(),
     };
     if longest_us > cut.resolution_us {
         return Ok(Answered::Wider(longest_us));
     }
     let mut points = Points::new();
-    for look in looks {
+    let span = cut.from_us..cut.to_us;
+    for look in looks
+        .iter()
+        .filter(|look| span.contains(&(look.second * SECOND_US)))
+    {
         let point_us = cut.point_of(look.second * SECOND_US);
         for counted in look.parts.iter().flat_map(|part| part.iter()) {
             if question.takes(&counted.key) {

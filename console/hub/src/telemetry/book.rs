@@ -275,11 +275,6 @@ impl Book {
         }
     }
 
-    /// Whether something waits to be written.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.flying.is_none() && self.pending.is_empty() && self.listed.is_empty()
-    }
-
     /// Whether more waits for the disk than may.
     pub(crate) fn is_full(&self) -> bool {
         self.pending.bytes() + self.flying_bytes() > self.settings.pending_limit()

@@ -70,11 +70,6 @@ impl Names {
         self.overflow
     }
 
-    /// Series at present.
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
-    }
-
     /// Takes the numbers of idle series back.
     pub(crate) fn sweep(&mut self, now_us: i64) {
         for (id, place) in self.slots.iter_mut().enumerate() {
@@ -131,10 +126,10 @@ mod tests {
         });
         let other = names.id(&key(MAX_SERIES), 3, IDLE_US);
         assert_eq!(&*names.key(other).unwrap().model, OTHER);
-        assert_eq!((names.overflow(), names.len()), (3, MAX_SERIES + 1));
+        assert_eq!((names.overflow(), names.ids.len()), (3, MAX_SERIES + 1));
         names.id(&key(7), 1, IDLE_US);
         names.sweep(IDLE_US + 1);
-        assert_eq!(names.len(), 2);
+        assert_eq!(names.ids.len(), 2);
         let fresh = names.id(&key(MAX_SERIES + 1), 1, IDLE_US + 1);
         assert_eq!(
             &*names.key(fresh).unwrap().model,
