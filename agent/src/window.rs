@@ -243,14 +243,18 @@ impl Window {
         None
     }
 
-    /// The slot for a name that a request has just shown to be real.
+    /// The slot for a name that one request has just shown to be real.
     pub(crate) fn admit(&mut self, model: &str, version: &str) -> Rc<Slot> {
         let fits = |name: &str| name.len() <= MAX_NAME_BYTES;
-        if self.series >= self.limit || !fits(model) || !fits(version) {
+        if !fits(model) || !fits(version) {
             return self.other.clone();
         }
         if let Some(slot) = self.models.get(model).and_then(|of| of.get(version)) {
             return slot.clone();
+        }
+        if self.series >= self.limit {
+            self.overflow += 1;
+            return self.other.clone();
         }
         let model: Arc<str> = model.into();
         let slot = Rc::new(Slot {

@@ -58,7 +58,6 @@ pub(crate) fn protocols() -> auto::Builder<OnThisThread> {
         .http1()
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .pipeline_flush(true)
         .auto_date_header(false)
         .http2()
         .max_header_list_size(MAX_HEAD_BYTES as u32)

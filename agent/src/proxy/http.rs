@@ -218,6 +218,8 @@ impl HttpAnswer {
                 if let (Some(ticket), Some(data)) = (&mut self.exchange.ticket, frame.data_ref()) {
                     ticket.response_bytes += data.len() as u64;
                 }
+                // Nothing comes after trailers, and nobody asks.
+                self.ended |= frame.is_trailers();
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.broken(NoAnswer::HungUp)))),

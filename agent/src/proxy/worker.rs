@@ -11,6 +11,7 @@ use std::{
     net::TcpListener,
     pin::Pin,
     rc::Rc,
+    sync::mpsc::SyncSender,
     thread::JoinHandle,
     time::Duration,
 };
@@ -104,38 +105,48 @@ pub(crate) fn start(
     plan: Plan,
     inbox: mpsc::Receiver<Order>,
 ) -> Result<JoinHandle<()>, ProxyError> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(runtime::LocalOptions::default());
-    drop(runtime.map_err(ProxyError::Worker)?);
-    std::thread::Builder::new()
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
         .name(format!("proxy-{}", plan.index))
-        .spawn(move || run(plan, inbox))
-        .map_err(ProxyError::Worker)
+        .spawn(move || run(plan, inbox, &ready))
+        .map_err(ProxyError::Worker)?;
+    let ended = |_| ProxyError::Worker(io::Error::other("the worker ended as it started"));
+    started.recv().map_err(ended)??;
+    Ok(thread)
 }
 
-fn run(plan: Plan, inbox: mpsc::Receiver<Order>) {
+/// The whole life of a worker's thread.
+fn run(plan: Plan, inbox: mpsc::Receiver<Order>, ready: &SyncSender<Result<(), ProxyError>>) {
+    // Made here, since it may not leave its thread.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(runtime::LocalOptions::default());
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(why) => return tracing::error!(%why, "a proxy worker cannot start"),
-    };
-    let Plan { listeners, .. } = &plan;
-    let mut accepting = Vec::new();
-    let _inside = runtime.enter();
-    for listener in listeners {
-        let opened = listener
-            .set_nonblocking(true)
-            .and_then(|()| tokio::net::TcpListener::from_std(listener.try_clone()?));
-        match opened {
-            Ok(listener) => accepting.push(listener),
-            Err(why) => tracing::error!(%why, "a proxy worker cannot listen"),
+        Err(why) => {
+            let _ = ready.send(Err(ProxyError::Worker(why)));
+            return;
         }
-    }
-    let worker = Rc::new(Worker::new(plan));
-    runtime.block_on(obey(&worker, accepting, inbox));
+    };
+    runtime.block_on(async {
+        let mut plan = plan;
+        let opened: io::Result<Vec<_>> = std::mem::take(&mut plan.listeners)
+            .into_iter()
+            .map(|listener| {
+                listener.set_nonblocking(true)?;
+                tokio::net::TcpListener::from_std(listener)
+            })
+            .collect();
+        match opened {
+            Ok(listeners) => {
+                let _ = ready.send(Ok(()));
+                obey(&Rc::new(Worker::new(plan)), listeners, inbox).await;
+            }
+            Err(why) => {
+                let _ = ready.send(Err(ProxyError::Share(why)));
+            }
+        }
+    });
 }
 
 async fn obey(
