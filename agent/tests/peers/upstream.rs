@@ -1,0 +1,166 @@
+//! An inference server: the Open Inference Protocol's HTTP form over a real socket, with
+//! models that can be unloaded and broken, and a process that can be stopped.
+#![allow(dead_code)] // each test file uses its part
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// How a version is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It answers.
+    Well,
+    /// It is listed, and not ready.
+    Unloaded,
+    /// It is ready, and fails.
+    Broken,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    versions: BTreeMap<(String, String), Health>,
+    inferences: u64,
+}
+
+/// A server that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) addr: SocketAddr,
+    state: Arc<Mutex<State>>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Upstream {
+    pub(crate) async fn start() -> Self {
+        let mut upstream = Self {
+            addr: "127.0.0.1:0".parse().unwrap(),
+            state: Arc::default(),
+            task: None,
+        };
+        upstream.set("fraud", "1", Health::Well);
+        upstream.start_again().await;
+        upstream
+    }
+
+    pub(crate) fn set(&self, model: &str, version: &str, health: Health) {
+        self.state
+            .lock()
+            .unwrap()
+            .versions
+            .insert((model.into(), version.into()), health);
+    }
+
+    /// Inferences that reached it: requests and probes.
+    pub(crate) fn inferences(&self) -> u64 {
+        self.state.lock().unwrap().inferences
+    }
+
+    /// The process is gone: nothing listens, every connection is cut.
+    pub(crate) fn stop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        let listener = TcpListener::bind(self.addr).await.unwrap();
+        self.addr = listener.local_addr().unwrap();
+        let state = self.state.clone();
+        self.task = Some(tokio::spawn(async move {
+            // Dropped with this task, and with it every connection.
+            let mut connections = JoinSet::new();
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
+                let state = state.clone();
+                connections.spawn(async move {
+                    let answer = service_fn(move |request| {
+                        let state = state.clone();
+                        async move { answer(request, &state).await }
+                    });
+                    let stream = TokioIo::new(stream);
+                    let _ = http1::Builder::new().serve_connection(stream, answer).await;
+                });
+            }
+        }));
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    state: &Mutex<State>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (parts, body) = request.into_parts();
+    body.collect().await?;
+    let path = parts.uri.path().to_owned();
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let mut state = state.lock().unwrap();
+    let answer = match (&parts.method, segments.as_slice()) {
+        (&Method::GET, ["v2", "health", "live" | "ready"]) => json(StatusCode::OK, "{}"),
+        (&Method::POST, ["v2", "repository", "index"]) => {
+            let lines = state.versions.keys().map(|(model, version)| {
+                serde_json::json!({"name": model, "version": version, "state": "READY"})
+            });
+            let index = serde_json::Value::Array(lines.collect());
+            json(StatusCode::OK, &index.to_string())
+        }
+        (method, ["v2", "models", model, "versions", version, rest @ ..]) => {
+            let health = state
+                .versions
+                .get(&(model.to_string(), version.to_string()))
+                .copied();
+            if *method == Method::POST && *rest == ["infer"] {
+                state.inferences += 1;
+            }
+            version_answer(method, rest, health)
+        }
+        _ => json(StatusCode::NOT_FOUND, r#"{"error":"no such path"}"#),
+    };
+    Ok(answer)
+}
+
+fn version_answer(method: &Method, rest: &[&str], health: Option<Health>) -> Response<Full<Bytes>> {
+    let Some(health) = health.filter(|&health| health != Health::Unloaded) else {
+        return json(
+            StatusCode::NOT_FOUND,
+            r#"{"error":"the version is not loaded"}"#,
+        );
+    };
+    match (method, rest) {
+        (&Method::GET, ["ready"]) => json(StatusCode::OK, "{}"),
+        (&Method::GET, []) => json(
+            StatusCode::OK,
+            r#"{"name":"fraud","inputs":[{"name":"x","datatype":"FP64","shape":[-1,3]}]}"#,
+        ),
+        (&Method::POST, ["infer"]) if health == Health::Broken => json(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            r#"{"error":"the model is out of order"}"#,
+        ),
+        (&Method::POST, ["infer"]) => json(StatusCode::OK, r#"{"outputs":[]}"#),
+        _ => json(StatusCode::NOT_FOUND, r#"{"error":"no such path"}"#),
+    }
+}
+
+fn json(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
