@@ -13,6 +13,7 @@
 )]
 
 mod commands;
+mod demo;
 mod faults;
 mod scene;
 mod spine;
