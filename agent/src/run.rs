@@ -165,6 +165,11 @@ impl Agent {
         if let Err(ended) = (&mut self.task).await {
             tracing::error!(%ended, "the agent's loop ended before it was told to");
         }
+        // So that the control socket's path is free when this returns.
+        for task in self.beside.drain(..) {
+            task.abort();
+            let _ = task.await;
+        }
     }
 }
 

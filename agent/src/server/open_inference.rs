@@ -267,10 +267,13 @@ fn escape(name: &str, into: &mut String) {
 
 /// Words of a server, safe and short enough to be shown.
 pub(super) fn printable(words: &str) -> String {
-    let shown = words.trim().chars().take(WORDS_LONGEST);
-    shown
+    let shown: String = words
+        .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+        .skip_while(|c| c.is_whitespace())
+        .take(WORDS_LONGEST)
+        .collect();
+    shown.trim_end().to_owned()
 }
 
 fn words(error: &dyn std::error::Error) -> String {
@@ -327,6 +330,6 @@ mod tests {
             "/v2/models/a%2Fb%3F/versions/1/ready"
         );
         assert_eq!(path("m", "", "/infer"), "/v2/models/m/infer");
-        assert_eq!(printable(" \u{1b}[31mred\n"), "[31mred");
+        assert_eq!(printable("\u{1b}[31mred\n"), "[31mred");
     }
 }
