@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Install the ONNX Runtime library that this program was tested with
     Fetch(Fetch),
+    /// Say which ONNX Runtime library would be used, or what to do when there is none
+    Library(Library),
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +47,13 @@ pub(crate) struct Run {
     /// Threads shared by all models for the work inside one inference [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Library {
+    /// The ONNX Runtime library, or the folder it is in
+    #[arg(long, value_name = "PATH")]
+    pub(crate) onnxruntime: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,13 +3,14 @@
 
 mod cli;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use binnacle_runtime::engine::Engine;
 use binnacle_runtime::fetch::{self, Fetched};
 use binnacle_runtime::library::Places;
 use binnacle_runtime::server::Server;
 use clap::Parser as _;
+use color_eyre::config::Theme;
 use color_eyre::eyre::{self, WrapErr as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -20,9 +21,14 @@ use self::cli::{Cli, Command, Fetch, Run};
 const BLOCKING_THREADS_MAX: usize = 64;
 
 fn main() -> eyre::Result<()> {
-    color_eyre::config::HookBuilder::default()
-        .display_env_section(false)
-        .install()?;
+    let to_person = std::io::stderr().is_terminal();
+    let hook = color_eyre::config::HookBuilder::default().display_env_section(false);
+    let hook = if to_person {
+        hook
+    } else {
+        hook.theme(Theme::new())
+    };
+    hook.install()?;
     let cli = Cli::parse();
     let filter =
         EnvFilter::try_from_env("BINNACLE_LOG").unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
@@ -30,10 +36,18 @@ fn main() -> eyre::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(to_person)
         .init();
     match cli.command {
         Command::Run(command) => run(command),
         Command::Fetch(command) => fetch(&command),
+        Command::Library(command) => {
+            println!(
+                "{}",
+                Places::of_process(command.onnxruntime).find()?.display()
+            );
+            Ok(())
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 //! Labels come from the repository only, never from a request: names that are not there count as
 //! one. A version's series are made once, when it is loaded, and live as long as the process.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,7 +23,7 @@ const BUCKETS: [f64; 14] = [
 ];
 
 /// How a request to a version ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Answered.
     Ok,
@@ -66,6 +67,17 @@ struct RequestLabels {
 struct VersionLabels {
     model: String,
     version: u64,
+}
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Overloaded => "overloaded",
+        })
+    }
 }
 
 impl Default for Metrics {

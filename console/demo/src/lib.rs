@@ -1,1 +1,198 @@
-//! .
+//! The demo: a hub, three hosts, two models and live traffic in one command.
+//!
+//! It starts the programs that lie beside its own, each as an operator would, in one temporary
+//! folder, and sends them real rows over HTTP and gRPC. [`run`] gives a [`Summary`] that holds
+//! what was sent against what the hub counted. A reaper ([`reaper`]) holds the other end of a
+//! pipe: when this process ends, however it ends, the reaper stops the programs and removes the
+//! folder.
+//!
+//! What the programs do is theirs: this crate knows only their command lines.
+
+mod clock;
+mod fleet;
+mod hub;
+mod models;
+pub mod reaper;
+mod summary;
+mod traffic;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
+use crate::fleet::Fleet;
+use crate::hub::Hub;
+use crate::traffic::Traffic;
+
+pub use summary::{Client, ModelSummary, Percentiles, Summary};
+
+/// How often what happens on the way is told when nothing else is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// What a demo is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder of the programs `binnacle`, `binnacle-agent` and `binnacle-runtime`.
+    pub binaries: PathBuf,
+    /// How long to send traffic.
+    pub until: Until,
+    /// Requests a second, over all hosts and protocols together.
+    pub rate: u32,
+}
+
+/// When the traffic ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After that time.
+    Elapsed(Duration),
+    /// When the person at the terminal presses Ctrl-C.
+    Interrupted,
+}
+
+/// The rate unless another is asked for: alive on screen, and a tenth of what two cores can do.
+pub const RATE: u32 = 300;
+/// Most requests a second: beyond it the demo would measure its own client.
+pub const RATE_MAX: u32 = 3_000;
+
+/// Why a demo could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A program of ours is not where it should be.
+    #[error("no program {name} in {folder}: build or install all three programs together")]
+    NoProgram {
+        /// Its name.
+        name: &'static str,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// A program could not be started.
+    #[error("cannot start {name}")]
+    Start {
+        /// What it is to the demo.
+        name: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A program ended, or said nothing in time, instead of becoming ready.
+    #[error("{name} {what}; its log ends: {log}")]
+    NotReady {
+        /// What it is to the demo.
+        name: String,
+        /// What it did instead.
+        what: &'static str,
+        /// The end of its log.
+        log: String,
+    },
+    /// The inference library is missing and could not be fetched.
+    #[error(
+        "the ONNX Runtime library could not be fetched: see above, then run \
+             `binnacle-runtime fetch`"
+    )]
+    NoLibrary,
+    /// A file or folder of the demo's cannot be written.
+    #[error("cannot {what} in {folder}")]
+    Folder {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A host does not take a connection.
+    #[error("cannot connect to {host}: {reason}")]
+    Connect {
+        /// Which host.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The models that were built in cannot be read: a damaged build.
+    #[error("the built-in rows of model {model} cannot be read")]
+    Rows {
+        /// Which model.
+        model: &'static str,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The hub did not answer a question, or not as it should.
+    #[error("asking the hub for {question} failed: {reason}")]
+    Hub {
+        /// What was asked.
+        question: &'static str,
+        /// What came instead.
+        reason: String,
+    },
+    /// Ctrl-C before the traffic began.
+    #[error("interrupted before the fleet was ready")]
+    Interrupted,
+}
+
+/// Runs a demo to its end and says what was sent and what was counted. What happens on the way is
+/// told to `progress`, a line at a time.
+///
+/// # Errors
+/// When a program is missing, does not become ready, or the hub does not answer. That the hub
+/// counted something else than was sent is no error: the summary says it.
+pub async fn run(settings: Settings, progress: impl Fn(&str)) -> Result<Summary, DemoError> {
+    let rate = settings.rate.clamp(1, RATE_MAX);
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    let started = clock::now_minus(Duration::from_secs(60));
+    let (fleet, traffic) = tokio::select! {
+        ready = prepare(&settings, rate, &progress) => ready?,
+        _ = &mut interrupted => return Err(DemoError::Interrupted),
+    };
+    let watch = Stopwatch::start();
+    progress(&format!(
+        "sending {rate} requests a second over HTTP and gRPC"
+    ));
+    if settings.until == Until::Interrupted {
+        explain(fleet.hub(), &progress);
+    }
+    loop {
+        let left = match settings.until {
+            Until::Elapsed(duration) => duration.saturating_sub(watch.elapsed()),
+            Until::Interrupted => Duration::MAX,
+        };
+        if left.is_zero() {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(left.min(TELL_EVERY)) => {}
+            _ = &mut interrupted => break,
+        }
+        progress(&format!("{} requests answered", traffic.sent()));
+    }
+    let sent = traffic.stop().await;
+    let took = watch.elapsed();
+    progress("waiting until the hub has counted them all");
+    let counted = fleet.hub().settled(sent.total(), started).await?;
+    let summary = summary::sum_up(took, fleet.hosts(), sent, counted);
+    progress("stopping the fleet");
+    fleet.end().await;
+    Ok(summary)
+}
+
+async fn prepare(
+    settings: &Settings,
+    rate: u32,
+    progress: &impl Fn(&str),
+) -> Result<(Fleet, Traffic), DemoError> {
+    let models = models::built_in()?;
+    let fleet = Fleet::start(&settings.binaries, progress).await?;
+    let traffic = Traffic::start(fleet.addresses(), models, rate).await?;
+    Ok((fleet, traffic))
+}
+
+fn explain(hub: &Hub, progress: &impl Fn(&str)) {
+    let address = hub.address();
+    progress("the fleet runs until Ctrl-C; look at it from another terminal:");
+    for command in ["host list", "latency", "watch"] {
+        progress(&format!("    binnacle {command} --hub {address}"));
+    }
+}
