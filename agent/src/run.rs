@@ -256,12 +256,14 @@ impl Keeper {
         self.vitals = self.host.as_mut().map(|host| host.vitals(now));
         self.moment_due = true;
         self.reports_left = REPORTS_PER_SECOND;
+        // Sequences are sent in order: a sign of life that was not sent by now never is.
+        if self.idle.take().is_some() {
+            self.sealer.take_back();
+        }
         let in_flight = sealed.in_flight;
         let window = self
             .sealer
             .seal(sealed.series, in_flight, now, clock::wall_us());
-        // Sequences are sent in order: one that was not sent before this one never is.
-        self.idle = None;
         if window.requests() > 0 {
             self.spool.append(&window);
         } else {

@@ -1,8 +1,9 @@
 //! A sealed window: what was counted in a span of time, with its place in the agent's
 //! sequence.
 //!
-//! Promises: windows of one boot have ascending, never repeated sequences; adding windows
-//! together is exact. A sequence may be missing (nothing was counted in it), never used twice.
+//! Promises: windows of one boot have ascending sequences, and none is on a stream twice with
+//! different counts; adding windows together is exact. A sequence may be missing at the hub:
+//! a sign of life that got lost, or a window that a limit dropped.
 //! Where windows wait is left to the spool, how they travel to the uplink.
 
 use std::fmt;
@@ -134,6 +135,12 @@ impl Sealer {
     /// The last sequence that was given; 0 before the first.
     pub fn last(&self) -> u64 {
         self.next - 1
+    }
+
+    /// The last window counted nothing and was never sent: the next one takes its sequence, so
+    /// that the hub sees no gap where nothing is missing.
+    pub fn take_back(&mut self) {
+        self.next = self.next.saturating_sub(1).max(1);
     }
 
     /// Closes the open window over what was counted in it, and opens the next.

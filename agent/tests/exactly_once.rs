@@ -42,6 +42,11 @@ impl ModelHub {
             self.duplicates += 1;
             return;
         }
+        assert_eq!(
+            window.first,
+            *received + 1,
+            "a gap where nothing is missing"
+        );
         *received = window.last;
         add(&mut self.memory, window);
     }

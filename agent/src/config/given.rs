@@ -187,9 +187,9 @@ impl Given {
 }
 
 fn hubs(origin: String, value: toml::Value) -> Result<Vec<Text>, ConfigError> {
-    let list = match value {
-        toml::Value::Array(list) => list,
-        one => vec![one],
+    let list = match value.as_array() {
+        Some(list) => list.clone(),
+        None => vec![value],
     };
     let text = |value: toml::Value| match value.as_str() {
         Some(text) => Ok(Text {
