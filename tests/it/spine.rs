@@ -57,7 +57,7 @@ fn what_the_hub_called_durable_outlives_its_kill_without_the_agent() {
         super::scene::COUNT_LIMIT,
         || {
             let status = scene.agents[0].control("/status").unwrap().json();
-            status["spool"]["windows"] == 0
+            status["losses"]["spooled_windows"] == 0
         },
     );
     scene.agents[0].kill();

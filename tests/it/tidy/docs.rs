@@ -23,7 +23,9 @@ fn links(file: &File) -> Vec<(usize, String)> {
         if code {
             continue;
         }
-        for part in line.split("](").skip(1) {
+        // Inline code is no link, whatever its brackets look like.
+        let prose: String = line.split('`').step_by(2).collect();
+        for part in prose.split("](").skip(1) {
             if let Some((target, _)) = part.split_once(')') {
                 found.push((at, target.to_owned()));
             }
@@ -111,7 +113,7 @@ fn the_routing_table_leads_to_every_document() {
 }
 
 #[test]
-fn decisions_have_a_number_of_their_own_and_say_it_in_their_title() {
+fn decisions_have_a_number_of_their_own_and_open_with_a_title() {
     let mut seen = BTreeSet::new();
     let mut broken = Vec::new();
     for file in markdown() {
@@ -123,8 +125,8 @@ fn decisions_have_a_number_of_their_own_and_say_it_in_their_title() {
         if number.len() != 4 || !seen.insert(number.clone()) {
             broken.push(format!("{}: four digits that no other has", file.path));
         }
-        if !title.starts_with('#') || !title.contains(&number) {
-            broken.push(format!("{}: the title says {number}", file.path));
+        if !title.starts_with("# ") {
+            broken.push(format!("{}: opens with its title", file.path));
         }
     }
     hold(
