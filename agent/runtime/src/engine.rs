@@ -13,6 +13,7 @@ use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, ValueType};
 
+use crate::library::SILENCE;
 use crate::signature::{Signature, TensorSpec};
 
 /// The loaded library. Cheap to clone; one for the whole process, as the library demands.
@@ -40,6 +41,13 @@ pub enum EngineError {
         #[source]
         source: ort::LoadDynamicError,
     },
+    /// The library would report to its maker.
+    #[error(
+        "the ONNX Runtime library would report what it runs to its maker: set {}={} before \
+         starting this process",
+        SILENCE.0, SILENCE.1
+    )]
+    Talkative,
     /// The library does not start.
     #[error("cannot start ONNX Runtime")]
     Start(#[source] ort::Error),
@@ -71,13 +79,18 @@ impl Engine {
     /// When the process has loaded it already, that one is returned.
     ///
     /// # Errors
-    /// When the file is not a library, is too old, or does not start.
+    /// When the file is not a library, is too old, or does not start; and when the environment
+    /// does not hold [`SILENCE`].
     pub fn open(path: &Path, threads: usize) -> Result<Self, EngineError> {
         static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
         if let Some(environment) = ENVIRONMENT.get() {
             return Ok(Self {
                 environment: environment.clone(),
             });
+        }
+        // Models and their use are the operator's business: rather no inference than a leak.
+        if std::env::var_os(SILENCE.0).is_none_or(|value| value != SILENCE.1) {
+            return Err(EngineError::Talkative);
         }
         let builder = ort::init_from(path).map_err(|source| EngineError::Library {
             path: path.display().to_string(),

@@ -13,6 +13,13 @@ pub const LIBRARY_VERSION: &str = "1.31.1";
 /// The environment variable that names a library outright.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
+/// The environment variable that keeps the library from reporting to its maker, and its value.
+///
+/// Without it the library, from 1.31 on, opens a database of events in the user's cache folder
+/// when it is loaded, and uploads them when it can. What it is told after it was loaded is too
+/// late: it reads this variable once.
+pub const SILENCE: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
 /// The file names it may have, the pinned version's first.
 const FILES: [&str; 3] = [
     "libonnxruntime.so.1.31.1",

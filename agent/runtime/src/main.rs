@@ -4,10 +4,12 @@
 mod cli;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process;
 
 use binnacle_runtime::engine::Engine;
 use binnacle_runtime::fetch::{self, Fetched};
-use binnacle_runtime::library::Places;
+use binnacle_runtime::library::{Places, SILENCE};
 use binnacle_runtime::server::Server;
 use clap::Parser as _;
 use color_eyre::config::Theme;
@@ -52,6 +54,7 @@ fn main() -> eyre::Result<()> {
 }
 
 fn run(command: Run) -> eyre::Result<()> {
+    silence()?;
     let library = Places::of_process(command.onnxruntime.clone()).find()?;
     let engine = Engine::open(&library, command.threads())?;
     tracing::info!(library = %library.display(), "inference library loaded");
@@ -82,6 +85,19 @@ fn run(command: Run) -> eyre::Result<()> {
         server.stop().await;
         Ok(())
     })
+}
+
+/// Starts this program anew, as the same process, in an environment that keeps the inference
+/// library silent. Setting the variable from within would be unsafe code.
+fn silence() -> eyre::Result<()> {
+    let (variable, value) = SILENCE;
+    if std::env::var_os(variable).is_some_and(|set| set == value) {
+        return Ok(());
+    }
+    let own = std::env::current_exe().wrap_err("cannot find this program's own file")?;
+    let mut anew = process::Command::new(own);
+    anew.args(std::env::args_os().skip(1)).env(variable, value);
+    Err(anew.exec()).wrap_err("cannot start this program anew")
 }
 
 fn fetch(command: &Fetch) -> eyre::Result<()> {

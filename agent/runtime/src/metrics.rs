@@ -41,6 +41,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<VersionLabels, Histogram>,
+    running: Family<VersionLabels, Gauge>,
     ready: Family<VersionLabels, Gauge>,
     unserved: Counter,
 }
@@ -53,8 +54,13 @@ pub struct Meters {
     failed: Counter,
     overloaded: Counter,
     seconds: Histogram,
+    running: Gauge,
     ready: Gauge,
 }
+
+/// One request that waits or runs, while it lives.
+#[derive(Debug)]
+pub struct Running(Gauge);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -84,6 +90,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let requests = Family::default();
         let seconds = Family::new_with_constructor(buckets as fn() -> Histogram);
+        let running = Family::default();
         let ready = Family::default();
         let unserved = Counter::default();
         let mut registry = Registry::with_prefix("binnacle_runtime");
@@ -99,6 +106,11 @@ impl Default for Metrics {
             seconds.clone(),
         );
         registry.register(
+            "inferences_running",
+            "Requests that wait for a version or are being answered by it",
+            running.clone(),
+        );
+        registry.register(
             "version_ready",
             "Whether a version is ready (1) or not (0)",
             ready.clone(),
@@ -108,12 +120,11 @@ impl Default for Metrics {
             "Inference requests for a model or version that is not served here",
             unserved.clone(),
         );
-        // The constructor's type is a function pointer; the field keeps the same one.
-        let seconds = Family::clone(&seconds);
         Self {
             registry,
             requests,
             seconds,
+            running,
             ready,
             unserved,
         }
@@ -143,6 +154,7 @@ impl Metrics {
             failed: outcome(Outcome::Failed),
             overloaded: outcome(Outcome::Overloaded),
             seconds: self.seconds.get_or_create_owned(&labels),
+            running: self.running.get_or_create_owned(&labels),
             ready: self.ready.get_or_create_owned(&labels),
         }
     }
@@ -177,6 +189,13 @@ impl Meters {
         }
     }
 
+    /// Counts one request as running, until what is given back is dropped.
+    #[must_use]
+    pub fn run(&self) -> Running {
+        self.running.inc();
+        Running(self.running.clone())
+    }
+
     /// Says that the version is ready.
     pub fn set_ready(&self) {
         self.ready.set(1);
@@ -185,6 +204,12 @@ impl Meters {
     /// Says that the version is not ready.
     pub fn set_not_ready(&self) {
         self.ready.set(0);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -139,6 +139,7 @@ impl Served {
         request: &mut InferRequest,
     ) -> Result<InferResponse, Refusal> {
         let watch = Stopwatch::start();
+        let _running = self.meters.run();
         let result = self.answer(request).await;
         let outcome = result
             .as_ref()
@@ -189,6 +190,7 @@ impl Served {
             EngineError::Tensor(error) => Refusal::Request(error),
             EngineError::Run(reason) => self.failed(reason),
             other @ (EngineError::Library { .. }
+            | EngineError::Talkative
             | EngineError::Start(_)
             | EngineError::Open(_)
             | EngineError::NotTensor { .. }) => self.failed(other.to_string()),
