@@ -19,7 +19,7 @@ fn typed(text: &str) -> BTreeSet<String> {
             continue;
         }
         let mut spans: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
-        if block || line.starts_with("    ") {
+        if block {
             spans = line.split("&&").map(str::trim).collect();
         }
         for span in spans {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use binnacle_tests::fleet::Agent;
-use binnacle_tests::patience::eventually_true;
+use binnacle_tests::patience::{eventually, eventually_true};
 use binnacle_tests::relay::Relay;
 use binnacle_tests::request_log;
 use binnacle_tests::traffic::Traffic;
 
-use super::scene::{BACK_LIMIT, Scene, row};
+use super::scene::{BACK_LIMIT, COUNT_LIMIT, Scene, row};
 
 /// Between two requests of a lane: modest for two cores, and some thousands of requests a test.
 const PACE: Duration = Duration::from_millis(4);
@@ -32,14 +34,15 @@ fn await_more(traffic: &Traffic, requests: u64) {
 fn sent_is_counted_across_five_kills_of_the_hub_and_no_request_fails() {
     let mut scene = Scene::start(1);
     let traffic = Traffic::start(&scene.lanes(PACE));
+    // About thirty seconds of traffic in all.
     for _ in 0..KILLS {
-        await_more(&traffic, 1_200);
+        await_more(&traffic, 3_000);
         scene.hub.kill();
-        await_more(&traffic, 800);
+        await_more(&traffic, 2_000);
         scene.hub.start_again();
         scene.await_live("host-1", BACK_LIMIT);
     }
-    await_more(&traffic, 1_200);
+    await_more(&traffic, 3_000);
     let tally = traffic.stop();
     assert_eq!(tally.failed, 0, "{:?}", tally.failures);
     scene.await_count(&tally);
@@ -54,7 +57,7 @@ fn what_the_hub_called_durable_outlives_its_kill_without_the_agent() {
     scene.await_count(&tally);
     eventually_true(
         "the agent holds nothing that is not durable",
-        super::scene::COUNT_LIMIT,
+        COUNT_LIMIT,
         || {
             let status = scene.agents[0].control("/status").unwrap().json();
             status["losses"]["spooled_windows"] == 0
@@ -104,6 +107,39 @@ fn sent_is_counted_when_the_agent_is_restarted_while_the_hub_is_away() {
 }
 
 #[test]
+fn a_killed_agent_loses_only_what_it_had_not_sealed_and_counts_nothing_twice() {
+    let mut scene = Scene::start(1);
+    let traffic = Traffic::start(&scene.lanes(PACE));
+    let mut sealed = 0;
+    for _ in 0..KILLS {
+        await_more(&traffic, 1_500);
+        let status = scene.agents[0].control("/status").unwrap().json();
+        let outcomes = status["totals"]["requests"].as_object().unwrap();
+        sealed += outcomes.values().filter_map(Value::as_u64).sum::<u64>();
+        scene.agents[0].kill();
+        scene.agents[0].start_again();
+    }
+    await_more(&traffic, 1_000);
+    let tally = traffic.stop();
+    let counted = eventually("what was sealed is counted", COUNT_LIMIT, || {
+        let table = scene.latency();
+        let counted = table["total"]["requests"].as_u64().unwrap();
+        let status = scene.agents[0].control("/status").unwrap().json();
+        match status["losses"]["spooled_windows"].as_u64() {
+            Some(0) if counted >= sealed => Ok(counted),
+            waiting => Err(format!(
+                "{waiting:?} windows wait; {counted} of {sealed}: {table}"
+            )),
+        }
+    });
+    assert!(
+        counted <= tally.sent(),
+        "{counted} counted of {} that were sent",
+        tally.sent()
+    );
+}
+
+#[test]
 fn sent_is_counted_when_only_the_connection_is_cut() {
     let mut scene = Scene::start(1);
     let hub = scene.hub.address();
@@ -116,7 +152,7 @@ fn sent_is_counted_when_only_the_connection_is_cut() {
         &scene.runtimes[0],
     );
     scene.agents.push(agent);
-    scene.await_lights("host-2", super::scene::COUNT_LIMIT);
+    scene.await_lights("host-2", COUNT_LIMIT);
     let traffic = Traffic::start(&scene.lanes(PACE));
     for _ in 0..KILLS {
         await_more(&traffic, 1_500);

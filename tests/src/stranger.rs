@@ -42,7 +42,9 @@ impl Stranger {
             hub.strip_prefix("unix:")
                 .expect("hubs of tests are unix sockets"),
         );
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        // A thread of its own, so that the connection is driven between calls.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
