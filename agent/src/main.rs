@@ -106,7 +106,8 @@ async fn until_told_to_stop(agent: &Agent, signals: &mut Signals) {
                 }
                 let words = {
                     let status = status.borrow_and_update();
-                    format!("hub {:?}, server {:?}", status.hub.state, status.server.process)
+                    let (hub, server) = (status.hub.state.word(), status.server.process.word());
+                    format!("hub {hub}, server {server}")
                 };
                 if words == last {
                     tell(&[NotifyState::Watchdog]);

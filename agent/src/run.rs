@@ -293,7 +293,10 @@ impl Keeper {
                     self.spool.rewind();
                     self.moment_due = true;
                 }
-                Action::Forget { boot, durable } => self.spool.forget(boot, durable),
+                Action::Forget { boot, durable } => {
+                    tracing::debug!(%boot, durable, "the hub has windows on its disk");
+                    self.spool.forget(boot, durable);
+                }
                 Action::Obey(assignment) => self.obey(assignment),
             }
         }

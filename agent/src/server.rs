@@ -51,6 +51,17 @@ pub enum Light {
     Unknown,
 }
 
+impl Light {
+    /// The word for it; what is wrong stands out.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "OFF",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The lights of one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionLights {

@@ -84,6 +84,19 @@ pub enum HubState {
     Left,
 }
 
+impl HubState {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Connecting => "connecting",
+            Self::Waiting => "not connected",
+            Self::Refused => "refused",
+            Self::Left => "left",
+        }
+    }
+}
+
 /// What one second brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {

@@ -14,7 +14,7 @@ use std::path::Path;
 use http::StatusCode;
 use tonic::Status as Refusal;
 
-use binnacle_agent::config::{Config, Given, Text};
+use binnacle_agent::config::{Config, Given, HubAddr, Text};
 use binnacle_agent::control;
 use binnacle_agent::server::Light;
 use binnacle_agent::status::{HubState, SCHEMA, Status};
@@ -267,6 +267,48 @@ async fn lights_go_out_one_by_one_and_come_back_by_themselves() {
     eventually("all on after the restart", || are(ALL_ON)(&agent)).await;
     caller.infer_times(1).await;
     agent.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_up_and_neither_loaded_nor_answering() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, upstream) = (Hub::start(folder.path()), Upstream::start().await);
+    let agent = start(folder.path(), &hub, &upstream).await;
+    eventually("all on", || lights(&status(&agent)) == ALL_ON).await;
+    upstream.hang(true);
+    let hung = (Light::On, Some((Light::Off, Light::Off)));
+    eventually("it hangs", || lights(&status(&agent)) == hung).await;
+    let reason = status(&agent).server.versions[0].reason.clone();
+    assert_eq!(reason, "no answer within 1000 ms");
+    upstream.hang(false);
+    eventually("all on again", || lights(&status(&agent)) == ALL_ON).await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_list_is_asked_for_the_models_that_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, upstream) = (Hub::start(folder.path()), Upstream::start().await);
+    upstream.cannot_list();
+    let mut config = config(folder.path(), &hub, &upstream);
+    config.models = vec!["fraud".into()];
+    let agent = Box::pin(Agent::start(config)).await.unwrap();
+    eventually("all on", || lights(&status(&agent)) == ALL_ON).await;
+    let version = status(&agent).server.versions[0].clone();
+    assert_eq!((&*version.model, &*version.version), ("fraud", "1"));
+}
+
+#[tokio::test]
+async fn a_hub_that_is_away_is_replaced_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, upstream) = (Hub::start(folder.path()), Upstream::start().await);
+    let mut config = config(folder.path(), &hub, &upstream);
+    let away = HubAddr::Unix(folder.path().join("away.sock"));
+    config.hubs.insert(0, away);
+    let agent = Box::pin(Agent::start(config)).await.unwrap();
+    let mut caller = Caller::new(agent.listen_addr()).await;
+    caller.infer_times(4).await;
+    eventually("counted", || hub.known().counted() == 4).await;
+    assert_eq!(status(&agent).hub.address, hub.addr());
 }
 
 #[tokio::test]

@@ -40,6 +40,15 @@ impl Drop for Running {
 }
 
 fn run(folder: &Path, hub: &Hub, upstream: &Upstream) -> Running {
+    run_with(folder, hub, upstream, &[])
+}
+
+fn run_with(
+    folder: &Path,
+    hub: &Hub,
+    upstream: &Upstream,
+    environment: &[(&str, &Path)],
+) -> Running {
     let mut child = Command::new(AGENT)
         .args([
             "run",
@@ -54,6 +63,7 @@ fn run(folder: &Path, hub: &Hub, upstream: &Upstream) -> Running {
         .args(["--upstream", &format!("http://{}", upstream.addr)])
         .args(["--data", &folder.join("data").display().to_string()])
         .env_remove("RUNTIME_DIRECTORY")
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -82,6 +92,35 @@ async fn sigterm_delivers_the_last_window_and_exits_with_0() {
     eventually("it exits", || running.child.try_wait().unwrap().is_some()).await;
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
     assert_eq!(hub.known().counted(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn systemd_hears_of_readiness_life_and_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, upstream) = (Hub::start(folder.path()), Upstream::start().await);
+    let path = folder.path().join("notify.sock");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut heard = String::new();
+    let mut hears = |words: &str| {
+        let mut datagram = [0; 512];
+        while let Ok(len) = socket.recv(&mut datagram) {
+            heard.push_str(&String::from_utf8_lossy(&datagram[..len]));
+        }
+        heard.contains(words)
+    };
+    let running = run_with(
+        folder.path(),
+        &hub,
+        &upstream,
+        &[("NOTIFY_SOCKET", path.as_path())],
+    );
+    eventually("ready", || hears("READY=1")).await;
+    eventually("alive", || hears("WATCHDOG=1")).await;
+    eventually("what it does", || hears("STATUS=hub connected, server on")).await;
+    let pid = rustix::process::Pid::from_child(&running.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    eventually("stopping", || hears("STOPPING=1")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

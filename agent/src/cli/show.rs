@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::server::{Light, VersionLights};
-use crate::status::{HubState, Status};
+use crate::server::VersionLights;
+use crate::status::Status;
 
 /// The table, with a line for each thing and each version.
 pub(super) fn table(status: &Status) -> String {
@@ -49,14 +49,7 @@ pub(super) fn table(status: &Status) -> String {
 
 fn hub(status: &Status) -> String {
     let hub = &status.hub;
-    let state = match hub.state {
-        HubState::Connected => "connected",
-        HubState::Connecting => "connecting",
-        HubState::Waiting => "not connected",
-        HubState::Refused => "refused",
-        HubState::Left => "left",
-    };
-    let mut words = format!("{} {state}", hub.address);
+    let mut words = format!("{} {}", hub.address, hub.state.word());
     if !hub.reason.is_empty() {
         words.push_str(&format!(": {}", plain(&hub.reason)));
     }
@@ -68,7 +61,7 @@ fn hub(status: &Status) -> String {
 
 fn server(status: &Status) -> String {
     let server = &status.server;
-    let mut words = format!("{} process {}", server.upstream, light(server.process));
+    let mut words = format!("{} process {}", server.upstream, server.process.word());
     if !server.reason.is_empty() {
         words.push_str(&format!(": {}", plain(&server.reason)));
     }
@@ -80,7 +73,7 @@ fn version_line(version: &VersionLights) -> String {
     if !version.version.is_empty() {
         words.push_str(&format!("@{}", plain(&version.version)));
     }
-    let (loaded, answers) = (light(version.loaded), light(version.answers));
+    let (loaded, answers) = (version.loaded.word(), version.answers.word());
     words.push_str(&format!(" loaded {loaded}, answers {answers}"));
     if !version.reason.is_empty() {
         words.push_str(&format!(": {}", plain(&version.reason)));
@@ -102,14 +95,6 @@ fn traffic(status: &Status) -> String {
         latency(traffic.p50_us),
         latency(traffic.p99_us)
     )
-}
-
-fn light(light: Light) -> &'static str {
-    match light {
-        Light::On => "on",
-        Light::Off => "OFF",
-        Light::Unknown => "unknown",
-    }
 }
 
 /// Names and words of others, without what a terminal would obey.

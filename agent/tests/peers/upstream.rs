@@ -31,6 +31,8 @@ pub(crate) enum Health {
 struct State {
     versions: BTreeMap<(String, String), Health>,
     inferences: u64,
+    hangs: bool,
+    cannot_list: bool,
 }
 
 /// A server that runs until it is stopped or dropped.
@@ -65,6 +67,16 @@ impl Upstream {
             .unwrap()
             .versions
             .insert((model.into(), version.into()), health);
+    }
+
+    /// From here on it accepts connections and answers nothing; or answers again.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.state.lock().unwrap().hangs = hangs;
+    }
+
+    /// It has no repository extension.
+    pub(crate) fn cannot_list(&self) {
+        self.state.lock().unwrap().cannot_list = true;
     }
 
     /// Inferences that reached it: requests and probes.
@@ -110,17 +122,26 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (parts, body) = request.into_parts();
     body.collect().await?;
+    if state.lock().unwrap().hangs {
+        std::future::pending::<()>().await;
+    }
     let path = parts.uri.path().to_owned();
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let mut state = state.lock().unwrap();
     let answer = match (&parts.method, segments.as_slice()) {
         (&Method::GET, ["v2", "health", "live" | "ready"]) => json(StatusCode::OK, "{}"),
-        (&Method::POST, ["v2", "repository", "index"]) => {
+        (&Method::POST, ["v2", "repository", "index"]) if !state.cannot_list => {
             let lines = state.versions.keys().map(|(model, version)| {
                 serde_json::json!({"name": model, "version": version, "state": "READY"})
             });
             let index = serde_json::Value::Array(lines.collect());
             json(StatusCode::OK, &index.to_string())
+        }
+        (&Method::GET, ["v2", "models", model]) => {
+            let of_model = state.versions.keys().filter(|(name, _)| name == model);
+            let versions: Vec<_> = of_model.map(|(_, version)| version).collect();
+            let metadata = serde_json::json!({"name": model, "versions": versions});
+            json(StatusCode::OK, &metadata.to_string())
         }
         (method, ["v2", "models", model, "versions", version, rest @ ..]) => {
             let health = state
