@@ -77,7 +77,7 @@ pub(crate) enum Column {
 }
 
 /// A table without lines. On a terminal it is as wide as that; in a pipe nothing is wrapped.
-pub(crate) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+pub(crate) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let arrangement = match io::stdout().is_terminal() {
@@ -95,5 +95,5 @@ pub(crate) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<Strin
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
+    table.trim_fmt()
 }

@@ -1,5 +1,6 @@
 //! Whatever happens, in whatever order, with kills in between: the state is the journal,
 //! replayed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that cannot go on fails
 
 use std::collections::BTreeMap;
 

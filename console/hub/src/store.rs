@@ -248,6 +248,12 @@ pub enum StoreError {
         /// The newest schema that this release knows.
         known: i64,
     },
+    /// No release wrote it, or an earlier one did, and it may not be changed.
+    #[error("{url} is no store of this release: start a hub on it once to bring it up to it")]
+    Older {
+        /// Which store.
+        url: String,
+    },
     /// Somebody else writes to the same store.
     #[error("cannot {operation}: another hub writes to this store; stop one of the two")]
     Conflict {

@@ -153,7 +153,7 @@ fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn table(rows: &[HostRow], as_of_us: i64) -> comfy_table::Table {
+fn table(rows: &[HostRow], as_of_us: i64) -> String {
     let columns = [
         Column::Left("HOST"),
         Column::Left("STATUS"),

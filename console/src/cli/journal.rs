@@ -151,7 +151,7 @@ impl List {
     }
 }
 
-fn table(items: &[Item]) -> comfy_table::Table {
+fn table(items: &[Item]) -> String {
     let columns = [
         Column::Right("ENTRY"),
         Column::Left("AT"),

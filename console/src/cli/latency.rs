@@ -95,8 +95,18 @@ impl Ask {
                 view::rfc3339(answer.from_us),
                 view::rfc3339(answer.to_us)
             ))?,
-            Form::Text if self.step.is_some() => output::text(by_time(&points))?,
-            Form::Text => output::text(by_version(&rows, &total))?,
+            Form::Text => {
+                output::text(format!(
+                    "{} to {}, by {} s",
+                    view::rfc3339(answer.from_us),
+                    view::rfc3339(answer.to_us),
+                    answer.resolution_s
+                ))?;
+                output::text(match self.step {
+                    Some(_) => by_time(&points),
+                    None => by_version(&rows, &total),
+                })?;
+            }
         }
         Ok(Exit::Ok)
     }
@@ -141,7 +151,7 @@ const COLUMNS: [Column; 10] = [
     Column::Right("MAX"),
 ];
 
-fn by_version(rows: &[LatencyRow], total: &LatencyRow) -> comfy_table::Table {
+fn by_version(rows: &[LatencyRow], total: &LatencyRow) -> String {
     let sum = (rows.len() > 1).then(|| cells("all".into(), String::new(), total));
     let rows = rows.iter().map(|row| {
         let version = if row.version.is_empty() {
@@ -154,7 +164,7 @@ fn by_version(rows: &[LatencyRow], total: &LatencyRow) -> comfy_table::Table {
     output::table(&COLUMNS, rows.chain(sum))
 }
 
-fn by_time(points: &[Point]) -> comfy_table::Table {
+fn by_time(points: &[Point]) -> String {
     let [_, columns @ ..] = COLUMNS;
     let columns: Vec<Column> = [Column::Left("START"), Column::Left("MODEL")]
         .into_iter()

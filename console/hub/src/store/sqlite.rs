@@ -5,6 +5,7 @@
 //! whole through a power cut but may lose the last commits, and a commit here is what an
 //! agent deletes its own copy by, and what a person was told has happened.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,8 +72,13 @@ impl Sqlite {
         let mut reader = readers.acquire().await.map_err(at("open the store"))?;
         let found = version(&mut reader).await?;
         drop(reader);
-        if usize::try_from(found) != Ok(MIGRATIONS.len()) {
-            return Err(newer(path, found));
+        match found.cmp(&(MIGRATIONS.len() as i64)) {
+            Ordering::Less => {
+                let url = format!("sqlite://{}", path.display());
+                return Err(StoreError::Older { url });
+            }
+            Ordering::Equal => {}
+            Ordering::Greater => return Err(newer(path, found)),
         }
         let (path, writer) = (path.into(), readers.clone());
         Ok(Self {

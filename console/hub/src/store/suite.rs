@@ -165,7 +165,10 @@ async fn a_flush_is_written_once_however_often_it_is_asked_for() {
             end_us: 20 * SECOND,
         };
         assert_eq!(store.flushed().await.unwrap(), flushed);
-        assert_eq!(read(&store, everything(1)).await.0, [first.clone()]);
+        assert_eq!(
+            read(&store, everything(1)).await.0,
+            std::slice::from_ref(&first)
+        );
         let all = [first.clone(), first.clone(), second.clone()];
         assert_eq!(read(&store, everything(2)).await, (all.into(), 0));
         let mut wine = everything(2);
@@ -363,6 +366,20 @@ async fn a_store_of_a_later_release_is_left_alone() {
             "{refusal:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_database_of_somebody_else_is_not_read_as_a_store() {
+    let place = file();
+    let url = format!("{}?mode=rwc", place.url);
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    sqlx::query("CREATE TABLE journal (a TEXT)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let refusal = open_to_read(&place.url).await.unwrap_err();
+    assert!(matches!(refusal, StoreError::Older { .. }), "{refusal:?}");
 }
 
 #[tokio::test]

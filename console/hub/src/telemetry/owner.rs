@@ -32,8 +32,10 @@ const RETRY_US: i64 = 1_000_000;
 /// How often old rows are looked for, and idle things forgotten.
 const SWEEP_US: i64 = 60_000_000;
 
-/// What the owner can be asked.
+/// What the owner can be asked. Nearly every ask is a report: a box for each would cost more
+/// than the room that the others waste.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Ask {
     /// Count a report.
     Received {

@@ -211,7 +211,10 @@ mod tests {
     proptest! {
         #[test]
         fn neither_order_nor_density_changes_a_sum(
-            pieces in prop::collection::vec(prop::collection::vec(0..10_000_000_000u64, 1..5), 1..90),
+            pieces in prop::collection::vec(
+                prop::collection::vec(0..10_000_000_000u64, 1..5),
+                1..90,
+            ),
             seed in any::<u64>(),
         ) {
             let key = Arc::new(SeriesKey {
@@ -223,7 +226,8 @@ mod tests {
             let expected = piece(&pieces.concat());
             let mut shuffled = pieces.clone();
             shuffled.sort_by_key(|values| values[0].wrapping_mul(seed | 1));
-            for (mut folder, pieces) in [(Folder::default(), pieces), (Folder::sparse(), shuffled)] {
+            let ways = [(Folder::default(), pieces), (Folder::sparse(), shuffled)];
+            for (mut folder, pieces) in ways {
                 let left = folder.dense_left;
                 let mut tally = Tally::default();
                 pieces.iter().for_each(|values| tally.add(&piece(values), &mut folder));
