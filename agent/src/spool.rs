@@ -17,11 +17,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::seal::{BootId, Window};
-use crate::wire;
-
 use self::log::{Kind, Log};
 use self::queue::{Place, Queue, Waiting};
+use crate::seal::{BootId, Window};
+use crate::wire;
 
 /// How much may wait: days of merged windows of a few series, minutes of four thousand.
 pub const LIMIT_BYTES: u64 = 8 << 20;

@@ -143,3 +143,23 @@ fn a_mistake_in_a_flag_names_the_flag() {
     let words = config(GOOD, flags).unwrap_err().to_string();
     assert!(words.starts_with("--host: \"\" is not a name"), "{words}");
 }
+
+#[test]
+fn the_example_beside_the_units_is_a_configuration() {
+    let text = include_str!("../../systemd/agent.toml");
+    let data = Some(Text::flag("data", "/var/lib/binnacle-agent"));
+    let flags = Given {
+        data,
+        ..Given::default()
+    };
+    config(text, flags).unwrap();
+    let commented = text.replace("\n# ", "\n");
+    let keys = Given::from_toml(Path::new("agent.toml"), &keys_only(&commented));
+    assert!(keys.is_ok(), "what is commented out is right too: {keys:?}");
+}
+
+/// The lines that set something, or open a table.
+fn keys_only(text: &str) -> String {
+    let sets = |line: &&str| line.contains(" = ") || line.starts_with('[');
+    text.lines().filter(sets).collect::<Vec<_>>().join("\n")
+}
