@@ -275,7 +275,10 @@ fn server() -> Answer {
 }
 
 fn tensors(specs: &[TensorSpec]) -> Vec<serde_json::Value> {
-    let shown = |spec: &TensorSpec| json!({ "name": spec.name, "datatype": spec.datatype.name(), "shape": spec.shape });
+    let shown = |spec: &TensorSpec| {
+        let datatype = spec.datatype.name();
+        json!({ "name": spec.name, "datatype": datatype, "shape": spec.shape })
+    };
     specs.iter().map(shown).collect()
 }
 
