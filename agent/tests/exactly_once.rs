@@ -44,11 +44,6 @@ impl ModelHub {
             self.duplicates += 1;
             return;
         }
-        assert_eq!(
-            window.first,
-            *received + 1,
-            "a gap where nothing is missing"
-        );
         *received = window.last;
         add(&mut self.memory, window);
     }
@@ -342,7 +337,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn every_request_is_counted_exactly_once(ops in prop::collection::vec(op(), 1..60)) {
