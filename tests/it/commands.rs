@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use binnacle_tests::command::{Following, binnacle};
+use binnacle_tests::command::{Following, binnacle, run};
 use binnacle_tests::patience::eventually;
 use binnacle_tests::stranger::{Stranger, hello};
 use binnacle_tests::traffic::Traffic;
@@ -281,6 +281,58 @@ fn completions_and_manual_pages_come_out_of_the_program() {
     let pages = std::fs::read_dir(folder.path()).unwrap().count();
     assert!(pages >= 8, "{pages} pages");
     assert!(binnacle(&["man"]).stdout.contains("binnacle"));
+}
+
+#[test]
+fn an_agent_tells_of_itself_over_its_own_socket() {
+    let mut scene = Scene::start(1);
+    let traffic = Traffic::start(&scene.lanes(Duration::from_millis(10)));
+    eventually("some requests", COUNT_LIMIT, || match traffic.sent() {
+        sent if sent >= 200 => Ok(()),
+        sent => Err(sent.to_string()),
+    });
+    let tally = traffic.stop();
+    scene.await_count(&tally);
+    let socket = scene.agents[0].control_socket();
+    let socket = socket.to_str().unwrap();
+    let ask = |form: &[&str]| {
+        let mut args = vec!["status", "--control", socket];
+        args.extend(form);
+        run("binnacle-agent", &args)
+    };
+    let status = ask(&["--json"]).ok();
+    assert_eq!(status["schema"], "binnacle.agent-status/v1", "{status}");
+    assert_eq!(status["totals"]["requests"]["ok"], tally.sent(), "{status}");
+    assert_eq!(status["server"]["process"], "on", "{status}");
+    let told = ask(&[]);
+    assert!(told.code == 0 && told.stdout.contains("host-1"), "{told:?}");
+    assert!(
+        !told.stdout.contains('\u{1b}'),
+        "no escapes in a pipe: {:?}",
+        told.stdout
+    );
+    let metrics = scene.agents[0].control("/metrics").unwrap();
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    let counted = metrics
+        .lines()
+        .any(|line| line.ends_with(&format!(" {}", tally.sent())));
+    assert!(
+        counted,
+        "{} requests, by some outcome, in:\n{metrics}",
+        tally.sent()
+    );
+    scene.agents[0].kill();
+    assert_eq!(
+        ask(&["--json"]).code,
+        9,
+        "the socket is there, and nobody answers"
+    );
+    let nowhere = scene.folder.path().join("no.sock");
+    let ended = run(
+        "binnacle-agent",
+        &["status", "--control", nowhere.to_str().unwrap()],
+    );
+    assert_eq!(ended.code, 3, "{ended:?}");
 }
 
 #[test]

@@ -287,7 +287,12 @@ impl Agent {
 
     /// What it says over its control socket.
     pub fn control(&self, path: &str) -> Result<Answer, String> {
-        client::get_unix(&self.folder.join("agent.sock"), path)
+        client::get_unix(&self.control_socket(), path)
+    }
+
+    /// Its control socket.
+    pub fn control_socket(&self) -> PathBuf {
+        self.folder.join("agent.sock")
     }
 
     /// The path of its log of requests.
