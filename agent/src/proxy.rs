@@ -17,6 +17,7 @@ mod http;
 mod link;
 mod log;
 mod message;
+mod relay;
 mod route;
 pub mod tap;
 mod ticket;

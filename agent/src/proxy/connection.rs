@@ -15,8 +15,8 @@ use std::{
 };
 
 use ::http::Request;
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{rt::TokioIo, server::conn::auto};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -25,15 +25,12 @@ use tokio::{
 use super::{
     grpc, http,
     link::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, OnThisThread, STREAM_WINDOW_BYTES},
-    route,
+    relay, route,
     worker::Worker,
 };
 
 /// Bytes of one request's head: what proxies in front of us let through, and more.
-const MAX_HEAD_BYTES: usize = 64 << 10;
-
-/// Headers of one request.
-const MAX_HEADERS: usize = 100;
+const MAX_HEAD_BYTES: u32 = 64 << 10;
 
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
@@ -48,19 +45,11 @@ const HEAD_TICKS: u32 = 30;
 /// that it is not us who hang up while a request is on its way.
 const IDLE_TICKS: u32 = 900;
 
-/// How HTTP/2 connections begin.
-const HTTP2_BEGINS: &[u8] = b"PRI ";
-
-/// The server's side of the protocols, with every limit set.
-pub(crate) fn protocols() -> auto::Builder<OnThisThread> {
-    let mut builder = auto::Builder::new(OnThisThread);
+/// The server's side of HTTP/2, with every limit set.
+pub(crate) fn http2() -> http2::Builder<OnThisThread> {
+    let mut builder = http2::Builder::new(OnThisThread);
     builder
-        .http1()
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
-        .auto_date_header(false)
-        .http2()
-        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .max_header_list_size(MAX_HEAD_BYTES)
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -94,22 +83,36 @@ impl Presence {
         })
     }
 
-    fn busy(self: &Rc<Self>) -> Busy {
+    pub(crate) fn busy(self: &Rc<Self>) -> Busy {
         self.requests.set(self.requests.get() + 1);
         self.head_since.set(None);
         Busy(self.clone())
     }
 
-    fn read(&self, tick: u32, bytes: &[u8]) {
-        if self.requests.get() == 0 && !self.http2.get() {
-            if bytes.starts_with(HTTP2_BEGINS) {
-                self.http2.set(true);
-                self.head_since.set(None);
-            } else if self.head_since.get().is_none() {
-                self.head_since.set(Some(tick));
-            }
+    /// Bytes came. Between requests of HTTP/1.1 they begin a head.
+    pub(crate) fn read(&self, tick: u32) {
+        let between = self.requests.get() == 0 && !self.http2.get();
+        if between && self.head_since.get().is_none() {
+            self.head_since.set(Some(tick));
         }
         self.read_at.set(tick);
+    }
+
+    /// Frames are not heads: only idleness is measured from here on.
+    fn speaks_http2(&self) {
+        self.http2.set(true);
+        self.head_since.set(None);
+    }
+
+    /// Lets the worker wake this task.
+    pub(crate) fn attend(&self, cx: &Context<'_>) {
+        self.waker
+            .borrow_mut()
+            .get_or_insert_with(|| cx.waker().clone());
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// Once a second: cuts the connection off if it has been too slow or idle for too long.
@@ -152,7 +155,12 @@ pub(crate) async fn serve(
     stream: TcpStream,
     number: u64,
 ) {
+    let Some((begun, stream)) = relay::serve(&worker, &presence, stream).await else {
+        return;
+    };
+    presence.speaks_http2();
     let stream = TokioIo::new(Watched {
+        begun,
         inner: stream,
         presence: presence.clone(),
         worker: worker.clone(),
@@ -171,14 +179,11 @@ pub(crate) async fn serve(
             }
         }
     });
-    let mut connection = pin!(worker.protocols.serve_connection(stream, requests));
+    let mut connection = pin!(worker.http2.serve_connection(stream, requests));
     let mut told = false;
     poll_fn(|cx| {
-        presence
-            .waker
-            .borrow_mut()
-            .get_or_insert_with(|| cx.waker().clone());
-        if presence.cut.get() {
+        presence.attend(cx);
+        if presence.is_cut() {
             return Poll::Ready(());
         }
         if worker.draining.get() && !told {
@@ -193,6 +198,8 @@ pub(crate) async fn serve(
 
 /// The application's stream, with an eye on when something came.
 struct Watched {
+    /// What was read before the protocol was known.
+    begun: Vec<u8>,
     inner: TcpStream,
     presence: Rc<Presence>,
     worker: Rc<Worker>,
@@ -204,11 +211,17 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.begun.is_empty() {
+            let taken = self.begun.len().min(buffer.remaining());
+            buffer.put_slice(self.begun.get(..taken).unwrap_or_default());
+            self.begun.drain(..taken);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
         if !read.is_empty() {
-            self.presence.read(self.worker.tick.get(), read);
+            self.presence.read(self.worker.tick.get());
         }
         Poll::Ready(Ok(()))
     }

@@ -74,7 +74,7 @@ pub(crate) async fn answer(
     connection: u64,
 ) -> Response<AnswerBody> {
     let recorder = &worker.recorder;
-    let counts = match route::asked(request.method(), request.uri().path(), true) {
+    let counts = match route::asked(request.method().as_str(), request.uri().path(), true) {
         Asked::GrpcInfer => Counts::One(Some(recorder.begin(Target::Unnamed))),
         Asked::GrpcStream => Counts::Each(VecDeque::new()),
         Asked::Infer { .. } | Asked::InferUnreadable | Asked::Ready | Asked::Else => {

@@ -34,7 +34,7 @@ const JSON_BYTES: &str = "inference-header-content-length";
 /// Answers one request.
 pub(crate) async fn answer(worker: Rc<Worker>, request: Request<Incoming>) -> Response<AnswerBody> {
     let path = request.uri().path();
-    let (ticket, body_origin) = match route::asked(request.method(), path, false) {
+    let (ticket, body_origin) = match route::asked(request.method().as_str(), path, false) {
         Asked::Infer { model, version } => {
             let target = worker.recorder.target(&model, &version);
             let tap = worker.recorder.sample().map(|tap| {

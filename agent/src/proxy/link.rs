@@ -307,7 +307,7 @@ impl GrpcLinks {
     }
 }
 
-async fn dial(upstream: &Upstream) -> Result<TcpStream, NoAnswer> {
+pub(crate) async fn dial(upstream: &Upstream) -> Result<TcpStream, NoAnswer> {
     let dialled = async {
         let mut refused = io::Error::other("the name has no address");
         for address in resolve(upstream).await? {

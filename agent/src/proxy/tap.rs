@@ -91,7 +91,7 @@ impl Tap {
         self.every.get()
     }
 
-    fn open(&self, origin: Origin) -> Tapped {
+    pub(crate) fn open(&self, origin: Origin) -> Tapped {
         Tapped {
             origin,
             chunks: Vec::new(),
@@ -100,7 +100,16 @@ impl Tap {
         }
     }
 
-    fn offer(&self, tapped: Tapped) {
+    /// Keeps a chunk of a body; false if that was too much, which is counted.
+    pub(crate) fn gather(&self, tapped: &mut Tapped, chunk: &Bytes) -> bool {
+        let kept = tapped.push(chunk);
+        if !kept {
+            self.budget.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        kept
+    }
+
+    pub(crate) fn offer(&self, tapped: Tapped) {
         if self.queue.try_send(tapped).is_err() {
             self.budget.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -167,8 +176,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TapBody<B> {
                 .map(|frame| frame.as_ref().map(Frame::data_ref))
             {
                 Some(Ok(Some(chunk))) => {
-                    if !tapped.push(chunk) {
-                        tap.budget.dropped.fetch_add(1, Ordering::Relaxed);
+                    if !tap.gather(tapped, chunk) {
                         self.copy = None;
                     } else if self.inner.is_end_stream() {
                         self.finish();

@@ -17,7 +17,7 @@ use std::{
 };
 
 use binnacle_sketch::Latency;
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http2;
 use tokio::{
     net::TcpStream,
     runtime,
@@ -30,6 +30,7 @@ use super::{
     connection::{self, Presence},
     link::{GrpcLinks, OnThisThread, Pool},
     log::LogWriter,
+    relay::wire::{Buffers, Links},
     tap::Tap,
     ticket::Recorder,
 };
@@ -89,7 +90,11 @@ pub(crate) struct Worker {
     pub(crate) upstream_timeout: Duration,
     pub(crate) pool: Pool,
     pub(crate) grpc_links: GrpcLinks,
-    pub(crate) protocols: auto::Builder<OnThisThread>,
+    pub(crate) links: Links,
+    pub(crate) buffers: Buffers,
+    /// Memory that heads were written into, to be written into again.
+    pub(crate) heads: RefCell<Vec<Vec<u8>>>,
+    pub(crate) http2: http2::Builder<OnThisThread>,
     pub(crate) draining: Cell<bool>,
     /// Seconds since the start.
     pub(crate) tick: Cell<u32>,
@@ -215,10 +220,13 @@ impl Worker {
             recorder: Recorder::new(plan.known, plan.log, plan.tap),
             pool: Pool::new(plan.upstream.clone()),
             grpc_links: GrpcLinks::new(plan.grpc_upstream.clone()),
-            upstream: plan.upstream,
             grpc_upstream: plan.grpc_upstream,
             upstream_timeout: plan.upstream_timeout,
-            protocols: connection::protocols(),
+            links: Links::new(plan.upstream.clone()),
+            buffers: Buffers::default(),
+            heads: RefCell::default(),
+            http2: connection::http2(),
+            upstream: plan.upstream,
             draining: Cell::new(false),
             tick: Cell::new(0),
             timers: RefCell::default(),
@@ -257,6 +265,7 @@ impl Worker {
     fn second(&self) {
         self.tick.set(self.tick.get().wrapping_add(1));
         self.pool.tick();
+        self.links.tick();
         for presence in self.connections.borrow().values() {
             presence.tick(self.tick.get());
         }

@@ -36,6 +36,15 @@ async fn bodies_of_any_size_pass_unchanged() {
     }
 }
 
+/// An answer that is all head must not wait for bytes that never come.
+#[tokio::test]
+async fn an_answer_without_a_body_does_not_wait() {
+    let rig = Rig::with(|settings| settings.upstream_timeout = LIMIT * 10).await;
+    let mut client = Client::connect(rig.address()).await;
+    let answer = tokio::time::timeout(LIMIT, client.infer("echo", "")).await;
+    assert_eq!(answer.expect("an answer").status(), 200);
+}
+
 #[tokio::test]
 async fn a_chunked_request_and_its_trailers_pass() {
     let rig = Rig::start().await;
