@@ -67,33 +67,89 @@ pub(crate) fn text(text: impl std::fmt::Display) -> Result<(), Failure> {
     Ok(stdout.flush()?)
 }
 
-/// Where a column's text stands.
+/// A column: where its text stands, and whether a narrow terminal may go without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     /// Words.
     Left(&'static str),
     /// Figures.
     Right(&'static str),
+    /// Figures that a narrow terminal goes without; the last such column goes first.
+    Spare(&'static str),
 }
 
-/// A table without lines. On a terminal it is as wide as that; in a pipe nothing is wrapped.
+impl Column {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Left(name) | Self::Right(name) | Self::Spare(name) => name,
+        }
+    }
+}
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// A table without lines. On a terminal it is as wide as that at most: spare columns go, then
+/// words are wrapped. In a pipe everything stays on its line.
 pub(crate) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let mut columns = columns.to_vec();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let arrangement = match io::stdout().is_terminal() {
-        true => ContentArrangement::Dynamic,
-        false => ContentArrangement::Disabled,
-    };
-    table.set_content_arrangement(arrangement);
-    table.set_header(columns.iter().map(|column| match column {
-        Column::Left(name) | Column::Right(name) => *name,
-    }));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = table.width().filter(|_| io::stdout().is_terminal()) {
+        spare(&mut columns, &mut rows, width.into());
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table.set_header(columns.iter().map(|column| column.name()));
     table.add_rows(rows);
     for (column, kind) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 2));
-        if let Column::Right(_) = kind {
+        column.set_padding((0, GAP as u16));
+        if let Column::Right(_) | Column::Spare(_) = kind {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table.trim_fmt()
+}
+
+/// Drops spare columns until the rows fit, or none is left.
+fn spare(columns: &mut Vec<Column>, rows: &mut [Vec<String>], width: usize) {
+    loop {
+        let widest = |(at, column): (usize, &Column)| {
+            let cells = rows.iter().filter_map(|row| row.get(at));
+            let cells = cells.map(|cell| cell.chars().count());
+            cells.chain([column.name().len()]).max().unwrap_or(0) + GAP
+        };
+        let needed: usize = columns.iter().enumerate().map(widest).sum();
+        let last = columns
+            .iter()
+            .rposition(|column| matches!(column, Column::Spare(_)));
+        let Some(last) = last.filter(|_| needed > width) else {
+            return;
+        };
+        columns.remove(last);
+        for row in rows.iter_mut().filter(|row| row.len() > last) {
+            row.remove(last);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_goes_without_spare_columns_and_keeps_the_rest() {
+        let mut columns = vec![Column::Left("A"), Column::Spare("B"), Column::Spare("C")];
+        let mut rows = vec![vec!["name".to_owned(), "22".to_owned(), "333".to_owned()]];
+        spare(&mut columns, &mut rows, 15);
+        assert_eq!(columns.len(), 3, "6 + 4 + 5 fit into 15");
+        spare(&mut columns, &mut rows, 14);
+        assert_eq!(
+            (columns.len(), rows[0].join(" ")),
+            (2, "name 22".to_owned())
+        );
+        spare(&mut columns, &mut rows, 1);
+        assert_eq!(rows[0].join(" "), "name");
+    }
 }

@@ -158,12 +158,12 @@ fn table(rows: &[HostRow], as_of_us: i64) -> String {
         Column::Left("HOST"),
         Column::Left("STATUS"),
         Column::Left("ENV"),
-        Column::Right("MODELS"),
+        Column::Spare("MODELS"),
         Column::Right("REQ/S"),
         Column::Right("P50"),
         Column::Right("P99"),
         Column::Right("ERRORS"),
-        Column::Right("CPU"),
+        Column::Spare("CPU"),
         Column::Right("AGE"),
     ];
     output::table(&columns, rows.iter().map(|row| cells(row, as_of_us)))

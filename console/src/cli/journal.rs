@@ -163,7 +163,7 @@ fn table(items: &[Item]) -> String {
     let cells = |item: &Item| {
         vec![
             item.sequence.to_string(),
-            item.at.clone(),
+            whole_seconds(&item.at),
             shown(&item.caller),
             item.kind
                 .split('/')
@@ -175,6 +175,14 @@ fn table(items: &[Item]) -> String {
         ]
     };
     output::table(&columns, items.iter().map(cells))
+}
+
+/// A time without its fraction: for reading, not for computing.
+fn whole_seconds(at: &str) -> String {
+    match at.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => at.to_owned(),
+    }
 }
 
 /// What a walk of the chain found.

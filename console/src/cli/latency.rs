@@ -144,10 +144,10 @@ const COLUMNS: [Column; 10] = [
     Column::Right("REQUESTS"),
     Column::Right("ERRORS"),
     Column::Right("P50"),
-    Column::Right("P90"),
+    Column::Spare("P90"),
     Column::Right("P99"),
     Column::Right("P99.9"),
-    Column::Right("MEAN"),
+    Column::Spare("MEAN"),
     Column::Right("MAX"),
 ];
 
