@@ -14,21 +14,22 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use binnacle_proto::v1::telemetry_client::TelemetryClient;
-use binnacle_proto::v1::{QueryRequest, Report};
+use binnacle_proto::v1::QueryRequest;
 use binnacle_tests::program::Program;
-use binnacle_tests::stranger::{Stranger, hello};
-use tonic::transport::Endpoint;
+use tokio::runtime::{Builder, Runtime};
+use tonic::transport::{Channel, Endpoint};
 
 use self::swarm::{Tally, now_us};
 
 mod ingest;
 mod page;
+mod probe;
 pub(crate) mod swarm;
 
 /// Agents in one process: files, and one core's worth of sending.
 const AGENTS_A_PROCESS: usize = 5_000;
 /// How long a step of a run may take: 10,000 hosts are admitted one by one.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Reports whose way to a query is timed.
 const PROBES: usize = 15;
 
@@ -174,64 +175,19 @@ fn cpu_of(path: &str) -> u64 {
     (ticks(11) + ticks(12)) * 10_000
 }
 
-/// From sending a report until a query counts it, in milliseconds.
+/// From sending a report until a query counts it, in milliseconds: median and worst.
 fn visible(hub: &str) -> (f64, f64) {
-    let mut took: Vec<f64> = (0..PROBES).map(|probe| visible_once(hub, probe)).collect();
+    let (runtime, channel) = dial(hub);
+    let once = |probe| runtime.block_on(probe::visible(&channel, probe));
+    let mut took: Vec<f64> = (0..PROBES).map(once).collect();
     took.sort_by(f64::total_cmp);
     (took[took.len() / 2], took[took.len() - 1])
 }
 
-fn visible_once(hub: &str, probe: usize) -> f64 {
-    let mut greeting = hello(&format!("probe-{probe}"));
-    greeting.boot_id = vec![probe as u8 + 1; 16].into();
-    let (mut agent, _) = Stranger::dial(hub, greeting).expect("the hub takes another agent");
-    let model = format!("probe-{probe}");
-    let (runtime, mut client) = client(hub);
-    let now_us = now_us();
-    let mut latency = binnacle_sketch::Latency::<u64>::default();
-    latency.record(1_000_000);
-    let encoded = latency.encode();
-    let window = binnacle_proto::v1::SeriesWindow {
-        series: Some(binnacle_proto::v1::Series { model: model.clone(), ..Default::default() }),
-        latency: Some(binnacle_proto::v1::Histogram {
-            layout: binnacle_sketch::latency::LAYOUT,
-            counts: encoded.counts.into(),
-            sum_ns: encoded.sum_ns,
-            min_ns: encoded.min_ns,
-            max_ns: encoded.max_ns,
-        }),
-        ..Default::default()
-    };
-    let report = Report {
-        boot_id: vec![probe as u8 + 1; 16].into(),
-        first_sequence: 1,
-        last_sequence: 1,
-        start_us: now_us - 1_000_000,
-        span_ms: 1_000,
-        series: vec![window],
-        sent_at_us: now_us,
-        ..Report::default()
-    };
-    let sent = Instant::now();
-    agent.report(report);
-    loop {
-        let question = QueryRequest {
-            model: model.clone(),
-            from_us: now_us - 5_000_000,
-            to_us: now_us + 1_000_000,
-            ..QueryRequest::default()
-        };
-        let answer = runtime.block_on(client.query(question)).expect("the hub answers");
-        if !answer.into_inner().points.is_empty() {
-            return sent.elapsed().as_secs_f64() * 1_000.0;
-        }
-        assert!(sent.elapsed() < PATIENCE, "{model} is never counted");
-    }
-}
-
 /// All requests of models whose name begins so.
 fn counted(hub: &str, prefix: &str) -> u64 {
-    let (runtime, mut client) = client(hub);
+    let (runtime, channel) = dial(hub);
+    let mut client = TelemetryClient::new(channel);
     let now_us = now_us();
     let question = QueryRequest {
         from_us: now_us - 3_600_000_000,
@@ -256,15 +212,13 @@ fn counted(hub: &str, prefix: &str) -> u64 {
     .sum()
 }
 
-type Client = TelemetryClient<tonic::transport::Channel>;
-
-fn client(hub: &str) -> (tokio::runtime::Runtime, Client) {
+fn dial(hub: &str) -> (Runtime, Channel) {
     let path = hub.strip_prefix("unix:").expect("a unix socket");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the system gives a runtime");
     let endpoint = Endpoint::from_shared(format!("unix://{path}")).expect("a path is a URI");
     let channel = runtime.block_on(endpoint.connect()).expect("the hub listens");
-    (runtime, TelemetryClient::new(channel))
+    (runtime, channel)
 }
 
 /// The processes of one swarm.

@@ -41,13 +41,13 @@ fn footer() -> String {
 fn table(runs: &[Run]) -> String {
     let mut text = String::from(
         "| agents | series each | CPU of a core | CPU a report | memory a connection | memory \
-         | visible after p50 / worst | all back after SIGKILL | sent = counted |\n\
-         | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+         | visible after p50 / worst | all joined | all back after SIGKILL | sent = counted |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for run in runs {
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} % | {:.1} µs | {:.1} KB | {:.0} MB | {:.0} / {:.0} ms | {:.1} s \
+            "| {} | {} | {:.1} % | {:.1} µs | {:.1} KB | {:.0} MB | {:.0} / {:.0} ms | {:.1} s | {:.1} s \
              | {} |",
             run.agents,
             run.series,
@@ -57,6 +57,7 @@ fn table(runs: &[Run]) -> String {
             run.resident as f64 / 1_048_576.0,
             run.visible_ms.0,
             run.visible_ms.1,
+            run.joined.as_secs_f64(),
             run.back.as_secs_f64(),
             run.requests,
         );

@@ -73,8 +73,7 @@ struct Counters {
     order: AtomicU8,
 }
 
-/// Only connected, reporting, or done with it.
-const IDLE: u8 = 0;
+/// Orders; before the first, agents are connected and say nothing.
 const REPORT: u8 = 1;
 const STOP: u8 = 2;
 
