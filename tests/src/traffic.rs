@@ -59,16 +59,20 @@ pub struct Lane {
 pub struct Tally {
     /// Requests answered well, by model, version and protocol.
     pub answered: BTreeMap<(String, String, Protocol), u64>,
-    /// Requests that were sent and not answered well.
+    /// Requests that were answered, and not well.
     pub failed: u64,
-    /// The words of the first few.
+    /// Requests whose connection closed before a byte of an answer came: what an application
+    /// dials again for. A server that is asked to end may close an idle connection at the very
+    /// moment that a request is written to it.
+    pub unanswered: u64,
+    /// The words of the first few of both.
     pub failures: Vec<String>,
     /// Latencies of the answered ones as the application saw them, in nanoseconds.
     pub latencies_ns: Vec<u64>,
 }
 
 impl Tally {
-    /// Requests that were sent and came to an end.
+    /// Requests that were sent and answered, well or not.
     pub fn sent(&self) -> u64 {
         self.answered.values().sum::<u64>() + self.failed
     }
@@ -82,11 +86,19 @@ impl Tally {
         of.map(|(_, count)| count).sum()
     }
 
+    fn keep(&mut self, lane: &Lane, why: &str) {
+        if self.failures.len() < FAILURES_KEPT {
+            self.failures
+                .push(format!("{:?} to {}: {why}", lane.protocol, lane.to));
+        }
+    }
+
     fn add(&mut self, other: Self) {
         for (key, count) in other.answered {
             *self.answered.entry(key).or_default() += count;
         }
         self.failed += other.failed;
+        self.unanswered += other.unanswered;
         self.failures.extend(other.failures);
         self.failures.truncate(FAILURES_KEPT);
         self.latencies_ns.extend(other.latencies_ns);
@@ -181,13 +193,14 @@ async fn drive(lane: Lane, mut stopped: watch::Receiver<bool>, sent: Arc<AtomicU
                 line = Some(open);
             }
             Ended::Unsent => continue,
+            Ended::Unanswered(why) => {
+                tally.unanswered += 1;
+                tally.keep(&lane, &why);
+                continue;
+            }
             Ended::Failed(why) => {
                 tally.failed += 1;
-                if tally.failures.len() < FAILURES_KEPT {
-                    tally
-                        .failures
-                        .push(format!("{:?} to {}: {why}", lane.protocol, lane.to));
-                }
+                tally.keep(&lane, &why);
             }
         }
         sent.fetch_add(1, Ordering::Relaxed);
@@ -225,6 +238,8 @@ enum Ended {
     Answered,
     /// The connection had gone before a byte of the request was written.
     Unsent,
+    /// The connection went before a byte of the answer came.
+    Unanswered(String),
     Failed(String),
 }
 
@@ -247,7 +262,7 @@ async fn ask_http(lane: &Lane, send: &mut SendRequest<Full<Bytes>>, row: usize) 
     let response = match send.try_send_request(request).await {
         Ok(response) => response,
         Err(error) if error.message().is_some() => return Ended::Unsent,
-        Err(error) => return Ended::Failed(error.error().to_string()),
+        Err(error) => return Ended::Unanswered(error.error().to_string()),
     };
     let status = response.status();
     match response.into_body().collect().await {
@@ -283,6 +298,10 @@ async fn ask_grpc(
         }
         Ok(_) => Ended::Answered,
         Err(status) if never_connected(&status) => Ended::Unsent,
+        // A status that a server sent has no cause on this side.
+        Err(status) if std::error::Error::source(&status).is_some() => {
+            Ended::Unanswered(status.to_string())
+        }
         Err(status) => Ended::Failed(status.to_string()),
     }
 }
