@@ -158,7 +158,10 @@ impl std::fmt::Display for Upstream {
 /// The models and versions that the inference server lists. Whoever asks the server
 /// [`replace`](Known::replace)s them; the proxy reads them when it meets a new name.
 #[derive(Clone, Debug, Default)]
-pub struct Known(Arc<ArcSwap<HashSet<(Arc<str>, Arc<str>)>>>);
+pub struct Known(Arc<ArcSwap<Listed>>);
+
+/// Models and versions.
+type Listed = HashSet<(Arc<str>, Arc<str>)>;
 
 impl Known {
     /// Takes the place of everything listed before. A model is known without a version, too.

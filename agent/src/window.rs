@@ -401,3 +401,87 @@ pub(crate) fn combine(windows: Vec<TakenWindow>) -> (Sealed, Vec<Latency<u32>>) 
     sealed.series.sort_by(|a, b| a.key.cmp(&b.key));
     (sealed, spares)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ended(outcome: Outcome, ns: u64) -> Ended {
+        Ended {
+            outcome,
+            ns,
+            request_bytes: 1,
+            response_bytes: 2,
+        }
+    }
+
+    /// One request of a name that the server has answered.
+    fn count(window: &mut Window, model: &str, outcome: Outcome, ns: u64) {
+        let slot = window
+            .find(model, "")
+            .unwrap_or_else(|| window.admit(model, ""));
+        window.record(slot, ended(outcome, ns));
+    }
+
+    fn seal(window: &mut Window) -> Sealed {
+        combine(vec![window.take(Vec::new(), 0)]).0
+    }
+
+    proptest! {
+        #[test]
+        fn however_windows_are_cut_and_spread_they_add_up(
+            requests in prop::collection::vec((0..4usize, 0..6usize, 0..1_000_000u64), 0..200),
+            cuts in prop::collection::vec(any::<bool>(), 200),
+        ) {
+            let mut whole = Window::new(Known::default());
+            let mut parts = [Window::new(Known::default()), Window::new(Known::default())];
+            let mut merged = Sealed::default();
+            for (at, &(model, outcome, ns)) in requests.iter().enumerate() {
+                let (model, outcome) = (["a", "b", "c", "d"][model], Outcome::ALL[outcome]);
+                count(&mut whole, model, outcome, ns);
+                count(&mut parts[at % 2], model, outcome, ns);
+                if cuts[at] {
+                    let taken = parts.iter_mut().map(|part| part.take(Vec::new(), 0)).collect();
+                    merged.merge(combine(taken).0);
+                }
+            }
+            let taken = parts.iter_mut().map(|part| part.take(Vec::new(), 0)).collect();
+            merged.merge(combine(taken).0);
+            prop_assert_eq!(merged.requests(), requests.len() as u64);
+            prop_assert_eq!(merged, seal(&mut whole));
+        }
+    }
+
+    #[test]
+    fn an_idle_series_is_forgotten_after_ten_minutes_but_not_under_a_request() {
+        let mut window = Window::new(Known::default());
+        count(&mut window, "idle", Outcome::Ok, 1);
+        count(&mut window, "held", Outcome::Ok, 1);
+        let held = window.find("held", "").expect("it was counted");
+        for _ in 0..=IDLE_WINDOWS {
+            assert!(window.find("idle", "").is_some());
+            seal(&mut window);
+        }
+        assert!(window.find("idle", "").is_none());
+        window.record(held, ended(Outcome::Ok, 1));
+        assert_eq!(seal(&mut window).requests(), 1);
+        assert_eq!(window.series, 1);
+    }
+
+    #[test]
+    fn what_describes_a_moment_is_the_later_windows() {
+        let mut earlier = Sealed {
+            in_flight: 7,
+            series_overflow: 3,
+            ..Sealed::default()
+        };
+        earlier.merge(Sealed {
+            in_flight: 2,
+            series_overflow: 5,
+            ..Sealed::default()
+        });
+        assert_eq!((earlier.in_flight, earlier.series_overflow), (2, 5));
+    }
+}

@@ -27,6 +27,7 @@ use super::{
     answer::{AnswerBody, Broken, NoAnswer},
     headers,
     http::Patience,
+    link::Unforwarded,
     message::Reader,
     route::{self, Asked},
     tap::{Origin, TapBody},
@@ -102,12 +103,15 @@ pub(crate) async fn answer(
     let mut sent = std::pin::pin!(sent);
     let answer = poll_fn(|cx| match sent.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(answer),
-        Poll::Pending => ending.poll_patience(cx).map(|why| Err((why, None))),
+        Poll::Pending => ending
+            .poll_patience(cx)
+            .map(|why| Err(Unforwarded::new(why, None))),
     });
     match answer.await {
         Ok(answer) => ending.pass(answer),
-        Err((why, unsent)) => {
-            if let Some(request) = unsent {
+        Err(unforwarded) => {
+            let Unforwarded { why, request } = *unforwarded;
+            if let Some(request) = request {
                 find_name(request.into_body()).await;
             }
             ending.outcome = why.outcome();

@@ -160,6 +160,7 @@ impl Link {
 /// The idle links of one worker.
 pub(crate) struct Pool {
     upstream: Upstream,
+    #[allow(clippy::vec_box)] // a link is large, and moves with every request
     idle: RefCell<Vec<Box<Link>>>,
     tick: Cell<u32>,
 }
@@ -219,6 +220,18 @@ impl Pool {
 
 type Sender = http2::SendRequest<GrpcRequest>;
 
+/// A call that the upstream has not answered, and its request if it was not sent.
+pub(crate) struct Unforwarded {
+    pub(crate) why: NoAnswer,
+    pub(crate) request: Option<Request<GrpcRequest>>,
+}
+
+impl Unforwarded {
+    pub(crate) fn new(why: NoAnswer, request: Option<Request<GrpcRequest>>) -> Box<Self> {
+        Box::new(Self { why, request })
+    }
+}
+
 /// The gRPC connections of one worker.
 pub(crate) struct GrpcLinks {
     upstream: Upstream,
@@ -246,7 +259,7 @@ impl GrpcLinks {
         &self,
         connection: u64,
         mut request: Request<GrpcRequest>,
-    ) -> Result<Response<Incoming>, (NoAnswer, Option<Request<GrpcRequest>>)> {
+    ) -> Result<Response<Incoming>, Box<Unforwarded>> {
         let at = (connection % GRPC_LINKS as u64) as usize;
         let link = self
             .links
@@ -256,7 +269,7 @@ impl GrpcLinks {
         loop {
             let mut sender = match self.sender(link).await {
                 Ok(sender) => sender,
-                Err(why) => return Err((why, Some(request))),
+                Err(why) => return Err(Unforwarded::new(why, Some(request))),
             };
             match sender.try_send_request(request).await {
                 Ok(answer) => return Ok(answer),
@@ -266,7 +279,7 @@ impl GrpcLinks {
                         .take_if(|sender| sender.is_closed());
                     match refused.take_message() {
                         Some(unsent) if !fresh => request = unsent,
-                        unsent => return Err((NoAnswer::HungUp, unsent)),
+                        unsent => return Err(Unforwarded::new(NoAnswer::HungUp, unsent)),
                     }
                     fresh = true;
                 }

@@ -294,7 +294,8 @@ mod tests {
             raw in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..3),
             size in 1..600usize,
         ) {
-            let message = Infer { model: model.clone(), version: version.clone(), number, real, raw };
+            let names = (model.clone(), version.clone());
+            let message = Infer { model: names.0, version: names.1, number, real, raw };
             let one = framed(&message);
             let bytes = [one.clone(), framed(&Infer::default()), one.clone()].concat();
             let named = (Some((model, version)), one.len() as u64);

@@ -140,36 +140,38 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
             seen.release.notified().await;
             full(body)
         }
-        "vanish" => {
-            let half = stream::iter([Ok(Frame::data(body))]);
-            let gone = stream::once(async move {
-                seen.release.notified().await;
-                Err("gone")
-            });
-            let half = half.chain(gone);
-            let mut answer = Response::new(Body::new(StreamBody::new(half)));
-            answer
-                .headers_mut()
-                .insert("content-length", "1000000".parse().unwrap());
-            answer
-        }
-        "chunks" => {
-            let parts: Vec<_> = body.chunks(1000).map(Bytes::copy_from_slice).collect();
-            let parts = stream::iter(
-                parts
-                    .into_iter()
-                    .map(|part| Ok::<_, Infallible>(Frame::data(part))),
-            );
-            let end = trailers.map(|trailers| Ok(Frame::trailers(trailers)));
-            let mut answer =
-                Response::new(Body::new(StreamBody::new(parts.chain(stream::iter(end)))));
-            answer
-                .headers_mut()
-                .insert("trailer", "x-sum".parse().unwrap());
-            answer
-        }
+        "vanish" => half(seen, body),
+        "chunks" => chunks(&body, trailers),
         _ => full(body),
     })
+}
+
+/// Half of what was promised, then nothing any more.
+fn half(seen: Arc<Seen>, body: Bytes) -> Response<Body> {
+    let half = stream::iter([Ok(Frame::data(body))]);
+    let gone = stream::once(async move {
+        seen.release.notified().await;
+        Err("gone")
+    });
+    let mut answer = Response::new(Body::new(StreamBody::new(half.chain(gone))));
+    let length = "1000000".parse().unwrap();
+    answer.headers_mut().insert("content-length", length);
+    answer
+}
+
+/// The body in pieces, with the trailers that it came with.
+fn chunks(body: &[u8], trailers: Option<HeaderMap>) -> Response<Body> {
+    let parts: Vec<_> = body
+        .chunks(1000)
+        .map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))))
+        .collect();
+    let end = trailers.map(|trailers| Ok(Frame::trailers(trailers)));
+    let parts = stream::iter(parts).chain(stream::iter(end));
+    let mut answer = Response::new(Body::new(StreamBody::new(parts)));
+    answer
+        .headers_mut()
+        .insert("trailer", "x-sum".parse().unwrap());
+    answer
 }
 
 fn full(body: Bytes) -> Response<Body> {
@@ -211,7 +213,11 @@ macro_rules! unused {
             &'me self,
             _: tonic::Request<proto::$ask>,
         ) -> Pin<
-            Box<dyn Future<Output = Result<tonic::Response<proto::$answer>, Status>> + Send + 'call>,
+            Box<
+                dyn Future<Output = Result<tonic::Response<proto::$answer>, Status>>
+                    + Send
+                    + 'call,
+            >,
         >
         where
             'me: 'call,

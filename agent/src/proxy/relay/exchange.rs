@@ -150,15 +150,12 @@ impl<'a> Exchange<'a> {
             let verdict = poll_fn(|cx| self.poll(presence, cx)).await;
             // The stale link took nothing of it, so that the next may have all of it.
             let unsent = self.sending.sent == 0;
-            match verdict {
-                Verdict::Own(NoAnswer::HungUp) if !fresh && unsent => {
-                    self.sending.state = Sent::Partly;
-                }
-                verdict => {
-                    self.count(&verdict);
-                    return verdict;
-                }
+            let stale = !fresh && unsent && matches!(verdict, Verdict::Own(NoAnswer::HungUp));
+            if !stale {
+                self.count(&verdict);
+                return verdict;
             }
+            self.sending.state = Sent::Partly;
         }
     }
 
