@@ -27,8 +27,10 @@ use crate::traffic::Traffic;
 
 pub use summary::{Client, ModelSummary, Percentiles, Summary};
 
-/// How often what happens on the way is told when nothing else is.
+/// How often a demo that ends by itself tells how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+/// How often one that runs until Ctrl-C does: a person is looking elsewhere meanwhile.
+const TELL_SELDOM: Duration = Duration::from_secs(60);
 
 /// What a demo is started with.
 #[derive(Clone, Debug)]
@@ -155,15 +157,15 @@ pub async fn run(settings: Settings, progress: impl Fn(&str)) -> Result<Summary,
         explain(fleet.hub(), &progress);
     }
     loop {
-        let left = match settings.until {
-            Until::Elapsed(duration) => duration.saturating_sub(watch.elapsed()),
-            Until::Interrupted => Duration::MAX,
+        let (left, tell) = match settings.until {
+            Until::Elapsed(all) => (all.saturating_sub(watch.elapsed()), TELL_EVERY),
+            Until::Interrupted => (Duration::MAX, TELL_SELDOM),
         };
         if left.is_zero() {
             break;
         }
         tokio::select! {
-            () = tokio::time::sleep(left.min(TELL_EVERY)) => {}
+            () = tokio::time::sleep(left.min(tell)) => {}
             _ = &mut interrupted => break,
         }
         progress(&format!("{} requests answered", traffic.sent()));

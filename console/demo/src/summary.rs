@@ -73,7 +73,7 @@ pub struct ModelSummary {
 }
 
 impl Summary {
-    /// Whether the hub counted exactly what was sent, and nothing failed.
+    /// Whether the hub counted exactly what was sent, in all and of every version.
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.sent == self.counted && self.models.iter().all(|one| one.sent == one.counted)
