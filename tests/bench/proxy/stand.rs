@@ -117,7 +117,7 @@ impl Stand {
 
     /// A configuration with this run's ports in it.
     fn configured(&self, name: &str, http: u16, grpc: u16) -> color_eyre::Result<String> {
-        let template = fs::read_to_string(super::folder().join(name))?;
+        let template = fs::read_to_string(folder().join(name))?;
         let text = template
             .replace("FOLDER", folder_str(&self.folder)?)
             .replace("UPSTREAM_HTTP", &self.upstream_http.to_string())
