@@ -1,0 +1,38 @@
+//! The benches: what `tests/bench/run` runs. Each measures beside its peers in the same run,
+//! and rewrites its section of docs/benchmarks.md.
+#![allow(missing_docs, clippy::disallowed_methods)] // a bench reads the clock
+
+mod hub;
+mod proxy;
+mod section;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "bench", about = "Measure Binnacle beside its peers")]
+enum Bench {
+    /// The hub under swarms of synthetic agents.
+    Hub(hub::Options),
+    /// One process of such a swarm, started by the bench itself.
+    #[command(hide = true)]
+    HubSwarm(hub::swarm::Options),
+    /// The agent's request path beside nginx and haproxy.
+    Proxy(proxy::Options),
+    /// The server behind the proxies, started by the bench itself.
+    #[command(hide = true)]
+    Upstream(proxy::upstream::Options),
+    /// The agent's request path alone, started by the bench itself.
+    #[command(hide = true)]
+    Serve(proxy::serve::Options),
+}
+
+fn main() -> color_eyre::Result<()> {
+    color_eyre::install()?;
+    match Bench::parse() {
+        Bench::Hub(options) => hub::run(&options),
+        Bench::HubSwarm(options) => hub::swarm::run(options),
+        Bench::Proxy(options) => proxy::run(&options),
+        Bench::Upstream(options) => proxy::upstream::run(&options),
+        Bench::Serve(options) => proxy::serve::run(&options),
+    }
+}
