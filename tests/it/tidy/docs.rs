@@ -177,6 +177,39 @@ fn the_protocol_document_names_every_call_and_message_of_the_contract() {
 }
 
 #[test]
+fn every_count_of_what_was_dropped_is_explained_to_those_who_see_it() {
+    /// Where the counts that `binnacle doctor` shows get their names, and what they begin with.
+    const NAMED_IN: &str = "console/hub/src/telemetry/book.rs";
+    const PREFIX: &str = "telemetry_";
+    let files = tree::files();
+    let text = |path: &str| {
+        files
+            .iter()
+            .find(|file| file.path == path)
+            .map_or("", File::text)
+    };
+    let explained = text("docs/operating.md");
+    let names = text(NAMED_IN)
+        .split('"')
+        .filter(|part| part.starts_with(PREFIX));
+    let names: Vec<&str> = names
+        .filter(|name| !name.contains(char::is_whitespace))
+        .collect();
+    assert!(
+        names.len() >= 5,
+        "{NAMED_IN} no longer names the counts: {names:?}"
+    );
+    let missing = names
+        .iter()
+        .filter(|name| !explained.contains(&format!("`{name}`")));
+    let broken: Vec<String> = missing.map(|name| (*name).to_owned()).collect();
+    hold(
+        "`binnacle doctor` sends people to docs/operating.md for these:",
+        &broken,
+    );
+}
+
+#[test]
 fn the_house_has_what_a_stranger_looks_for_first() {
     let broken: Vec<String> = ["LICENSE", "README.md", "Cargo.lock", "docs/README.md"]
         .iter()
