@@ -79,8 +79,12 @@ impl Failure {
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
+            // Some causes repeat what was said above them.
+            let why = error.to_string();
+            if !message.contains(&why) {
+                message.push_str(": ");
+                message.push_str(&why);
+            }
             cause = error.source();
         }
         Self::new(exit, message)

@@ -13,8 +13,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use binnacle_proto::v1::telemetry_client::TelemetryClient;
 use binnacle_proto::v1::QueryRequest;
+use binnacle_proto::v1::telemetry_client::TelemetryClient;
 use binnacle_tests::program::Program;
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, Endpoint};
@@ -83,13 +83,20 @@ pub(crate) fn run(args: &Options) -> color_eyre::Result<()> {
         false => &[(100, 1), (1_000, 1), (10_000, 1), (1_000, 10), (1_000, 50)],
     };
     let ingest = ingest::run()?;
-    eprintln!("counting a report of {:?} series: {ingest:.2?} µs", ingest::SERIES);
+    eprintln!(
+        "counting a report of {:?} series: {ingest:.2?} µs",
+        ingest::SERIES
+    );
     if args.ingest {
         return Ok(());
     }
     let mut runs = Vec::new();
     for &(agents, series) in plans {
-        let run = one(Plan { agents, series, span });
+        let run = one(Plan {
+            agents,
+            series,
+            span,
+        });
         eprintln!("{run:#?}");
         runs.push(run);
     }
@@ -194,10 +201,16 @@ fn counted(hub: &str, prefix: &str) -> u64 {
         to_us: now_us + 60_000_000,
         ..QueryRequest::default()
     };
-    let answer = runtime.block_on(client.query(question)).expect("the hub answers").into_inner();
+    let answer = runtime
+        .block_on(client.query(question))
+        .expect("the hub answers")
+        .into_inner();
     let windows = answer.points.iter().flat_map(|point| &point.series);
     let ours = windows.filter(|window| {
-        window.series.as_ref().is_some_and(|series| series.model.starts_with(prefix))
+        window
+            .series
+            .as_ref()
+            .is_some_and(|series| series.model.starts_with(prefix))
     });
     ours.map(|window| {
         let latency = window.latency.clone().unwrap_or_default();
@@ -217,7 +230,9 @@ fn dial(hub: &str) -> (Runtime, Channel) {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the system gives a runtime");
     let endpoint = Endpoint::from_shared(format!("unix://{path}")).expect("a path is a URI");
-    let channel = runtime.block_on(endpoint.connect()).expect("the hub listens");
+    let channel = runtime
+        .block_on(endpoint.connect())
+        .expect("the hub listens");
     (runtime, channel)
 }
 
@@ -233,7 +248,11 @@ struct Process {
 impl Swarm {
     fn start(plan: &Plan, hub: &str) -> Self {
         let firsts = (0..plan.agents).step_by(AGENTS_A_PROCESS);
-        Self(firsts.map(|first| Process::start(plan, hub, first)).collect())
+        Self(
+            firsts
+                .map(|first| Process::start(plan, hub, first))
+                .collect(),
+        )
     }
 
     fn order(&mut self, order: &str) {
@@ -274,7 +293,12 @@ impl Process {
         let agents = AGENTS_A_PROCESS.min(plan.agents - first);
         let mut child = Command::new(own)
             .args(["hub-swarm", "--hub", hub])
-            .args(["--first", &first.to_string(), "--agents", &agents.to_string()])
+            .args([
+                "--first",
+                &first.to_string(),
+                "--agents",
+                &agents.to_string(),
+            ])
             .args(["--series", &plan.series.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -290,7 +314,11 @@ impl Process {
             }
         });
         let orders = child.stdin.take().expect("it was piped");
-        Self { child, orders, latest }
+        Self {
+            child,
+            orders,
+            latest,
+        }
     }
 }
 

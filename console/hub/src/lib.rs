@@ -17,7 +17,7 @@ use ulid::Ulid;
 use crate::clock::Clock;
 use crate::engine::{Engine, EngineError};
 use crate::listen::{ListenError, Listener, Loopback};
-use crate::store::{StoreError, StoreUrl};
+use crate::store::{SharedStore, StoreError, StoreUrl};
 use crate::telemetry::{Telemetry, TelemetryError};
 
 pub use crate::notify::{Phase, notify};
@@ -93,6 +93,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     serving: Vec<JoinHandle<Result<(), tonic::transport::Error>>>,
     telemetry: Telemetry,
+    store: SharedStore,
     /// Held until the hub has stopped.
     _lock: std::fs::File,
 }
@@ -116,7 +117,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     let hub = Arc::new(server::Hub {
         engine,
         telemetry: telemetry.clone(),
-        store,
+        store: store.clone(),
         started_us: clock.now_us(),
         clock,
         stopping,
@@ -126,6 +127,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         stop,
         serving: server::serve(hub, listeners).await,
         telemetry,
+        store,
         _lock: lock,
     })
 }
@@ -150,6 +152,7 @@ impl Running {
                 "the last windows are not written"
             );
         }
+        self.store.close().await;
     }
 }
 

@@ -86,6 +86,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// together by the minute, drops rows older than [`KEEP_US`] and boots that were not
     /// heard of for [`KEEP_WATERMARK_US`].
     fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>>;
+
+    /// Lets go of whatever holds the data, with everything in its place. Asks that come later
+    /// are refused.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// How long a row's span is.

@@ -163,3 +163,22 @@ async fn a_second_hub_on_the_same_store_is_fenced_and_says_so() {
         .await;
     assert_eq!(left.unwrap().entries, 0, "what needs no entry goes on");
 }
+
+#[tokio::test]
+async fn a_byte_that_changes_in_the_file_is_found_though_the_hub_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hub.db");
+    let killed = store(folder.path()).await;
+    let running = engine(&killed).await.unwrap();
+    running.join(joined(1, 1)).await.unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(6).position(|six| six == b"host-1").unwrap();
+    bytes[at] = b'H';
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::write(copy.path().join("hub.db"), bytes).unwrap();
+    let refused = engine(&store(copy.path()).await).await.unwrap_err();
+    let EngineError::Corrupt { fault, .. } = refused else {
+        panic!("{refused}")
+    };
+    assert_eq!(fault.sequence, 2);
+}

@@ -133,6 +133,10 @@ impl Kept {
 }
 
 impl Store for Memory {
+    fn close(&self) -> BoxFuture<'_, ()> {
+        futures::future::ready(()).boxed()
+    }
+
     fn url(&self) -> String {
         "memory:".into()
     }

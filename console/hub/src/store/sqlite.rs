@@ -50,7 +50,11 @@ impl Sqlite {
         let options = options(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            // Each commit moves on into the file at once: SQLite drops a damaged tail of its
+            // log without a word, and a changed byte of the journal has to be found. Commits
+            // are few, one for a batch of decisions and one for each flush.
+            .pragma("wal_autocheckpoint", "1");
         let writer = pool(1).connect_lazy_with(options);
         migrate(path, &writer).await?;
         let readers = pool(READERS).connect_lazy_with(options_to_read(path));
@@ -158,6 +162,15 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
+    fn close(&self) -> BoxFuture<'_, ()> {
+        // The writer goes last: the last to leave empties the write-ahead log into the file.
+        async {
+            self.readers.close().await;
+            self.writer.close().await;
+        }
+        .boxed()
+    }
+
     fn url(&self) -> String {
         format!("sqlite://{}", self.path.display())
     }

@@ -382,6 +382,10 @@ struct Flaky {
 }
 
 impl Store for Flaky {
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.store.close()
+    }
+
     fn url(&self) -> String {
         self.store.url()
     }
