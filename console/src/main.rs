@@ -19,8 +19,10 @@ async fn main() -> ExitCode {
     }
     // Logs go to stderr, so that stdout is the answer and nothing else.
     let level = EnvFilter::try_from_env("BINNACLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(level)
+        .with_ansi(colour)
         .with_writer(std::io::stderr)
         .init();
     cli::run().await

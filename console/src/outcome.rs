@@ -144,9 +144,10 @@ impl From<binnacle_wire::Refused> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         // Whoever read our output has read enough: `binnacle … | head` is no failure.
-        let exit = match error.kind() {
-            io::ErrorKind::BrokenPipe => Exit::Ok,
-            _ => Exit::Failed,
+        let exit = if error.kind() == io::ErrorKind::BrokenPipe {
+            Exit::Ok
+        } else {
+            Exit::Failed
         };
         Self::new(exit, format!("cannot write the answer: {error}"))
     }

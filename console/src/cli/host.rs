@@ -1,6 +1,6 @@
 //! `binnacle host`: machines with an agent.
 
-use binnacle_core::report::{Light, VersionLights};
+use binnacle_core::report::{Light, Losses, ServerHealth, VersionLights, Vitals};
 use binnacle_core::view::{self, HostRow, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::host;
@@ -229,25 +229,17 @@ async fn show(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
 
 fn page_of(row: &HostRow, as_of_us: i64) -> String {
     let (status, why) = row.status();
-    let ago = |us: Option<i64>| {
-        us.map_or_else(
-            || "never".to_owned(),
-            |us| format!("{} ago", format::age(as_of_us - us)),
-        )
+    let ago = |us: Option<i64>| match us {
+        Some(us) => format!("{} ago", format::age(as_of_us - us)),
+        None => "never".to_owned(),
     };
-    let labels: Vec<String> = row
-        .labels
-        .iter()
+    let labels = row.labels.iter();
+    let labels: Vec<String> = labels
         .map(|(key, value)| format!("{}={}", shown(key), shown(value)))
         .collect();
+    let word = format!("{} {}", status.glyph(), status.word());
     let mut lines = vec![
-        format!(
-            "{}  {} {}  {}",
-            row.name,
-            status.glyph(),
-            status.word(),
-            shown(&why)
-        ),
+        format!("{}  {word}  {}", row.name, shown(&why)),
         format!("  environment  {}", row.environment),
         format!("  labels       {}", labels.join(" ")),
         format!("  seen         {}", ago(row.seen_at_us)),
@@ -270,63 +262,80 @@ fn page_of(row: &HostRow, as_of_us: i64) -> String {
             row.skew_us as f64 / 1e6
         ),
     ];
-    if let Some(vitals) = &row.vitals {
-        lines.push(format!(
-            "  machine      CPU {} % of {} cores, memory {} of {}, disk {} of {}",
+    lines.extend(row.vitals.iter().flat_map(machine));
+    lines.extend(row.traffic.iter().map(requests));
+    lines.extend(row.server.iter().flat_map(lights));
+    lines.extend(lost(&row.losses));
+    lines.join("\n")
+}
+
+fn machine(vitals: &Vitals) -> [String; 2] {
+    let of = |used, total| format!("{} of {}", format::bytes(used), format::bytes(total));
+    [
+        format!(
+            "  machine      CPU {} % of {} cores, memory {}, disk {}",
             vitals.cpu_permille / 10,
             vitals.cores,
-            format::bytes(vitals.memory_used),
-            format::bytes(vitals.memory_total),
-            format::bytes(vitals.disk_used),
-            format::bytes(vitals.disk_total),
-        ));
-        lines.push(format!(
-            "  agent memory {}",
-            format::bytes(vitals.agent_memory)
-        ));
-    }
-    if let Some(traffic) = &row.traffic {
-        let us = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e3);
-        lines.push(format!(
-            "  last {:>2} s    {} requests, {} errors, p50 {}, p99 {}, in flight {}",
-            traffic.span_s,
-            format::count(traffic.requests),
-            format::count(traffic.errors),
-            format::latency(us(traffic.p50_ns)),
-            format::latency(us(traffic.p99_ns)),
-            traffic.in_flight,
-        ));
-    }
-    if let Some(server) = &row.server {
-        let (upstream, reason) = (shown(&server.upstream), shown(&server.reason));
-        lines.push(format!(
-            "  server       {upstream}  process {} {reason}",
-            lamp(server.process)
-        ));
-        lines.extend(server.versions.iter().map(|version| {
-            format!(
-                "    {} {}  loaded {}  answers {}  {}",
-                shown(&version.model),
-                shown(&version.version),
-                lamp(version.loaded),
-                lamp(version.answers),
-                shown(&version.reason),
-            )
-        }));
-    }
-    let losses = &row.losses;
-    if losses.spool_windows + losses.series_overflow + losses.log_lines + losses.tap_bodies > 0 {
-        lines.push(format!(
-            "  lost         {} windows with {} requests, {} to the series limit, {} log lines, \
-             {} tapped bodies",
-            losses.spool_windows,
-            format::count(losses.spool_requests),
-            losses.series_overflow,
-            losses.log_lines,
-            losses.tap_bodies
-        ));
-    }
-    lines.join("\n")
+            of(vitals.memory_used, vitals.memory_total),
+            of(vitals.disk_used, vitals.disk_total),
+        ),
+        format!("  agent memory {}", format::bytes(vitals.agent_memory)),
+    ]
+}
+
+fn requests(traffic: &view::Traffic) -> String {
+    let us = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e3);
+    format!(
+        "  last {:>2} s    {} requests, {} errors, p50 {}, p99 {}, in flight {}",
+        traffic.span_s,
+        format::count(traffic.requests),
+        format::count(traffic.errors),
+        format::latency(us(traffic.p50_ns)),
+        format::latency(us(traffic.p99_ns)),
+        traffic.in_flight,
+    )
+}
+
+fn lights(server: &ServerHealth) -> Vec<String> {
+    let (upstream, reason) = (shown(&server.upstream), shown(&server.reason));
+    let process = format!(
+        "  server       {upstream}  process {} {reason}",
+        lamp(server.process)
+    );
+    let version = |version: &VersionLights| {
+        format!(
+            "    {} {}  loaded {}  answers {}  {}",
+            shown(&version.model),
+            shown(&version.version),
+            lamp(version.loaded),
+            lamp(version.answers),
+            shown(&version.reason),
+        )
+    };
+    let versions = server.versions.iter().map(version);
+    [process]
+        .into_iter()
+        .chain(versions)
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+fn lost(losses: &Losses) -> Option<String> {
+    let Losses {
+        spool_windows,
+        spool_requests,
+        series_overflow,
+        log_lines,
+        tap_bodies,
+        ..
+    } = losses;
+    (spool_windows + series_overflow + log_lines + tap_bodies > 0).then(|| {
+        format!(
+            "  lost         {spool_windows} windows with {spool_requests} requests, \
+             {series_overflow} to the series limit, {log_lines} log lines, \
+             {tap_bodies} tapped bodies"
+        )
+    })
 }
 
 fn lamp(light: Light) -> &'static str {
