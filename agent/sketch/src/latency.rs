@@ -328,7 +328,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_histogram_or_an_error(counts in prop::collection::vec(any::<u8>(), 0..60)) {
+        fn any_bytes_are_a_histogram_or_an_error(
+            counts in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
             let encoded = Encoded { counts, sum_ns: 1, min_ns: 1, max_ns: 1 };
             let mut latency = Latency::<u64>::default();
             match latency.add_encoded(&encoded) {

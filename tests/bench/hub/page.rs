@@ -47,8 +47,8 @@ fn table(runs: &[Run]) -> String {
     for run in runs {
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} % | {:.1} µs | {:.1} KB | {:.0} MB | {:.0} / {:.0} ms | {:.1} s | {:.1} s \
-             | {} |",
+            "| {} | {} | {:.1} % | {:.1} µs | {:.1} KB | {:.0} MB | {:.0} / {:.0} ms \
+             | {:.1} s | {:.1} s | {} |",
             run.agents,
             run.series,
             run.core_percent,
