@@ -1,7 +1,7 @@
 //! The open window: what the requests of the current second were, by series; and what a
 //! sealed one looks like.
 //!
-//! Each worker has a [`Window`] of its own and records into it without a lock, and without
+//! Each worker has a `Window` of its own and records into it without a lock, and without
 //! allocating once a series is warm. Counts are exact: what a limit keeps from its own series
 //! is counted under [`OTHER`], never dropped. When a window is sealed, and what becomes of
 //! it, is left to others.
