@@ -1,13 +1,12 @@
 //! `binnacle journal`: the record of every decision.
 
-use binnacle_core::journal::{Entry, Fault, Stored};
-use binnacle_core::view::{self, shown};
+use binnacle_core::journal::{Fault, Stored};
+use binnacle_core::view::{self, EntryRow, shown};
 use binnacle_hub::store::{self, SharedStore, StoreUrl};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::journal;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::cli::{Global, time};
 use crate::link::Link;
@@ -44,54 +43,20 @@ pub(crate) struct Source {
     store: Option<StoreUrl>,
 }
 
-/// An entry as an item of a document.
-#[derive(Serialize)]
-pub(crate) struct Item {
-    sequence: u64,
-    at: String,
-    caller: String,
-    why: String,
-    kind: &'static str,
-    object: String,
-    data: Value,
-    hash: String,
+/// Reads an entry that came from a hub or a store.
+pub(crate) fn read(stored: &Stored) -> Result<EntryRow, Failure> {
+    EntryRow::of(stored).map_err(|fault| Failure::new(Exit::Failed, fault.to_string()))
 }
 
-impl Item {
-    pub(crate) fn of(stored: &Stored) -> Result<Self, Failure> {
-        let entry = Entry::from_body(stored.sequence, &stored.body);
-        let entry = entry.map_err(|fault| Failure::new(Exit::Failed, fault.to_string()))?;
-        let mut body: Value = serde_json::from_slice(&stored.body)?;
-        Ok(Self {
-            sequence: entry.sequence,
-            at: view::rfc3339(entry.at_us),
-            caller: entry.caller.to_string(),
-            kind: entry.change.kind(),
-            object: entry.change.object(),
-            why: entry.why,
-            data: body.get_mut("data").map(Value::take).unwrap_or_default(),
-            hash: hex(&stored.hash),
-        })
-    }
-}
-
-impl Item {
-    /// The entry on one line.
-    pub(crate) fn line(&self) -> String {
-        let Self {
-            sequence,
-            at,
-            caller,
-            kind,
-            object,
-            why,
-            ..
-        } = self;
-        let (caller, object, why) = (shown(caller), shown(object), shown(why));
-        format!("{at}  {sequence}  {caller}  {kind}  {object}  {why}")
-            .trim_end()
-            .to_owned()
-    }
+/// The entry on one line.
+pub(crate) fn line(entry: &EntryRow) -> String {
+    let at = view::rfc3339(entry.at_us);
+    let (sequence, kind) = (entry.sequence, &entry.kind);
+    let (caller, object) = (shown(&entry.caller), shown(&entry.object));
+    let why = shown(&entry.why);
+    format!("{at}  {sequence}  {caller}  {kind}  {object}  {why}")
+        .trim_end()
+        .to_owned()
 }
 
 /// An entry as it is stored: its body is the exact text that the hash covers.
@@ -118,6 +83,7 @@ impl List {
         while items.len() < self.limit as usize {
             let limit = PAGE.min(self.limit - items.len() as u32);
             let asked = proto::ListEntriesRequest {
+                host: String::new(),
                 limit,
                 newest_first: true,
                 before,
@@ -131,7 +97,7 @@ impl List {
             let last = page.entries.len() < limit as usize;
             for entry in page.entries {
                 before = entry.sequence;
-                items.push(Item::of(&journal::from_proto(entry)?)?);
+                items.push(read(&journal::from_proto(entry)?)?);
             }
             if last || before <= 1 {
                 break;
@@ -151,7 +117,7 @@ impl List {
     }
 }
 
-fn table(items: &[Item]) -> String {
+fn table(items: &[EntryRow]) -> String {
     let columns = [
         Column::Right("ENTRY"),
         Column::Left("AT"),
@@ -160,15 +126,15 @@ fn table(items: &[Item]) -> String {
         Column::Left("OBJECT"),
         Column::Left("WHY"),
     ];
-    let cells = |item: &Item| {
+    let cells = |item: &EntryRow| {
         vec![
             item.sequence.to_string(),
-            whole_seconds(&item.at),
+            whole_seconds(&view::rfc3339(item.at_us)),
             shown(&item.caller),
             item.kind
                 .split('/')
                 .next()
-                .unwrap_or(item.kind)
+                .unwrap_or(&item.kind)
                 .replace('_', " "),
             shown(&item.object),
             shown(&item.why),

@@ -119,6 +119,7 @@ impl Ask {
         }
         let step_s = self.step.map_or(0, |step| step.as_secs().max(1));
         Ok(proto::QueryRequest {
+            fold: false,
             model: self.model.clone().unwrap_or_default(),
             version: self.version.clone(),
             from_us,

@@ -12,8 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tonic::Status;
 
-use crate::cli::journal::Item;
-use crate::cli::{Global, time};
+use crate::cli::{Global, journal as told, time};
 use crate::context::Chosen;
 use crate::format;
 use crate::link::Link;
@@ -54,7 +53,7 @@ enum View {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line {
     Started { sequence: u64, at: String },
-    Entry(Item),
+    Entry(view::EntryRow),
     Heartbeat { sequence: u64, at: String },
     Host(Box<view::HostRow>),
     Model(view::ModelRow),
@@ -145,7 +144,7 @@ impl Watcher {
                 }
                 Some(Body::Entry(entry)) => {
                     self.since = Some(entry.sequence);
-                    self.tell(Line::Entry(Item::of(&journal::from_proto(entry)?)?))?;
+                    self.tell(Line::Entry(told::read(&journal::from_proto(entry)?)?))?;
                 }
                 Some(Body::Heartbeat(head)) => {
                     self.tell(Line::Heartbeat {
@@ -210,7 +209,7 @@ fn told(line: &Line) -> String {
         Line::Started { sequence, at } => format!("{at}  watching from entry {sequence}"),
         Line::Heartbeat { sequence, at } => format!("{at}  entry {sequence}"),
         Line::Lost { at, reason } => format!("{at}  lost the hub: {}", shown(reason)),
-        Line::Entry(item) => item.line(),
+        Line::Entry(item) => told::line(&item),
         Line::Host(row) => {
             let (status, why) = row.status();
             let figures = row.traffic.as_ref().map(traffic).unwrap_or_default();

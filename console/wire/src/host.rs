@@ -23,6 +23,7 @@ pub fn from_proto(row: proto::HostRow) -> Result<HostRow, Refused> {
                 return Err(refuse("state", format!("{} is no state", row.state)));
             }
         },
+        since_us: at(row.status_since_us),
         seen_at_us: at(row.seen_at_us),
         connected_at_us: at(row.connected_at_us),
         admitted_at_us: row.admitted_at_us,
@@ -78,6 +79,7 @@ pub fn to_proto(row: &HostRow) -> proto::HostRow {
         traffic: row.traffic.as_ref().map(traffic_to),
         losses: Some(report::losses_to(&row.losses)),
         retired_reason: row.retired_reason.to_string(),
+        status_since_us: row.since_us.unwrap_or_default(),
     }
 }
 

@@ -762,6 +762,9 @@ pub struct HostRow {
     pub losses: ::core::option::Option<Losses>,
     #[prost(string, tag = "19")]
     pub retired_reason: ::prost::alloc::string::String,
+    /// Since when its status is what it is, as far as the hub saw; 0 when it did not.
+    #[prost(int64, tag = "20")]
+    pub status_since_us: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListHostsRequest {
@@ -800,7 +803,7 @@ pub struct Changed {
     #[prost(bool, tag = "2")]
     pub changed: bool,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEntriesRequest {
     /// Entries after this sequence.
     #[prost(uint64, tag = "1")]
@@ -812,6 +815,9 @@ pub struct ListEntriesRequest {
     pub newest_first: bool,
     #[prost(uint64, tag = "4")]
     pub before: u64,
+    /// Only entries about this host; empty for all.
+    #[prost(string, tag = "5")]
+    pub host: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListEntriesResponse {
@@ -877,6 +883,9 @@ pub struct StatusResponse {
     /// Why writing failed last, if it does; empty when it works.
     #[prost(string, tag = "14")]
     pub store_trouble: ::prost::alloc::string::String,
+    /// Whom the hub takes the asker for.
+    #[prost(string, tag = "15")]
+    pub caller: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1682,6 +1691,9 @@ pub struct QueryRequest {
     /// Asks for one host's requests: the last minute only.
     #[prost(string, tag = "6")]
     pub host: ::prost::alloc::string::String,
+    /// Adds all models and versions together: one series an outcome, with no names.
+    #[prost(bool, tag = "7")]
+    pub fold: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueryResponse {
@@ -1703,6 +1715,88 @@ pub struct Point {
     pub start_us: i64,
     #[prost(message, repeated, tag = "2")]
     pub series: ::prost::alloc::vec::Vec<SeriesWindow>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GlanceRequest {
+    /// The minute that holds this moment, as it was kept, and nothing after it; absent: now,
+    /// and what changes from then on.
+    #[prost(int64, optional, tag = "1")]
+    pub at_us: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GlanceUpdate {
+    #[prost(int64, tag = "1")]
+    pub as_of_us: i64,
+    /// Where the minute of the cells begins; 0 before the first is finished.
+    #[prost(int64, tag = "2")]
+    pub minute_us: i64,
+    /// Whether these are all hosts; else only those that changed.
+    #[prost(bool, tag = "3")]
+    pub whole: bool,
+    /// In order of name.
+    #[prost(message, repeated, tag = "4")]
+    pub hosts: ::prost::alloc::vec::Vec<HostGlance>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HostGlance {
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub environment: ::prost::alloc::string::String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(enumeration = "HostStatus", tag = "4")]
+    pub status: i32,
+    /// Since when its status is what it is, as far as the hub saw; 0 when it did not.
+    #[prost(int64, tag = "5")]
+    pub since_us: i64,
+    /// Why it is not OK.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Twelve bytes, little endian: requests and errors in four each, p50 and p99 in two each as
+    /// round(1024 · log2(ns)), 0 where few requests were seen.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub cell: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryRequest {
+    /// At most 500.
+    #[prost(string, repeated, tag = "1")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The span \[from, to); the hub widens it to whole steps.
+    #[prost(int64, tag = "2")]
+    pub from_us: i64,
+    #[prost(int64, tag = "3")]
+    pub to_us: i64,
+    /// Seconds a column, in whole minutes; percentiles of a longer step are those of its worst
+    /// minute, since percentiles do not add up.
+    #[prost(uint32, tag = "4")]
+    pub step_s: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryResponse {
+    #[prost(int64, tag = "1")]
+    pub as_of_us: i64,
+    #[prost(int64, tag = "2")]
+    pub from_us: i64,
+    #[prost(uint32, tag = "3")]
+    pub step_s: u32,
+    #[prost(message, repeated, tag = "4")]
+    pub hosts: ::prost::alloc::vec::Vec<HostHistory>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostHistory {
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    /// One byte a column: 1 where something is known of it.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub known: ::prost::bytes::Bytes,
+    /// Twelve bytes a known column, as in HostGlance.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub cells: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1731,6 +1825,45 @@ impl View {
             "VIEW_UNSPECIFIED" => Some(Self::Unspecified),
             "VIEW_HOSTS" => Some(Self::Hosts),
             "VIEW_MODELS" => Some(Self::Models),
+            _ => None,
+        }
+    }
+}
+/// What a host says at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum HostStatus {
+    Unspecified = 0,
+    Ok = 1,
+    Retired = 2,
+    Silent = 3,
+    Warn = 4,
+    Crit = 5,
+}
+impl HostStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HOST_STATUS_UNSPECIFIED",
+            Self::Ok => "HOST_STATUS_OK",
+            Self::Retired => "HOST_STATUS_RETIRED",
+            Self::Silent => "HOST_STATUS_SILENT",
+            Self::Warn => "HOST_STATUS_WARN",
+            Self::Crit => "HOST_STATUS_CRIT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HOST_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "HOST_STATUS_OK" => Some(Self::Ok),
+            "HOST_STATUS_RETIRED" => Some(Self::Retired),
+            "HOST_STATUS_SILENT" => Some(Self::Silent),
+            "HOST_STATUS_WARN" => Some(Self::Warn),
+            "HOST_STATUS_CRIT" => Some(Self::Crit),
             _ => None,
         }
     }
@@ -1862,6 +1995,57 @@ pub mod telemetry_client {
                 .insert(GrpcMethod::new("binnacle.v1.Telemetry", "Query"));
             self.inner.unary(req, path, codec).await
         }
+        /// Every host at a glance: all of them, then what changes. Cells change once a minute, a
+        /// status within a second.
+        pub async fn glance(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GlanceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GlanceUpdate>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Telemetry/Glance",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Telemetry", "Glance"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Hosts' requests minute by minute.
+        pub async fn history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Telemetry/History",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Telemetry", "History"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1893,6 +2077,23 @@ pub mod telemetry_server {
             &self,
             request: tonic::Request<super::QueryRequest>,
         ) -> std::result::Result<tonic::Response<super::QueryResponse>, tonic::Status>;
+        /// Server streaming response type for the Glance method.
+        type GlanceStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::GlanceUpdate, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Every host at a glance: all of them, then what changes. Cells change once a minute, a
+        /// status within a second.
+        async fn glance(
+            &self,
+            request: tonic::Request<super::GlanceRequest>,
+        ) -> std::result::Result<tonic::Response<Self::GlanceStream>, tonic::Status>;
+        /// Hosts' requests minute by minute.
+        async fn history(
+            &self,
+            request: tonic::Request<super::HistoryRequest>,
+        ) -> std::result::Result<tonic::Response<super::HistoryResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct TelemetryServer<T> {
@@ -2044,6 +2245,95 @@ pub mod telemetry_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = QuerySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Telemetry/Glance" => {
+                    #[allow(non_camel_case_types)]
+                    struct GlanceSvc<T: Telemetry>(pub Arc<T>);
+                    impl<
+                        T: Telemetry,
+                    > tonic::server::ServerStreamingService<super::GlanceRequest>
+                    for GlanceSvc<T> {
+                        type Response = super::GlanceUpdate;
+                        type ResponseStream = T::GlanceStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GlanceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Telemetry>::glance(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GlanceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Telemetry/History" => {
+                    #[allow(non_camel_case_types)]
+                    struct HistorySvc<T: Telemetry>(pub Arc<T>);
+                    impl<T: Telemetry> tonic::server::UnaryService<super::HistoryRequest>
+                    for HistorySvc<T> {
+                        type Response = super::HistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Telemetry>::history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HistorySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -154,8 +154,9 @@ impl proto::fleet_server::Fleet for Fleet {
 
     async fn status(
         &self,
-        _request: Request<proto::StatusRequest>,
+        request: Request<proto::StatusRequest>,
     ) -> Result<Response<proto::StatusResponse>, Status> {
+        let caller = identity::caller(&request);
         let published = self.hub.engine.published();
         let telemetry = self.hub.telemetry.status().await;
         let telemetry = telemetry.map_err(agent::unmeasured)?;
@@ -181,6 +182,7 @@ impl proto::fleet_server::Fleet for Fleet {
             telemetry_memory_limit: telemetry.memory_limit,
             durable_at_us: telemetry.durable_us,
             store_trouble: trouble.join("; "),
+            caller: caller.to_string(),
         }))
     }
 }

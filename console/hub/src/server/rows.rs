@@ -56,6 +56,7 @@ fn row(
         environment: host.admission.environment.clone(),
         labels: host.admission.labels.clone(),
         state,
+        since_us: None,
         seen_at_us: seen_us,
         connected_at_us: stream.map(|stream| stream.since_us),
         admitted_at_us: host.admitted_at_us,

@@ -30,9 +30,12 @@ pub(crate) struct Telemetry {
 
 type Updates = Pin<Box<dyn futures::Stream<Item = Result<proto::Update, Status>> + Send>>;
 
+type Glances = Pin<Box<dyn futures::Stream<Item = Result<proto::GlanceUpdate, Status>> + Send>>;
+
 #[tonic::async_trait]
 impl proto::telemetry_server::Telemetry for Telemetry {
     type SubscribeStream = Updates;
+    type GlanceStream = Glances;
 
     async fn subscribe(
         &self,
@@ -58,6 +61,20 @@ impl proto::telemetry_server::Telemetry for Telemetry {
         };
         tokio::spawn(subscription.run(every));
         Ok(Response::new(Box::pin(ReceiverStream::new(updates))))
+    }
+
+    async fn glance(
+        &self,
+        _request: Request<proto::GlanceRequest>,
+    ) -> Result<Response<Glances>, Status> {
+        Err(Status::unimplemented("glance"))
+    }
+
+    async fn history(
+        &self,
+        _request: Request<proto::HistoryRequest>,
+    ) -> Result<Response<proto::HistoryResponse>, Status> {
+        Err(Status::unimplemented("history"))
     }
 
     async fn query(
