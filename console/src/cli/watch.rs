@@ -209,7 +209,7 @@ fn told(line: &Line) -> String {
         Line::Started { sequence, at } => format!("{at}  watching from entry {sequence}"),
         Line::Heartbeat { sequence, at } => format!("{at}  entry {sequence}"),
         Line::Lost { at, reason } => format!("{at}  lost the hub: {}", shown(reason)),
-        Line::Entry(item) => told::line(&item),
+        Line::Entry(item) => told::line(item),
         Line::Host(row) => {
             let (status, why) = row.status();
             let figures = row.traffic.as_ref().map(traffic).unwrap_or_default();

@@ -62,6 +62,7 @@ proptest! {
 #[test]
 fn a_host_comes_back_as_it_was() {
     let row = HostRow {
+        since_us: Some(7),
         name: Name::parse("infer-0042").unwrap(),
         environment: Name::parse("prod").unwrap(),
         labels: Labels::parse([("zone".to_owned(), "a".to_owned())].into()).unwrap(),
