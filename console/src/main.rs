@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
+use binnacle_tui::format;
+
 mod cli;
 mod context;
-mod format;
 mod link;
 mod outcome;
 mod output;

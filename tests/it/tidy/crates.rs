@@ -8,7 +8,7 @@ use super::hold;
 use super::tree;
 
 /// Each crate of ours, its folder, and the crates of ours that it may depend on.
-const EDGES: [(&str, &str, &[&str]); 11] = [
+const EDGES: [(&str, &str, &[&str]); 12] = [
     ("binnacle-proto", "proto", &[]),
     ("open-inference", "proto/open-inference", &[]),
     ("binnacle-sketch", "agent/sketch", &[]),
@@ -35,6 +35,7 @@ const EDGES: [(&str, &str, &[&str]); 11] = [
         ],
     ),
     ("binnacle-demo", "console/demo", &["open-inference"]),
+    ("binnacle-tui", "console/tui", &["binnacle-core"]),
     (
         "binnacle",
         "console",
@@ -42,6 +43,7 @@ const EDGES: [(&str, &str, &[&str]); 11] = [
             "binnacle-core",
             "binnacle-wire",
             "binnacle-hub",
+            "binnacle-tui",
             "binnacle-demo",
             "binnacle-proto",
             "binnacle-sketch",

@@ -1,7 +1,7 @@
 //! Figures and ages as people read them.
 
 /// A latency in microseconds with a fitting unit and three figures; `few` where unknown.
-pub(crate) fn latency(us: Option<f64>) -> String {
+pub fn latency(us: Option<f64>) -> String {
     match us {
         None => "few".into(),
         Some(us) if us < 999.5 => format!("{} µs", three(us)),
@@ -20,7 +20,7 @@ fn three(value: f64) -> String {
 }
 
 /// A count with thin groups: 1,234,567.
-pub(crate) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -33,7 +33,7 @@ pub(crate) fn count(value: u64) -> String {
 }
 
 /// A share of a whole in per cent; a dash where the whole is nothing.
-pub(crate) fn share(part: u64, whole: u64) -> String {
+pub fn share(part: u64, whole: u64) -> String {
     match whole {
         0 => "–".into(),
         whole => {
@@ -49,7 +49,7 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
 }
 
 /// A rate a second.
-pub(crate) fn rate(per_s: f64) -> String {
+pub fn rate(per_s: f64) -> String {
     match per_s {
         rate if rate < 9.95 => format!("{rate:.1}"),
         rate => count(rate.round() as u64),
@@ -57,7 +57,7 @@ pub(crate) fn rate(per_s: f64) -> String {
 }
 
 /// Bytes in binary units.
-pub(crate) fn bytes(value: u64) -> String {
+pub fn bytes(value: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut scaled = value as f64;
     let mut at = 0;
@@ -73,7 +73,7 @@ pub(crate) fn bytes(value: u64) -> String {
 }
 
 /// How long ago, in steps that do not flicker: 1, 5, 30 and 60 s, then hours and days.
-pub(crate) fn age(us: i64) -> String {
+pub fn age(us: i64) -> String {
     let seconds = us.max(0) / 1_000_000;
     match seconds {
         0..10 => format!("{seconds}s"),
