@@ -1,11 +1,23 @@
 //! What the terminal console shows, and how it answers keys. Pure: no I/O, no tasks, no clock.
 //!
-//! Messages come in, effects go out: [`msg::Msg`] → `update` → [`msg::Effect`], and `view`
-//! draws. Of the core it knows the rows ([`binnacle_core::view`]) and never the state.
+//! Messages come in, effects go out: [`msg::Msg`] → [`update::update`] → [`msg::Effect`], and
+//! [`draw::draw`] draws. Of the core it knows the rows ([`binnacle_core::view`]) and never the
+//! state.
 
 pub mod config;
+pub mod data;
+pub mod draw;
+pub mod filter;
 pub mod format;
 pub mod key;
+pub mod keymap;
+pub mod model;
 pub mod msg;
+pub mod overlay;
 pub mod question;
+pub mod screen;
+#[cfg(test)]
+mod stage;
 pub mod theme;
+pub mod update;
+pub mod widget;

@@ -138,6 +138,6 @@ pub enum Effect {
     },
     /// Write the message log into a file and say where.
     Record,
-    /// Read the configuration anew.
-    Reload,
+    /// Open the configuration in `$EDITOR`, and read it anew.
+    Configure,
 }

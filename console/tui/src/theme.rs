@@ -6,6 +6,8 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::config::ThemeConfig;
+
 /// What a cell means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Meaning {
@@ -39,6 +41,32 @@ pub enum Meaning {
     Second,
     /// A heat map's cell, from 0 (nothing) to 7 (most).
     Heat(u8),
+}
+
+impl Meaning {
+    /// The meaning of this name in a configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        let named = [
+            ("text", Self::Text),
+            ("quiet", Self::Quiet),
+            ("title", Self::Title),
+            ("selected", Self::Selected),
+            ("accent", Self::Accent),
+            ("ok", Self::Ok),
+            ("warn", Self::Warn),
+            ("crit", Self::Crit),
+            ("unknown", Self::Unknown),
+            ("stale", Self::Stale),
+            ("protected", Self::Protected),
+            ("key", Self::Key),
+            ("first", Self::First),
+            ("second", Self::Second),
+        ];
+        named
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, meaning)| *meaning)
+    }
 }
 
 /// How many colours the terminal shows.
@@ -100,6 +128,20 @@ impl Theme {
     pub fn with(mut self, meaning: Meaning, colour: Color) -> Self {
         self.own.retain(|(of, _)| *of != meaning);
         self.own.push((meaning, colour));
+        self
+    }
+
+    /// The same as a person set it; a colour or a meaning that cannot be read is left out.
+    pub fn configured(mut self, config: &ThemeConfig) -> Self {
+        if config.ascii {
+            self.letters = Letters::Ascii;
+        }
+        self.own.clear();
+        for (name, colour) in &config.colours {
+            if let (Some(meaning), Ok(colour)) = (Meaning::named(name), colour.parse()) {
+                self.own.push((meaning, colour));
+            }
+        }
         self
     }
 

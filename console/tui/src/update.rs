@@ -1,0 +1,438 @@
+//! The one place where the model changes: a message comes in, effects go out.
+//!
+//! What screens want is compared with what is known, and the difference is asked for; nothing
+//! here waits for anything.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::keymap::{Command, view_named};
+use crate::model::{Dirty, Model, Notice, keymap};
+use crate::msg::{Effect, Link, Msg};
+use crate::overlay::{Asking, Overlay, Palette};
+use crate::question::Question;
+use crate::screen::{MAX_FOLLOWED, Place, Step};
+
+mod keys;
+pub mod time;
+
+/// How long the selection has to rest before the preview follows it.
+const REST_US: i64 = 150_000;
+/// How long a line at the bottom stays.
+const NOTICE_US: i64 = 8_000_000;
+/// How long changes in protected environments stay allowed.
+const ARMED_US: i64 = 10 * 60_000_000;
+/// How often figures that depend on the time alone are drawn anew when nothing else happens.
+const MINUTE_US: i64 = 60_000_000;
+
+/// Takes in a message at a time of the console's clock; answers with what is to be done.
+pub fn update(model: &mut Model, now_us: i64, msg: Msg) -> Vec<Effect> {
+    model.now_us = now_us;
+    let mut effects = Vec::new();
+    take_in(model, msg, &mut effects);
+    pass_time(model);
+    learn(model);
+    ask(model, &mut effects);
+    wake(model, &mut effects);
+    effects
+}
+
+fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
+    let now_us = model.now_us;
+    let is_figures = matches!(
+        msg,
+        Msg::Glances(_) | Msg::Hosts(_) | Msg::Models(_) | Msg::Entry(_) | Msg::Answered { .. }
+    );
+    let dirty = match (&msg, is_figures) {
+        (Msg::Tick | Msg::Seen, _) => Dirty::No,
+        (_, true) => Dirty::Data,
+        (_, false) => Dirty::Input,
+    };
+    // Figures do not change what is frozen.
+    if !(is_figures && model.frozen.is_some()) {
+        model.dirty = model.dirty.max(dirty);
+    }
+    match msg {
+        Msg::Key(key) => keys::key(model, key, true, effects),
+        Msg::Repeat(key) => keys::key(model, key, false, effects),
+        Msg::Paste(text) => keys::paste(model, &text),
+        Msg::Size { width, height } => {
+            model.size = (width, height);
+            model.learned_revision = u64::MAX;
+        }
+        Msg::Tick => {}
+        Msg::Link(link) => linked(model, link),
+        Msg::Glances(glances) => model.data.glance(glances, now_us),
+        Msg::Hosts(rows) => model.data.hosts(rows, now_us),
+        Msg::Models(rows) => model.data.models(rows, now_us),
+        Msg::Entry(entry) => model.data.entry(entry, now_us),
+        Msg::Answered {
+            question,
+            generation,
+            answer,
+        } => model.data.answer(&question, generation, answer, now_us),
+        Msg::Done { wish: _, result } | Msg::Said(result) => say(model, result),
+        Msg::Edited(text) => edited(model, text, effects),
+        Msg::Seen => {
+            if let Some(Overlay::Confirm(asking)) = &mut model.overlay {
+                asking.is_seen = true;
+                model.dirty = Dirty::Input;
+            }
+        }
+        Msg::Configured(config) => configured(model, config),
+    }
+}
+
+fn linked(model: &mut Model, link: Link) {
+    if let Link::Live { caller, .. } = &link {
+        model.data.caller = caller.clone();
+        model.data.heard_us = Some(model.now_us);
+        // The hub follows nothing for a new connection.
+        model.followed = Arc::from([]);
+    }
+    model.data.link = link;
+    model.data.lost();
+}
+
+fn configured(model: &mut Model, config: Result<Box<Config>, String>) {
+    match config {
+        Ok(config) => {
+            let (keys, trouble) = keymap(&config);
+            if trouble.is_none() {
+                model.keys = keys;
+                model.theme = model.theme.clone().configured(&config.theme);
+                model.protected.clone_from(&config.protected);
+            }
+            say(model, trouble.map_or(Ok("configuration read".into()), Err));
+        }
+        Err(why) => say(model, Err(why)),
+    }
+}
+
+/// The editor came back: its text is the reason that was asked for.
+fn edited(model: &mut Model, text: Result<String, String>, effects: &mut Vec<Effect>) {
+    match (text, &mut model.overlay) {
+        (Ok(text), Some(Overlay::Confirm(asking))) => {
+            let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            asking.reason = one_line.into();
+            effects.push(Effect::AskSeen);
+        }
+        (Ok(_), _) => say(model, Err("what this text was for is closed by now".into())),
+        (Err(why), _) => say(model, Err(why)),
+    }
+}
+
+/// Puts a line at the bottom.
+pub(crate) fn say(model: &mut Model, text: Result<String, String>) {
+    let until_us = model.now_us + NOTICE_US;
+    model.notice = Some(Notice { text, until_us });
+    model.dirty = Dirty::Input;
+}
+
+/// What changes by time alone.
+fn pass_time(model: &mut Model) {
+    let now_us = model.now_us;
+    if model.rest_us.is_some_and(|rest_us| rest_us <= now_us) {
+        model.rest_us = None;
+        model.with_screen(|screen, _| screen.settle());
+        model.learned_revision = u64::MAX;
+        model.dirty = model.dirty.max(Dirty::Data);
+    }
+    if model
+        .notice
+        .as_ref()
+        .is_some_and(|notice| notice.until_us <= now_us)
+    {
+        model.notice = None;
+        model.dirty = model.dirty.max(Dirty::Data);
+    }
+    if model
+        .armed_until_us
+        .is_some_and(|until_us| until_us <= now_us)
+    {
+        model.armed_until_us = None;
+        say(
+            model,
+            Ok("changes in protected environments are off again".into()),
+        );
+    }
+    let is_due = |wake_us: i64| wake_us <= now_us;
+    if model.wake_us.is_some_and(is_due) {
+        // The clock, an age or the keys that may follow: cheap to draw, and nothing is
+        // written where nothing changed.
+        model.dirty = model.dirty.max(Dirty::Data);
+    }
+}
+
+/// Lets the screen take in what changed.
+fn learn(model: &mut Model) {
+    let revision = model.look().data.revision;
+    if revision != model.learned_revision {
+        model.learned_revision = revision;
+        model.with_screen(|screen, look| screen.learn(look));
+    }
+}
+
+/// Asks for what is wanted and not known, or not fresh.
+fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
+    if !model.data.is_live() || model.frozen.is_some() {
+        return;
+    }
+    let mut wants = model.screen().wants(&model.look());
+    wants
+        .questions
+        .extend(model.at_us.map(|at_us| Question::Past { at_us }));
+    for question in wants.questions {
+        let is_due = match model.data.asked(&question) {
+            None => true,
+            Some(asked) if asked.is_open => false,
+            Some(asked) => match (question.refreshed_s(), &asked.answer) {
+                (Some(every_s), _) => {
+                    model.now_us - asked.asked_us >= i64::from(every_s) * 1_000_000
+                }
+                // What failed is tried again; what is known for good is not.
+                (None, None) => model.now_us - asked.asked_us >= 5_000_000,
+                (None, Some(_)) => false,
+            },
+        };
+        if is_due {
+            model.generation += 1;
+            model.data.ask(&question, model.generation, model.now_us);
+            effects.push(Effect::Ask {
+                question,
+                generation: model.generation,
+            });
+        }
+    }
+    wants.hosts.truncate(MAX_FOLLOWED);
+    // A moment of the past does not change: nothing is followed there.
+    let hosts: Arc<[Arc<str>]> = match model.at_us {
+        Some(_) => Arc::from([]),
+        None => wants.hosts.into(),
+    };
+    if hosts != model.followed {
+        model.followed = hosts.clone();
+        model.data.follow(&hosts);
+        effects.push(Effect::Follow(hosts));
+    }
+}
+
+/// Says when time alone will change something.
+fn wake(model: &mut Model, effects: &mut Vec<Effect>) {
+    let now_us = model.now_us;
+    let mut next_us = (now_us / MINUTE_US + 1) * MINUTE_US;
+    let mut at = |at_us: Option<i64>| next_us = next_us.min(at_us.unwrap_or(i64::MAX));
+    at(model.rest_us);
+    at(model.notice.as_ref().map(|notice| notice.until_us));
+    at(model
+        .pending
+        .as_ref()
+        .map(|pending| pending.help_us)
+        .filter(|us| *us > now_us));
+    at(model.armed_until_us);
+    if !model.data.is_live() {
+        // How long it has been lost is told in steps of 1, 5 and 60 s.
+        let lost_us = now_us - model.data.heard_us.unwrap_or(now_us);
+        let step_us = match lost_us {
+            ..10_000_000 => 1_000_000,
+            10_000_000..60_000_000 => 5_000_000,
+            _ => MINUTE_US,
+        };
+        at(Some(now_us + step_us - lost_us.rem_euclid(step_us)));
+    } else if model.frozen.is_none() {
+        for question in model.screen().wants(&model.look()).questions {
+            let every_s = question.refreshed_s().map(i64::from);
+            let asked = model.data.asked(&question).filter(|asked| !asked.is_open);
+            if let (Some(every_s), Some(asked)) = (every_s, asked) {
+                at(Some((asked.asked_us + every_s * 1_000_000).max(now_us)));
+            }
+        }
+    }
+    if model.wake_us != Some(next_us) {
+        model.wake_us = Some(next_us);
+        effects.push(Effect::Wake { at_us: next_us });
+    }
+}
+
+/// Does what a command asks.
+pub(crate) fn run(model: &mut Model, command: Command, effects: &mut Vec<Effect>) {
+    model.hint.retain(|taught| *taught != command);
+    if run_everywhere(model, command, effects) {
+        return;
+    }
+    let steps = model.with_screen(|screen, look| screen.on(command, look));
+    for step in steps {
+        take_step(model, step, effects);
+    }
+}
+
+fn take_step(model: &mut Model, step: Step, effects: &mut Vec<Effect>) {
+    match step {
+        Step::Go(screen) => {
+            model.go(screen);
+            model.rest_us = Some(model.now_us);
+        }
+        Step::Moved => model.rest_us = Some(model.now_us + REST_US),
+        Step::Effect(effect) => {
+            if let Effect::Copy(text) = &effect {
+                let lines = text.lines().count();
+                let what = if lines == 1 {
+                    text.clone()
+                } else {
+                    format!("{lines} names")
+                };
+                say(model, Ok(format!("copied {what}")));
+            }
+            effects.push(effect);
+        }
+        Step::Say(text) => say(model, text),
+        Step::Confirm(confirm) => confirmed(model, confirm, effects),
+        Step::Columns(columns) => model.overlay = Some(Overlay::Columns { columns, at: 0 }),
+    }
+}
+
+/// Opens a confirmation.
+pub(crate) fn confirmed(
+    model: &mut Model,
+    confirm: crate::screen::Confirm,
+    effects: &mut Vec<Effect>,
+) {
+    model.overlay = Some(Overlay::Confirm(Box::new(Asking::new(confirm))));
+    effects.push(Effect::AskSeen);
+}
+
+/// Commands that every screen has; answers whether this was one.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "all other commands are the screen's: it says itself which it knows"
+)]
+fn run_everywhere(model: &mut Model, command: Command, effects: &mut Vec<Effect>) -> bool {
+    match command {
+        Command::View(name) => open_view(model, name),
+        Command::Palette | Command::Help => {
+            let palette = Palette::new(command == Command::Help, &model.look());
+            model.overlay = Some(Overlay::Palette(palette));
+        }
+        Command::Filter => {
+            let before = model.screen().filter_text().to_owned();
+            model.overlay = Some(Overlay::Filter {
+                input: before.clone().into(),
+                before,
+                wrong: None,
+            });
+        }
+        Command::Actions => {
+            let actions = model.screen().actions(&model.look());
+            match actions.is_empty() {
+                true => say(model, Err("there is nothing to be done here".into())),
+                false => model.overlay = Some(Overlay::Actions { actions, at: 0 }),
+            }
+        }
+        Command::Time => {
+            model.overlay = Some(Overlay::Time {
+                input: tui_input::Input::default(),
+                wrong: None,
+            });
+        }
+        Command::Earlier => time::step(model, -MINUTE_US),
+        Command::Later => time::step(model, MINUTE_US),
+        Command::Freeze => freeze(model),
+        Command::ArmWrites => arm(model),
+        Command::ShowCommand => {
+            let lines = vec![model.screen().command(&model.look())];
+            let title = "The same from a script".into();
+            model.overlay = Some(Overlay::Text { title, lines });
+        }
+        Command::Out => out(model, effects),
+        Command::QuitOrOut => back_or_quit(model, effects),
+        Command::Back => move_on_trail(model, model.here.checked_sub(1)),
+        Command::Forward => move_on_trail(model, Some(model.here + 1)),
+        Command::Repaint => effects.push(Effect::Repaint),
+        Command::Suspend => effects.push(Effect::Suspend),
+        Command::Record => effects.push(Effect::Record),
+        Command::EditConfig => effects.push(Effect::Configure),
+        Command::Quit => effects.push(Effect::Quit),
+        _ => return false,
+    }
+    true
+}
+
+fn open_view(model: &mut Model, name: &str) {
+    if let Some(view) = view_named(name) {
+        let is_here = model.screen().place().view == name && model.screen().crumbs().len() < 2;
+        if !is_here {
+            model.go((view.open)(&Place::default()));
+        }
+    }
+}
+
+/// Opens a place, as the palette and links do.
+pub(crate) fn open_place(model: &mut Model, place: &Place) {
+    match view_named(&place.view) {
+        Some(view) => model.go((view.open)(place)),
+        None => say(model, Err(format!("there is no view {}", place.view))),
+    }
+}
+
+fn freeze(model: &mut Model) {
+    model.frozen = match model.frozen.take() {
+        Some(_) => None,
+        None => Some(Box::new(model.data.clone())),
+    };
+    model.learned_revision = u64::MAX;
+    let words = match model.frozen {
+        Some(_) => "the display is frozen; P lets it go",
+        None => "live again",
+    };
+    say(model, Ok(words.into()));
+}
+
+fn arm(model: &mut Model) {
+    model.armed_until_us = match model.armed_until_us {
+        Some(_) => None,
+        None => Some(model.now_us + ARMED_US),
+    };
+    let words = match model.armed_until_us {
+        Some(_) => "changes in protected environments are allowed for 10 minutes",
+        None => "changes in protected environments are off again",
+    };
+    say(model, Ok(words.into()));
+}
+
+/// One level out: the past, the filter, the screen.
+fn out(model: &mut Model, effects: &mut Vec<Effect>) {
+    if model.notice.take().is_some() {
+        return;
+    }
+    if model.at_us.is_some() {
+        return time::now(model);
+    }
+    if !model.screen().filter_text().is_empty() {
+        let cleared = model.with_screen(|screen, look| screen.filter("", look));
+        return cleared.unwrap_or_else(|why| say(model, Err(why)));
+    }
+    if !model.hint.is_empty() && model.here == 0 {
+        model.hint.clear();
+        return;
+    }
+    if model.here > 0 {
+        back_or_quit(model, effects);
+    }
+}
+
+fn back_or_quit(model: &mut Model, effects: &mut Vec<Effect>) {
+    match model.here {
+        0 => effects.push(Effect::Quit),
+        here => move_on_trail(model, Some(here - 1)),
+    }
+}
+
+fn move_on_trail(model: &mut Model, to: Option<usize>) {
+    match to.filter(|to| *to < model.trail.len()) {
+        Some(to) => {
+            model.here = to;
+            model.learned_revision = u64::MAX;
+        }
+        None => say(model, Err("there is no screen in this direction".into())),
+    }
+}
