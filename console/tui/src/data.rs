@@ -78,6 +78,8 @@ impl HostLine {
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     hosts: Vec<HostLine>,
+    /// How many have each status: counted when it changes, read with every frame.
+    counts: Vec<(Status, usize)>,
     /// Where the minute of the cells begins, by the hub's clock.
     pub minute_us: Option<i64>,
     /// Whether the hub has told of it at all.
@@ -102,16 +104,30 @@ impl Fleet {
 
     /// How many hosts have each status, from best to worst.
     pub fn count(&self, status: Status) -> usize {
-        self.hosts
-            .iter()
-            .filter(|line| line.status() == status)
-            .count()
+        let counted = self.counts.iter().find(|(of, _)| *of == status);
+        counted.map_or(0, |(_, count)| *count)
+    }
+
+    fn recount(&mut self) {
+        self.counts.clear();
+        for line in &self.hosts {
+            let status = line.status();
+            match self.counts.iter_mut().find(|(of, _)| *of == status) {
+                Some((_, count)) => *count += 1,
+                None => self.counts.push((status, 1)),
+            }
+        }
     }
 
     /// Takes in what the hub tells of the fleet.
     pub fn glance(&mut self, glances: Glances) {
         self.is_known = true;
         self.minute_us = glances.minute_us.or(self.minute_us);
+        self.take_in(glances);
+        self.recount();
+    }
+
+    fn take_in(&mut self, glances: Glances) {
         if !glances.is_whole {
             for glance in glances.hosts {
                 match self.place(&glance.host) {
@@ -149,6 +165,7 @@ impl Fleet {
                 line.row = Some((Arc::new(row), now_us));
             }
         }
+        self.recount();
     }
 
     /// Forgets rows of hosts that are not followed any more: they would grow old unseen.
@@ -158,6 +175,7 @@ impl Fleet {
                 line.row = None;
             }
         }
+        self.recount();
     }
 }
 

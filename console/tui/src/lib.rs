@@ -11,6 +11,8 @@ pub mod filter;
 pub mod format;
 pub mod key;
 pub mod keymap;
+#[cfg(test)]
+mod laws;
 pub mod model;
 pub mod msg;
 pub mod overlay;

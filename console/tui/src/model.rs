@@ -128,7 +128,9 @@ pub struct Model {
     pub(crate) followed: Arc<[Arc<str>]>,
     pub(crate) wake_us: Option<i64>,
     pub(crate) interrupts: u8,
+    /// What the screen has taken in: what was known, and where it is drawn.
     pub(crate) learned_revision: u64,
+    pub(crate) learned_body: Rect,
 }
 
 /// What the hint teaches, in this order.
@@ -199,6 +201,7 @@ impl Model {
             wake_us: None,
             interrupts: 0,
             learned_revision: u64::MAX,
+            learned_body: Rect::default(),
         }
     }
 
@@ -254,9 +257,11 @@ impl Model {
         run: impl FnOnce(&mut dyn Screen, &Look<'_>) -> T,
     ) -> T {
         let here = self.here.min(self.trail.len().saturating_sub(1));
+        let body = self.body();
         let mut screen = self.trail.swap_remove(here);
-        // While it answers it is not on the trail; what it sees does not include itself.
-        let came = run(&mut *screen, &look(self));
+        // While it answers it is not on the trail, which knows no more where it is drawn.
+        let look = Look { body, ..look(self) };
+        let came = run(&mut *screen, &look);
         self.trail.push(screen);
         let last = self.trail.len() - 1;
         self.trail.swap(here, last);

@@ -238,7 +238,8 @@ pub(crate) fn row(number: usize) -> HostRow {
         labels: glance.labels.clone(),
         state: match glance.status {
             Status::Silent => HostState::Silent,
-            _ => HostState::Live,
+            Status::Retired => HostState::Retired,
+            Status::Ok | Status::Warn | Status::Crit => HostState::Live,
         },
         since_us: glance.since_us,
         seen_at_us: Some(NOW_US - 400_000),

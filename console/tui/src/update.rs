@@ -14,6 +14,8 @@ use crate::question::Question;
 use crate::screen::{MAX_FOLLOWED, Place, Step};
 
 mod keys;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 /// How long the selection has to rest before the preview follows it.
@@ -166,9 +168,12 @@ fn pass_time(model: &mut Model) {
 
 /// Lets the screen take in what changed.
 fn learn(model: &mut Model) {
-    let revision = model.look().data.revision;
-    if revision != model.learned_revision {
+    let look = model.look();
+    let (revision, body) = (look.data.revision, look.body);
+    // A line at the bottom takes room from the screen, and gives it back.
+    if revision != model.learned_revision || body != model.learned_body {
         model.learned_revision = revision;
+        model.learned_body = body;
         model.with_screen(|screen, look| screen.learn(look));
     }
 }
