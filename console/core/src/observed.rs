@@ -28,11 +28,50 @@ pub struct Stream {
     pub attachment: Arc<str>,
 }
 
+/// The streams that claim one host's name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Streams {
+    /// Those that are open, oldest first.
+    open: BTreeMap<StreamId, Stream>,
+    /// Since when any is open, or none.
+    turned_us: i64,
+    /// Since when more than one is open, or no more than one.
+    claimed_us: i64,
+}
+
+impl Streams {
+    /// How many are open; more than one is an alarm.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Since when any is open, or none.
+    pub fn turned_us(&self) -> i64 {
+        self.turned_us
+    }
+
+    /// Since when more than one is open, or no more than one.
+    pub fn claimed_us(&self) -> i64 {
+        self.claimed_us
+    }
+
+    fn change(&mut self, now_us: i64, change: impl FnOnce(&mut BTreeMap<StreamId, Stream>)) {
+        let before = self.open.len();
+        change(&mut self.open);
+        if self.open.is_empty() != (before == 0) {
+            self.turned_us = now_us;
+        }
+        if (self.open.len() > 1) != (before > 1) {
+            self.claimed_us = now_us;
+        }
+    }
+}
+
 /// The open streams of every host. Cloning it is cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// By host; oldest stream first. A host with no stream is absent.
-    hosts: OrdMap<Name, BTreeMap<StreamId, Stream>>,
+    /// By host. A host that never had a stream is absent.
+    hosts: OrdMap<Name, Streams>,
     /// Which host a stream belongs to.
     streams: OrdMap<StreamId, Name>,
 }
@@ -51,17 +90,19 @@ impl Observed {
                     attachment: greeting.attachment.clone(),
                 };
                 self.streams.insert(*stream, host.clone());
-                let open = self.hosts.entry(host).or_default();
-                // The same start of the same agent has dialled anew: the stream before is
-                // dead, whether or not its end was noticed yet.
-                open.retain(|old, stream| {
-                    let stays = stream.boot != opened.boot;
-                    if !stays {
-                        self.streams.remove(old);
-                    }
-                    stays
+                let streams = &mut self.streams;
+                self.hosts.entry(host).or_default().change(now_us, |open| {
+                    // The same start of the same agent has dialled anew: the stream before is
+                    // dead, whether or not its end was noticed yet.
+                    open.retain(|old, stream| {
+                        let stays = stream.boot != opened.boot;
+                        if !stays {
+                            streams.remove(old);
+                        }
+                        stays
+                    });
+                    open.insert(*stream, opened);
                 });
-                open.insert(*stream, opened);
             }
             Input::Follows { stream, generation } => {
                 let Some(host) = self.streams.get(stream) else {
@@ -70,7 +111,7 @@ impl Observed {
                 let open = self
                     .hosts
                     .get_mut(host)
-                    .and_then(|open| open.get_mut(stream));
+                    .and_then(|streams| streams.open.get_mut(stream));
                 if let Some(open) = open {
                     open.generation = *generation;
                 }
@@ -79,11 +120,10 @@ impl Observed {
                 let Some(host) = self.streams.remove(stream) else {
                     return;
                 };
-                if let Some(open) = self.hosts.get_mut(&host) {
-                    open.remove(stream);
-                    if open.is_empty() {
-                        self.hosts.remove(&host);
-                    }
+                if let Some(streams) = self.hosts.get_mut(&host) {
+                    streams.change(now_us, |open| {
+                        open.remove(stream);
+                    });
                 }
             }
             Input::Start { .. } | Input::Asked { .. } => {}
@@ -94,6 +134,7 @@ impl Observed {
     pub fn commanding(&self, host: &Name) -> Option<(StreamId, &Stream)> {
         self.hosts
             .get(host)?
+            .open
             .iter()
             .next()
             .map(|(id, stream)| (*id, stream))
@@ -106,7 +147,17 @@ impl Observed {
 
     /// How many streams claim this host's name; more than one is an alarm.
     pub fn streams(&self, host: &Name) -> usize {
-        self.hosts.get(host).map_or(0, BTreeMap::len)
+        self.hosts.get(host).map_or(0, Streams::open)
+    }
+
+    /// Every host that has or had a stream, in order of name.
+    pub fn hosts(&self) -> impl Iterator<Item = (&Name, &Streams)> {
+        self.hosts.iter()
+    }
+
+    /// A host's streams; `None` for one that never had any.
+    pub fn of(&self, host: &Name) -> Option<&Streams> {
+        self.hosts.get(host)
     }
 
     /// How many streams are open.
@@ -116,6 +167,7 @@ impl Observed {
 
     /// How many hosts have a stream.
     pub fn live(&self) -> usize {
-        self.hosts.len()
+        let open = |streams: &&Streams| streams.open() > 0;
+        self.hosts.values().filter(open).count()
     }
 }

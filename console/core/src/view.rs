@@ -15,6 +15,7 @@ pub use self::glance::{CELL_BYTES, Cell, Coarse, Glance, Glances, History};
 pub use self::latency::{
     Bar, LatencyPage, LatencyPoint, LatencyRow, LatencyTable, Percentiles, Shape, latency,
 };
+pub use self::status::{Status, health, live};
 // What rows are made of, for those who see rows alone.
 pub use crate::host::Labels;
 pub use crate::name::Name;
@@ -24,6 +25,7 @@ pub use crate::series::Outcome;
 mod entry;
 mod glance;
 mod latency;
+mod status;
 
 /// Whether a host is heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,80 +93,22 @@ pub struct HostRow {
     pub retired_reason: Arc<str>,
 }
 
-/// What a row says at a glance, worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Every light that is known is on.
-    Ok,
-    /// Taken out of the fleet.
-    Retired,
-    /// Not heard of.
-    Silent,
-    /// Something is dark, and something still answers.
-    Warn,
-    /// Nothing answers.
-    Crit,
-}
-
-impl Status {
-    /// The glyph: never without its [`word`](Self::word), nor the word without it.
-    pub fn glyph(self) -> char {
-        match self {
-            Self::Ok => '+',
-            Self::Retired => '.',
-            Self::Silent => '?',
-            Self::Warn => '!',
-            Self::Crit => 'x',
-        }
-    }
-
-    /// The word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Retired => "RETIRED",
-            Self::Silent => "SILENT",
-            Self::Warn => "WARN",
-            Self::Crit => "CRIT",
-        }
-    }
-}
-
 impl HostRow {
     /// What it says at a glance, and why; nothing where all is well.
     pub fn status(&self) -> (Status, Arc<str>) {
+        let why = |reason: Option<&Arc<str>>| reason.map_or_else(|| "".into(), Arc::clone);
         match self.state {
-            HostState::Retired => return (Status::Retired, self.retired_reason.clone()),
-            HostState::Silent => return (Status::Silent, "".into()),
-            HostState::Live => {}
-        }
-        let Some(server) = &self.server else {
-            return (Status::Ok, "".into());
-        };
-        if server.process == Light::Off {
-            return (Status::Crit, server.reason.clone());
-        }
-        let dark = |version: &&VersionLights| {
-            version.loaded == Light::Off || version.answers == Light::Off
-        };
-        match server.versions.iter().filter(dark).count() {
-            0 if self.streams > 1 => (Status::Warn, "two machines claim this name".into()),
-            0 => (Status::Ok, "".into()),
-            all if all == server.versions.len() => (Status::Crit, first_reason(server)),
-            _ => (Status::Warn, first_reason(server)),
+            HostState::Retired => (Status::Retired, self.retired_reason.clone()),
+            HostState::Silent => (Status::Silent, "".into()),
+            HostState::Live => {
+                let (health, reason) = health(self.server.as_ref());
+                match live(health, self.streams) {
+                    (status, Some(claimed)) => (status, claimed.into()),
+                    (status, None) => (status, why(reason)),
+                }
+            }
         }
     }
-}
-
-fn first_reason(server: &ServerHealth) -> Arc<str> {
-    let mut reasons = server
-        .versions
-        .iter()
-        .filter(|version| !version.reason.is_empty());
-    reasons
-        .next()
-        .map_or_else(|| "".into(), |version| version.reason.clone())
 }
 
 /// What happened to requests over a span of time.

@@ -119,6 +119,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         telemetry: telemetry.clone(),
         store: store.clone(),
         started_us: clock.now_us(),
+        glances: Default::default(),
         clock,
         stopping,
     });

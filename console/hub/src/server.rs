@@ -17,7 +17,9 @@ use crate::telemetry;
 
 mod agent;
 mod fleet;
+pub(crate) mod glance;
 mod rows;
+mod standing;
 #[path = "server/telemetry.rs"]
 mod telemetry_server;
 
@@ -43,6 +45,7 @@ pub(crate) struct Hub {
     pub(crate) store: SharedStore,
     pub(crate) clock: Clock,
     pub(crate) started_us: i64,
+    pub(crate) glances: glance::Board,
     /// True from when the hub begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use binnacle_core::report::{BootId, Moment, Report};
 use binnacle_core::series::{SeriesKey, SeriesWindow};
-use binnacle_core::view::{ModelRow, Traffic};
+use binnacle_core::view::{Cell, ModelRow, Status as HostStatus, Traffic};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -46,6 +46,10 @@ const INBOX: usize = 8_192;
 /// How often a query starts anew because old rows were added together while it read: that
 /// happens once a minute, so that twice in one query is a store that is far too slow.
 const ATTEMPTS: usize = 5;
+
+/// A host that has not reported for this long is silent: five windows, so that a pause of the
+/// network or of a busy agent is not called one.
+pub const LIVE_WITHIN_US: i64 = 5_000_000;
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -118,14 +122,38 @@ impl Acks {
 /// What is measured of one host now.
 #[derive(Clone, Debug)]
 pub struct HostReading {
-    /// When its last report came.
-    pub seen_us: i64,
+    /// Whether and since when it is heard.
+    pub pulse: Pulse,
     /// Its clock minus the hub's, in microseconds.
     pub skew_us: i64,
     /// What it last said of the moment.
     pub moment: Arc<Moment>,
     /// Its requests of the last ten whole seconds.
     pub traffic: Traffic,
+}
+
+/// Whether and since when a host is heard, and what its lights say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// When its last report came.
+    pub seen_us: i64,
+    /// Since when reports have come with no gap over [`LIVE_WITHIN_US`].
+    pub heard_since_us: i64,
+    /// What the lights of its server said last.
+    pub health: HostStatus,
+    /// Since when they say so.
+    pub health_since_us: i64,
+    /// Why they are not all on, where the server says.
+    pub reason: Option<Arc<str>>,
+}
+
+/// One finished minute of all hosts that reported in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minute {
+    /// When it began.
+    pub start_us: i64,
+    /// The hosts' requests, in order of name.
+    pub cells: Vec<(Arc<str>, Cell)>,
 }
 
 /// What is asked of the past.
@@ -213,6 +241,7 @@ pub struct Telemetry {
     store: SharedStore,
     clock: Clock,
     full: Arc<AtomicBool>,
+    finished: watch::Receiver<Option<Arc<Minute>>>,
 }
 
 impl Telemetry {
@@ -231,8 +260,10 @@ impl Telemetry {
         let book = Book::new(settings, writer, flushed, marks, clock.now_us());
         let (asks, inbox) = mpsc::channel(INBOX);
         let full = Arc::<AtomicBool>::default();
+        let (finish, finished) = watch::channel(None);
         let owner = Owner {
             book,
+            finish,
             store: store.clone(),
             clock: clock.clone(),
             full: full.clone(),
@@ -245,6 +276,7 @@ impl Telemetry {
             store,
             clock,
             full,
+            finished,
         })
     }
 
@@ -292,6 +324,17 @@ impl Telemetry {
         hosts: Vec<Arc<str>>,
     ) -> Result<Vec<Option<HostReading>>, TelemetryError> {
         self.ask(|reply| Ask::Readings { hosts, reply }).await
+    }
+
+    /// Whether and since when each of these hosts is heard, in the order asked for; `None` for
+    /// one that has not reported since the hub started. Lighter than [`Telemetry::hosts`].
+    pub async fn pulses(&self, hosts: Vec<Arc<str>>) -> Result<Vec<Option<Pulse>>, TelemetryError> {
+        self.ask(|reply| Ask::Pulses { hosts, reply }).await
+    }
+
+    /// The last minute that is finished; `None` before the first since the hub started.
+    pub fn last_minute(&self) -> Option<Arc<Minute>> {
+        self.finished.borrow().clone()
     }
 
     /// Each model's requests of the last ten whole seconds, in order of name.

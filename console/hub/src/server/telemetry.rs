@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::server::{Hub, agent, rows};
+use crate::server::{Hub, agent, glance, rows};
 use crate::telemetry::Question;
 
 /// Keys in one subscription: more than any screen shows.
@@ -65,9 +65,14 @@ impl proto::telemetry_server::Telemetry for Telemetry {
 
     async fn glance(
         &self,
-        _request: Request<proto::GlanceRequest>,
+        request: Request<proto::GlanceRequest>,
     ) -> Result<Response<Glances>, Status> {
-        Err(Status::unimplemented("glance"))
+        if request.into_inner().at_us.is_some() {
+            return Err(Status::unimplemented("glance of the past"));
+        }
+        let (outbox, updates) = mpsc::channel(1);
+        tokio::spawn(glance::follow(self.hub.clone(), outbox));
+        Ok(Response::new(Box::pin(ReceiverStream::new(updates))))
     }
 
     async fn history(

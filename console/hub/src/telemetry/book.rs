@@ -21,7 +21,7 @@ use crate::telemetry::ranges::Standing;
 use crate::telemetry::recent::{self, Packer};
 use crate::telemetry::seconds::{Look, Seconds};
 use crate::telemetry::tally::{Counted, Folder};
-use crate::telemetry::{Ack, HostReading, Settings};
+use crate::telemetry::{Ack, HostReading, Pulse, Settings};
 
 /// Bytes of a host beside its last minute: its name, boot, moment, and their place.
 const HOST_BYTES: usize = 1_536;
@@ -296,7 +296,7 @@ impl Book {
         let mut readings = Vec::with_capacity(hosts.len());
         for (nth, name) in hosts.iter().enumerate() {
             let reading = self.hosts.get_mut(name).and_then(|host| {
-                let seen_us = host.seen_us?;
+                let pulse = host.pulse()?;
                 let traffic = if nth < FRESH {
                     host.traffic(now_us, &self.names, &mut self.folder)
                 } else {
@@ -304,7 +304,7 @@ impl Book {
                 };
                 let (skew_us, moment) = (host.skew_us, host.moment.clone());
                 Some(HostReading {
-                    seen_us,
+                    pulse,
                     skew_us,
                     moment,
                     traffic,
@@ -313,6 +313,12 @@ impl Book {
             readings.push(reading);
         }
         readings
+    }
+
+    /// Whether each of these hosts is heard; `None` for one that has not reported.
+    pub(crate) fn pulses(&self, hosts: &[Arc<str>]) -> Vec<Option<Pulse>> {
+        let pulse = |name: &Arc<str>| self.hosts.get(name)?.pulse();
+        hosts.iter().map(pulse).collect()
     }
 
     /// One host's windows of the last minute that began in `[from_us, to_us)`.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use binnacle_core::report::{BootId, Moment, Report};
-use binnacle_core::view::Traffic;
+use binnacle_core::view::{self, Status, Traffic};
 use tokio::sync::watch;
 
 use crate::store::Watermark;
-use crate::telemetry::Ack;
 use crate::telemetry::names::Names;
 use crate::telemetry::ranges::Ranges;
 use crate::telemetry::recent::Recent;
 use crate::telemetry::tally::Folder;
+use crate::telemetry::{Ack, LIVE_WITHIN_US, Pulse};
 
 /// Starts of one agent that are remembered. One that starts anew every few seconds must not
 /// fill the hub; the longest unheard of is forgotten first.
@@ -39,7 +39,11 @@ pub(crate) struct Host {
     /// Its clock minus the hub's, as last measured.
     pub(crate) skew_us: i64,
     /// When it last reported; `None` since the hub started.
-    pub(crate) seen_us: Option<i64>,
+    seen_us: Option<i64>,
+    /// Since when it has reported with no gap that is called silence.
+    heard_since_us: i64,
+    /// What its server's lights say, and since when.
+    health: (Status, i64),
     /// What it last said of the moment.
     pub(crate) moment: Arc<Moment>,
     /// Its last minute.
@@ -108,6 +112,8 @@ impl Default for Host {
             boots: Vec::new(),
             skew_us: 0,
             seen_us: None,
+            heard_since_us: 0,
+            health: (Status::Ok, 0),
             moment: Arc::default(),
             recent: Recent::default(),
             in_flight: 0,
@@ -133,11 +139,19 @@ impl Host {
     /// Notes what a report says of the moment; answers with the report's start by the hub's
     /// clock.
     pub(crate) fn hear(&mut self, report: &mut Report, received_us: i64, elapsed_us: i64) -> i64 {
+        let is_heard = |seen_us| received_us - seen_us <= LIVE_WITHIN_US;
+        if !self.seen_us.is_some_and(is_heard) {
+            self.heard_since_us = received_us;
+        }
         self.seen_us = Some(received_us);
         match report.moment.take() {
             Some(moment) => {
                 self.skew_us = moment.sent_at_us.saturating_sub(received_us);
                 self.in_flight = report.in_flight;
+                let (health, _) = view::health(moment.server.as_ref());
+                if self.health.0 != health {
+                    self.health = (health, received_us);
+                }
                 self.moment = Arc::new(moment);
             }
             None => self.waited_us = elapsed_us,
@@ -148,6 +162,25 @@ impl Host {
             .is_some_and(|us| us < OFFSET_MIN_US);
         let offset_us = if is_delay { 0 } else { self.skew_us };
         report.start_us.saturating_sub(offset_us)
+    }
+
+    /// Whether it is heard; `None` where it never was since the hub started.
+    pub(crate) fn pulse(&self) -> Option<Pulse> {
+        let (health, health_since_us) = self.health;
+        let reason = match health {
+            // Most hosts: their moments, far off in memory, need not be looked at.
+            Status::Ok => None,
+            Status::Retired | Status::Silent | Status::Warn | Status::Crit => {
+                view::health(self.moment.server.as_ref()).1.cloned()
+            }
+        };
+        Some(Pulse {
+            seen_us: self.seen_us?,
+            heard_since_us: self.heard_since_us,
+            health,
+            health_since_us,
+            reason,
+        })
     }
 
     /// The boot of this identity, made where there is none; and how many were forgotten for it.

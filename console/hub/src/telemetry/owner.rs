@@ -17,7 +17,7 @@ use crate::store::{Compaction, Rollup, RollupQuery, SharedStore, Span, StoreErro
 use crate::telemetry::book::Book;
 use crate::telemetry::seconds::Look;
 use crate::telemetry::tally::Counted;
-use crate::telemetry::{Ack, HostReading, Status};
+use crate::telemetry::{Ack, HostReading, Minute, Pulse, Status};
 
 /// Asks taken in one go: enough that a wake-up is shared by many reports, few enough that a
 /// tick is never late by more than some milliseconds.
@@ -58,6 +58,11 @@ pub(crate) enum Ask {
         hosts: Vec<Arc<str>>,
         reply: oneshot::Sender<Vec<Option<HostReading>>>,
     },
+    /// Whether hosts are heard.
+    Pulses {
+        hosts: Vec<Arc<str>>,
+        reply: oneshot::Sender<Vec<Option<Pulse>>>,
+    },
     /// One host's last minute.
     Recent {
         host: Arc<str>,
@@ -87,6 +92,8 @@ pub(crate) enum Ask {
 /// The owner.
 pub(crate) struct Owner {
     pub(crate) book: Book,
+    /// Where the last finished minute is shown.
+    pub(crate) finish: watch::Sender<Option<Arc<Minute>>>,
     pub(crate) store: SharedStore,
     pub(crate) clock: Clock,
     /// Whether reports are turned away until the disk has caught up.
@@ -153,6 +160,9 @@ impl Owner {
             }
             Ask::Readings { hosts, reply } => {
                 let _gone = reply.send(self.book.readings(&hosts, self.clock.now_us()));
+            }
+            Ask::Pulses { hosts, reply } => {
+                let _gone = reply.send(self.book.pulses(&hosts));
             }
             Ask::Recent {
                 host,
