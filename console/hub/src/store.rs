@@ -19,11 +19,13 @@ use futures::future::BoxFuture;
 
 mod compaction;
 mod memory;
+mod minutes;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 
 pub use compaction::{Compaction, KEEP_FINE_US, KEEP_US, KEEP_WATERMARK_US};
+pub use minutes::{KEEP_MINUTES_US, MinuteCell, MinutePart, MinuteQuery, PartKind};
 
 /// A store, shared.
 pub type SharedStore = Arc<dyn Store>;
@@ -82,9 +84,18 @@ pub trait Store: Send + Sync + fmt::Debug {
         sink: &'a mut (dyn FnMut(Rollup) + Send),
     ) -> BoxFuture<'a, Result<u64, StoreError>>;
 
+    /// Hands each host's cell of each part of the minutes that the query asks for to `sink`, in
+    /// order of minute and flush, as they stood at one moment. Answers with the last flush at
+    /// that moment.
+    fn minutes<'a>(
+        &'a self,
+        query: MinuteQuery,
+        sink: &'a mut (dyn FnMut(MinuteCell) + Send),
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
     /// Does a bounded part of what is due: adds 10 s rows older than [`KEEP_FINE_US`]
-    /// together by the minute, drops rows older than [`KEEP_US`] and boots that were not
-    /// heard of for [`KEEP_WATERMARK_US`].
+    /// together by the minute, drops rows older than [`KEEP_US`], hosts' minutes older than
+    /// [`KEEP_MINUTES_US`] and boots that were not heard of for [`KEEP_WATERMARK_US`].
     fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>>;
 
     /// Lets go of whatever holds the data, with everything in its place. Asks that come later
@@ -143,6 +154,8 @@ pub struct RollupBatch {
     pub rollups: Vec<Rollup>,
     /// At most one per host and boot; replaces what was there.
     pub watermarks: Vec<Watermark>,
+    /// Hosts' minutes: at most one [`PartKind::Whole`] a minute.
+    pub minutes: Vec<MinutePart>,
 }
 
 /// What was counted of one start of one host's agent.

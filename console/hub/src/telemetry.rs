@@ -9,28 +9,32 @@
 //! By the second for 15 minutes in memory, by ten seconds for 6 hours and by the minute for
 //! 7 days in the store, within a stated memory budget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use binnacle_core::report::{BootId, Moment, Report};
 use binnacle_core::series::{SeriesKey, SeriesWindow};
-use binnacle_core::view::{Cell, ModelRow, Status as HostStatus, Traffic};
+use binnacle_core::view::{Cell, History, ModelRow, Status as HostStatus, Traffic};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::store::{SharedStore, StoreError};
+use crate::store::{MinuteQuery, SharedStore, Span, StoreError};
 use crate::telemetry::answer::{Answered, Cut, Rows};
 use crate::telemetry::book::Book;
+use crate::telemetry::history::ByMinute;
 use crate::telemetry::owner::{Ask, Owner, Work};
 
 mod answer;
 #[cfg(test)]
 mod behaviour;
 mod book;
+mod closing;
+mod history;
 mod hosts;
 #[cfg(test)]
 mod laws;
+mod minutes;
 mod models;
 mod names;
 mod owner;
@@ -194,6 +198,19 @@ pub struct Answer {
     pub from_us: i64,
     /// Where it ends: at or after where it was asked for.
     pub to_us: i64,
+}
+
+/// What is asked of hosts' past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Which hosts.
+    pub hosts: Vec<Arc<str>>,
+    /// Where the span begins.
+    pub from_us: i64,
+    /// Where it ends.
+    pub to_us: i64,
+    /// Seconds a column: whole minutes, one at least.
+    pub step_s: u32,
 }
 
 /// How telemetry is doing.
@@ -383,6 +400,49 @@ impl Telemetry {
             if compacted.map_err(TelemetryError::Store)? <= flush {
                 beside.into_iter().for_each(|row| rows.take(row));
                 return rows.finish();
+            }
+        }
+        Err(TelemetryError::Restless)
+    }
+
+    /// Hosts' requests over time; the span is widened to whole steps, and holds nothing of
+    /// minutes that are not finished.
+    pub async fn history(&self, asked: Past) -> Result<History, TelemetryError> {
+        let (from_us, to_us) = asked.span();
+        let hosts = Some(asked.hosts.iter().cloned().collect());
+        let minutes = self.minutes(from_us, to_us, hosts).await?;
+        Ok(history::columns(&asked, &minutes, self.clock.now_us()))
+    }
+
+    /// The minute that holds `at_us`, as it is known now.
+    pub async fn minute(&self, at_us: i64) -> Result<Minute, TelemetryError> {
+        let start_us = Span::Minute.start_of(at_us);
+        let to_us = start_us.saturating_add(Span::Minute.us());
+        let mut minutes = self.minutes(start_us, to_us, None).await?;
+        let cells = minutes.remove(&start_us).unwrap_or_default();
+        let cells = cells.into_iter().collect();
+        Ok(Minute { start_us, cells })
+    }
+
+    async fn minutes(
+        &self,
+        from_us: i64,
+        to_us: i64,
+        hosts: Option<BTreeSet<Arc<str>>>,
+    ) -> Result<ByMinute, TelemetryError> {
+        for _ in 0..ATTEMPTS {
+            let beside = self.ask(|reply| Ask::MinutesBeside { reply }).await?;
+            let query = MinuteQuery {
+                from_us,
+                to_us: to_us.min(beside.open_us).max(from_us),
+                hosts: hosts.clone(),
+            };
+            let mut cells = Vec::new();
+            let mut take = |cell| cells.push(cell);
+            let flush = self.store.minutes(query.clone(), &mut take).await;
+            let flush = flush.map_err(TelemetryError::Store)?;
+            if let Some(minutes) = beside.together(&query, flush, cells) {
+                return Ok(minutes);
             }
         }
         Err(TelemetryError::Restless)

@@ -60,6 +60,9 @@ pub struct Cell {
 /// Bytes of a [`Cell`] on the wire and in a store.
 pub const CELL_BYTES: usize = 12;
 
+/// Percent of a minute's requests that a part has to hold for its percentiles to be told.
+const NEARLY_ALL: u64 = 90;
+
 impl Cell {
     /// Little endian, in the order of the fields.
     pub fn to_bytes(self) -> [u8; CELL_BYTES] {
@@ -74,6 +77,43 @@ impl Cell {
             .zip(fields)
             .for_each(|(to, from)| *to = from);
         bytes
+    }
+
+    /// Parts of one minute: requests and errors add up, percentiles do not. Those of the part
+    /// with the most requests are told where nearly all are in it, and none otherwise.
+    pub fn together(parts: &[Self]) -> Self {
+        let added = Self::added(parts);
+        let most = parts.iter().max_by_key(|part| part.requests);
+        let nearly_all =
+            |part: &&Self| u64::from(part.requests) * 100 >= u64::from(added.requests) * NEARLY_ALL;
+        match most.filter(nearly_all) {
+            Some(part) => Self {
+                p50: part.p50,
+                p99: part.p99,
+                ..added
+            },
+            None => added,
+        }
+    }
+
+    /// Minutes as one longer span: requests and errors add up, percentiles are those of its
+    /// worst minute.
+    pub fn longer(minutes: &[Self]) -> Self {
+        let worst = |of: fn(&Self) -> Coarse| minutes.iter().map(of).max().unwrap_or_default();
+        Self {
+            p50: worst(|cell| cell.p50),
+            p99: worst(|cell| cell.p99),
+            ..Self::added(minutes)
+        }
+    }
+
+    fn added(cells: &[Self]) -> Self {
+        let sum = |sum: Self, cell: &Self| Self {
+            requests: sum.requests.saturating_add(cell.requests),
+            errors: sum.errors.saturating_add(cell.errors),
+            ..sum
+        };
+        cells.iter().fold(Self::default(), sum)
     }
 
     /// What [`Cell::to_bytes`] wrote.
@@ -144,6 +184,29 @@ mod tests {
             let error = (us * 1_000.0 / ns as f64 - 1.0).abs();
             prop_assert!(error < 0.000_34, "{ns} ns became {us} µs");
         }
+    }
+
+    #[test]
+    fn percentiles_of_parts_are_told_of_nearly_all_requests_or_not_at_all() {
+        let part = |requests, p99| Cell {
+            requests,
+            errors: 1,
+            p50: Coarse(p99 / 2),
+            p99: Coarse(p99),
+        };
+        let (most, rest) = (part(900, 40), part(100, 80));
+        let whole = part(1_000, 40);
+        assert_eq!(Cell::together(&[rest, most]), Cell { errors: 2, ..whole });
+        let unknown = Cell {
+            requests: 1_001,
+            errors: 2,
+            ..Cell::default()
+        };
+        assert_eq!(Cell::together(&[most, part(101, 80)]), unknown);
+        assert_eq!(Cell::together(&[most]), most);
+        assert_eq!(Cell::together(&[]), Cell::default());
+        let worst = part(1_000, 80);
+        assert_eq!(Cell::longer(&[most, rest]), Cell { errors: 2, ..worst });
     }
 
     #[test]

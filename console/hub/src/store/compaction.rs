@@ -21,6 +21,8 @@ pub struct Compaction {
     pub minutes: u64,
     /// Rows dropped for their age.
     pub expired: u64,
+    /// Parts of hosts' minutes dropped for their age.
+    pub minutes_expired: u64,
     /// Boots forgotten for their age.
     pub forgotten: u64,
 }

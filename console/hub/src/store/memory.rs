@@ -11,8 +11,9 @@ use futures::future::BoxFuture;
 
 use super::compaction::{MINUTES_AT_ONCE, Sum};
 use super::{
-    Compaction, Flushed, KEEP_FINE_US, KEEP_US, KEEP_WATERMARK_US, MAX_PAGE, Rollup, RollupBatch,
-    RollupQuery, Span, Store, StoreError, Watermark,
+    Compaction, Flushed, KEEP_FINE_US, KEEP_MINUTES_US, KEEP_US, KEEP_WATERMARK_US, MAX_PAGE,
+    MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup, RollupBatch, RollupQuery, Span, Store,
+    StoreError, Watermark,
 };
 
 /// A store in memory. The lock is held for the length of one call, never across a wait.
@@ -24,6 +25,8 @@ struct Kept {
     journal: BTreeMap<u64, Stored>,
     rollups: BTreeMap<RowKey, SeriesWindow>,
     watermarks: BTreeMap<(Arc<str>, BootId), Watermark>,
+    /// By start, flush and place in the flush.
+    minutes: BTreeMap<(i64, u64, usize), MinutePart>,
     flush: u64,
     writer: [u8; 16],
     compacted: u64,
@@ -73,6 +76,16 @@ impl Kept {
             self.watermarks
                 .insert((mark.host.clone(), mark.boot), mark.clone());
         }
+        for (place, part) in batch.minutes.iter().enumerate() {
+            if let PartKind::Whole { drafts_after } = part.kind {
+                self.minutes.retain(|(start_us, flush, _), kept| {
+                    let is_draft = kept.kind == PartKind::Draft && *flush > drafts_after;
+                    !is_draft || *start_us != part.start_us
+                });
+            }
+            let key = (part.start_us, batch.flush, place);
+            self.minutes.insert(key, part.clone());
+        }
         (self.flush, self.writer) = (batch.flush, batch.writer);
         Ok(())
     }
@@ -97,6 +110,10 @@ impl Kept {
         let keep_from = now_us.saturating_sub(KEEP_US);
         self.rollups.retain(|(at, ..), _| *at >= keep_from);
         done.expired = (rows - self.rollups.len()) as u64;
+        let parts = self.minutes.len();
+        let minutes_from = now_us.saturating_sub(KEEP_MINUTES_US);
+        self.minutes.retain(|(at, ..), _| *at >= minutes_from);
+        done.minutes_expired = (parts - self.minutes.len()) as u64;
         let boots = self.watermarks.len();
         let heard_from = now_us.saturating_sub(KEEP_WATERMARK_US);
         self.watermarks
@@ -232,6 +249,30 @@ impl Store for Memory {
                 });
             }
             Ok(kept.compacted)
+        }
+        .boxed()
+    }
+
+    fn minutes<'a>(
+        &'a self,
+        query: MinuteQuery,
+        sink: &'a mut (dyn FnMut(MinuteCell) + Send),
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        async move {
+            let kept = self.kept();
+            let span = (query.from_us, 0, 0)..(query.to_us, 0, 0);
+            for ((start_us, flush, _), part) in kept.minutes.range(span) {
+                for (host, cell) in part.cells.iter().filter(|(host, _)| query.takes(host)) {
+                    sink(MinuteCell {
+                        start_us: *start_us,
+                        flush: *flush,
+                        is_draft: part.kind == PartKind::Draft,
+                        host: host.clone(),
+                        cell: *cell,
+                    });
+                }
+            }
+            Ok(kept.flush)
         }
         .boxed()
     }

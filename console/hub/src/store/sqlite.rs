@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use binnacle_core::journal::{Hash, Stored};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryStreamExt as _};
@@ -20,15 +21,18 @@ use sqlx::sqlite::{
 use sqlx::{Row as _, Sqlite as Db, SqliteConnection, Transaction};
 
 use super::{
-    Compaction, Flushed, MAX_PAGE, Rollup, RollupBatch, RollupQuery, Store, StoreError, Watermark,
+    Compaction, Flushed, MAX_PAGE, MinuteCell, MinuteQuery, Rollup, RollupBatch, RollupQuery,
+    Store, StoreError, Watermark,
 };
 
+mod minute;
 mod rollup;
 
 /// The schema, step by step; a step that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../migrations/sqlite/0001_journal_and_rollups.sql"
-)];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_journal_and_rollups.sql"),
+    include_str!("../../migrations/sqlite/0002_host_minutes.sql"),
+];
 /// Readers: one for a long query, one so that a page of the journal need not wait for it.
 const READERS: u32 = 2;
 /// How long one writer waits for another process that holds the file, such as a backup.
@@ -42,6 +46,8 @@ pub(super) struct Sqlite {
     path: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Hosts' numbers that are on the disk for sure.
+    numbers: ArcSwap<minute::Numbers>,
 }
 
 impl Sqlite {
@@ -63,6 +69,7 @@ impl Sqlite {
             path,
             writer,
             readers,
+            numbers: ArcSwap::default(),
         })
     }
 
@@ -89,6 +96,7 @@ impl Sqlite {
             path,
             writer,
             readers,
+            numbers: ArcSwap::default(),
         })
     }
 
@@ -222,7 +230,11 @@ impl Store for Sqlite {
             }
             rollup::insert(&mut write, &batch.rollups, batch.flush).await?;
             rollup::mark(&mut write, &batch.watermarks).await?;
-            write.commit().await.map_err(at(operation))
+            let numbers = self.numbers.load_full();
+            let numbers = minute::insert(&mut write, &batch.minutes, batch.flush, numbers).await?;
+            write.commit().await.map_err(at(operation))?;
+            self.numbers.store(numbers);
+            Ok(())
         }
         .boxed()
     }
@@ -251,10 +263,23 @@ impl Store for Sqlite {
         .boxed()
     }
 
+    fn minutes<'a>(
+        &'a self,
+        query: MinuteQuery,
+        sink: &'a mut (dyn FnMut(MinuteCell) + Send),
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        async move {
+            let mut read = self.read(rollup::READ).await?;
+            minute::select(&mut read, &query, sink).await
+        }
+        .boxed()
+    }
+
     fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>> {
         async move {
             let mut write = self.write(rollup::COMPACT).await?;
-            let done = rollup::compact(&mut write, now_us).await?;
+            let mut done = rollup::compact(&mut write, now_us).await?;
+            done.minutes_expired = minute::expire(&mut write, now_us).await?;
             write.commit().await.map_err(at(rollup::COMPACT))?;
             Ok(done)
         }

@@ -88,6 +88,7 @@ fn batch(flush: u64, rollups: Vec<Rollup>) -> Arc<RollupBatch> {
         writer: [7; 16],
         rollups,
         watermarks: vec![mark("h1", flush, flush as i64)],
+        minutes: Vec::new(),
     })
 }
 

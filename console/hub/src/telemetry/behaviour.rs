@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::clock::Hand;
 use crate::store::{
-    Compaction, Flushed, Rollup, RollupBatch, RollupQuery, Store, StoreUrl, Watermark,
+    Compaction, Flushed, MinuteCell, Rollup, RollupBatch, RollupQuery, Store, StoreUrl, Watermark,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -430,6 +430,13 @@ impl Store for Flaky {
         sink: &'a mut (dyn FnMut(Rollup) + Send),
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         self.store.rollups(query, sink)
+    }
+    fn minutes<'a>(
+        &'a self,
+        query: MinuteQuery,
+        sink: &'a mut (dyn FnMut(MinuteCell) + Send),
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        self.store.minutes(query, sink)
     }
     fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>> {
         self.store.compact(now_us)

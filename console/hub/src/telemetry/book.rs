@@ -14,14 +14,16 @@ use tokio::sync::watch;
 use crate::store::{
     Flushed, KEEP_US, KEEP_WATERMARK_US, Rollup, RollupBatch, RollupQuery, Span, Watermark,
 };
-use crate::telemetry::hosts::Host;
+use crate::telemetry::closing::{Closing, Parts};
+use crate::telemetry::history::MinutesBeside;
+use crate::telemetry::hosts::{Host, Room};
 use crate::telemetry::names::Names;
 use crate::telemetry::pending::Pending;
 use crate::telemetry::ranges::Standing;
 use crate::telemetry::recent::{self, Packer};
 use crate::telemetry::seconds::{Look, Seconds};
 use crate::telemetry::tally::{Counted, Folder};
-use crate::telemetry::{Ack, HostReading, Pulse, Settings};
+use crate::telemetry::{Ack, HostReading, Minute, Pulse, Settings};
 
 /// Bytes of a host beside its last minute: its name, boot, moment, and their place.
 const HOST_BYTES: usize = 1_536;
@@ -40,6 +42,7 @@ pub(crate) struct Book {
     folder: Folder,
     packer: Packer,
     seconds: Seconds,
+    closing: Closing,
     pending: Pending,
     /// What is being written: neither on the disk for sure, nor pending.
     flying: Option<Arc<RollupBatch>>,
@@ -78,6 +81,7 @@ impl Book {
         let whole_from_s = now_us.max(flushed.end_us).div_euclid(SECOND_US) + 1;
         Self {
             seconds: Seconds::new(whole_from_s, settings.seconds_limit()),
+            closing: Closing::new(now_us, flushed.flush),
             settings,
             writer,
             names: Names::default(),
@@ -138,13 +142,17 @@ impl Book {
             host.tell(ack);
         }
         let start_us = self.place(start_us, received_us);
-        self.count(&report, start_us, received_us);
-        let share = self.settings.recent_limit() / hosts;
+        let counted = self.count(&report, start_us, received_us);
+        let mut room = Room {
+            packer: &mut self.packer,
+            folder: &mut self.folder,
+            share: self.settings.recent_limit() / hosts,
+            open_us: self.closing.open_us(),
+        };
         if let Some(host) = self.hosts.get_mut(&name) {
-            let before = host.recent.bytes();
-            host.recent
-                .push(start_us, received_us, &mut self.packer, share);
-            self.recent_bytes = self.recent_bytes + host.recent.bytes() - before;
+            let before = host.bytes();
+            host.count(&report, (start_us, received_us), counted, &mut room);
+            self.recent_bytes = self.recent_bytes + host.bytes() - before;
         }
     }
 
@@ -158,7 +166,9 @@ impl Book {
         placed
     }
 
-    fn count(&mut self, report: &Report, start_us: i64, received_us: i64) {
+    /// Counts a report's series; answers with its requests, and those that failed.
+    fn count(&mut self, report: &Report, start_us: i64, received_us: i64) -> (u64, u64) {
+        let mut counted = (0, 0);
         let span_s = report.span_ms.div_ceil(1_000);
         let span = if span_s <= 10 {
             Span::TenSeconds
@@ -178,6 +188,8 @@ impl Book {
                 self.drops.malformed += 1;
                 continue;
             };
+            counted.0 += requests;
+            counted.1 += if key.outcome.is_error() { requests } else { 0 };
             let id = self.names.id(key, requests, received_us);
             let bodies = (*request_bytes, *response_bytes);
             if let Some(tally) = self.seconds.tally(second, span_s, id) {
@@ -191,12 +203,26 @@ impl Book {
                 self.packer.put(id, latency, bodies);
             }
         }
+        counted
     }
 
     /// What comes with time: seconds are sealed.
     pub(crate) fn seal(&mut self, now_us: i64) {
         let now_s = now_us.div_euclid(SECOND_US);
         self.seconds.seal(now_s, &self.names, &mut self.folder);
+        self.closing.begin(now_us, &mut self.hosts);
+    }
+
+    /// Finishes the last minute for some hosts, where that is due; answers with the minute
+    /// once it is finished for all.
+    pub(crate) fn turn(&mut self) -> Option<Arc<Minute>> {
+        let is_finished = self.closing.turn(&mut self.hosts, &mut self.folder);
+        self.closing.last().filter(|_| is_finished).cloned()
+    }
+
+    /// Whether minutes are being finished.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_underway()
     }
 
     /// What comes with much time: idle series, hosts and boots are forgotten.
@@ -211,7 +237,7 @@ impl Book {
                 .retain(|boot| boot.is_listed || boot.heard_us >= heard_from);
         }
         self.hosts.retain(|_, host| !host.is_gone());
-        self.recent_bytes = self.hosts.values().map(|host| host.recent.bytes()).sum();
+        self.recent_bytes = self.hosts.values().map(Host::bytes).sum();
     }
 
     /// What is to be written next: what failed before, or all that came since.
@@ -233,14 +259,17 @@ impl Book {
                 }
             }
         }
-        if listed.is_empty() && self.pending.is_empty() {
+        if listed.is_empty() && self.pending.is_empty() && self.closing.waiting().is_empty() {
             return None;
         }
+        let (open_us, mut parts) = (self.closing.open_us(), Parts::default());
         let mut watermarks = Vec::with_capacity(listed.len());
         for (name, id) in listed {
-            let boots = self.hosts.get_mut(&name).map(|host| &mut host.boots);
-            let boot = boots.and_then(|boots| boots.iter_mut().find(|boot| boot.id == id));
-            if let Some(boot) = boot {
+            let Some(host) = self.hosts.get_mut(&name) else {
+                continue;
+            };
+            parts.take(&name, host, open_us, &mut self.folder);
+            if let Some(boot) = host.boots.iter_mut().find(|boot| boot.id == id) {
                 boot.is_listed = false;
                 watermarks.push(boot.watermark(&name));
             }
@@ -250,6 +279,12 @@ impl Book {
             writer: self.writer,
             rollups: self.pending.take(&self.names, &mut self.folder),
             watermarks,
+            minutes: self
+                .closing
+                .take()
+                .into_iter()
+                .chain(parts.into_parts())
+                .collect(),
         });
         self.flying = Some(batch.clone());
         Some(batch)
@@ -361,6 +396,19 @@ impl Book {
         let flying = self.flying.iter().flat_map(|batch| &batch.rollups);
         rows.extend(flying.filter(|row| query.asks_for(row)).cloned());
         (query, rows)
+    }
+
+    /// Hosts' minutes beside the disk: what a query needs to know of what is on it, and what
+    /// is not there, or not for sure.
+    pub(crate) fn minutes_beside_disk(&self) -> MinutesBeside {
+        let flying = self.flying.iter();
+        MinutesBeside {
+            committed: self.committed,
+            drafts_after: self.closing.drafts_after(),
+            open_us: self.closing.open_us(),
+            flying: flying.flat_map(|batch| batch.minutes.clone()).collect(),
+            waiting: self.closing.waiting().to_vec(),
+        }
     }
 
     /// Bytes in use, estimated.

@@ -6,10 +6,11 @@ use binnacle_core::report::{BootId, Moment, Report};
 use binnacle_core::view::{self, Status, Traffic};
 use tokio::sync::watch;
 
-use crate::store::Watermark;
+use crate::store::{Span, Watermark};
+use crate::telemetry::minutes::Minutes;
 use crate::telemetry::names::Names;
 use crate::telemetry::ranges::Ranges;
-use crate::telemetry::recent::Recent;
+use crate::telemetry::recent::{self, Packer, Recent};
 use crate::telemetry::tally::Folder;
 use crate::telemetry::{Ack, LIVE_WITHIN_US, Pulse};
 
@@ -48,6 +49,8 @@ pub(crate) struct Host {
     pub(crate) moment: Arc<Moment>,
     /// Its last minute.
     pub(crate) recent: Recent,
+    /// Its minutes that are not written.
+    pub(crate) minutes: Minutes,
     in_flight: u32,
     /// When it last sent what had waited, or dialled; by the monotonic clock.
     waited_us: i64,
@@ -71,6 +74,19 @@ pub(crate) struct Boot {
     pub(crate) is_listed: bool,
     /// Whether a report was refused: then its holes are never given up.
     pub(crate) is_torn: bool,
+}
+
+/// What counting a window needs of the book.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    /// The window's series.
+    pub(crate) packer: &'a mut Packer,
+    /// To add up in.
+    pub(crate) folder: &'a mut Folder,
+    /// Bytes that this host's last minute may take.
+    pub(crate) share: usize,
+    /// From when on minutes are open.
+    pub(crate) open_us: i64,
 }
 
 impl Boot {
@@ -116,6 +132,7 @@ impl Default for Host {
             health: (Status::Ok, 0),
             moment: Arc::default(),
             recent: Recent::default(),
+            minutes: Minutes::default(),
             in_flight: 0,
             waited_us: 0,
             board: watch::Sender::new(Vec::new()),
@@ -181,6 +198,43 @@ impl Host {
             health_since_us,
             reason,
         })
+    }
+
+    /// Counts a window that [`Host::hear`] placed at `start_us`, with as many requests and
+    /// errors, whose series are packed in `packer` if it is recent. Minutes before `open_us`
+    /// are finished for all hosts.
+    pub(crate) fn count(
+        &mut self,
+        report: &Report,
+        (start_us, received_us): (i64, i64),
+        (requests, errors): (u64, u64),
+        room: &mut Room<'_>,
+    ) {
+        let open_us = self.minutes.open_us(room.open_us);
+        let minute_us = Span::Minute.start_of(start_us);
+        let is_recent = start_us >= received_us - recent::KEEP_US;
+        let part = self.minutes.part(minute_us);
+        part.count(requests, errors);
+        if minute_us < open_us || !is_recent {
+            let latencies = report.series.iter().map(|window| &window.latency);
+            let latencies = latencies.filter(|latency| latency.count().is_ok());
+            latencies.for_each(|latency| part.carry(latency.clone(), room.folder));
+        }
+        self.recent.push(start_us, room.packer);
+        while let Some(window) = self.recent.shed(received_us, room.share) {
+            let minute_us = Span::Minute.start_of(window.start_us);
+            if minute_us >= open_us {
+                let part = self.minutes.part(minute_us);
+                window
+                    .latencies()
+                    .for_each(|latency| part.carry(latency, room.folder));
+            }
+        }
+    }
+
+    /// Bytes of its windows.
+    pub(crate) fn bytes(&self) -> usize {
+        self.recent.bytes() + self.minutes.bytes()
     }
 
     /// The boot of this identity, made where there is none; and how many were forgotten for it.

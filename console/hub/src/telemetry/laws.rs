@@ -1,4 +1,5 @@
-//! The law: whatever happens between agents and hub, counted = sent, by series and time.
+//! The law: whatever happens between agents and hub, counted = sent, by series and time, and
+//! by host and minute.
 //!
 //! Agents keep what is not durable, send live windows first and what waited behind, oldest
 //! first, add together what was never sent, and send again what may have been lost. Writes
@@ -9,10 +10,11 @@ use std::sync::Arc;
 
 use binnacle_core::report::{BootId, Moment, Report};
 use binnacle_core::series::{Outcome, SeriesKey, SeriesWindow};
+use binnacle_core::view::Cell;
 use binnacle_sketch::Latency;
 use proptest::prelude::*;
 
-use crate::store::{RollupQuery, SharedStore, Span, StoreUrl};
+use crate::store::{MinuteQuery, RollupQuery, SharedStore, Span, StoreUrl};
 use crate::telemetry::Settings;
 use crate::telemetry::book::Book;
 
@@ -41,6 +43,8 @@ enum Step {
     Reconnect { host: usize },
     /// A write begins, or begins again, and ends well, or badly before or after the commit.
     Flush(Ending),
+    /// The hub finishes minutes, some hosts at a time.
+    Turn,
     /// The hub dies and starts again.
     Kill,
 }
@@ -67,6 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
             1 => Just(Ending::BeforeCommit),
             1 => Just(Ending::AfterCommit),
         ].prop_map(Step::Flush),
+        3 => Just(Step::Turn),
         1 => Just(Step::Kill),
     ]
 }
@@ -86,6 +91,8 @@ struct World {
     book: Book,
     agents: Vec<Agent>,
     sent: BTreeMap<(i64, Arc<str>), u64>,
+    /// By minute and host; a window with no requests counts, too.
+    sent_by_host: BTreeMap<(i64, Arc<str>), u32>,
     now_us: i64,
     starts: u8,
 }
@@ -127,6 +134,7 @@ impl World {
             store,
             agents: agents.collect(),
             sent: BTreeMap::new(),
+            sent_by_host: BTreeMap::new(),
             now_us: START,
             starts: 0,
         }
@@ -159,6 +167,7 @@ impl World {
             }
             Step::Reconnect { host } => self.reconnect(host),
             Step::Flush(ending) => self.flush(ending).await,
+            Step::Turn => self.turn(),
             Step::Kill => {
                 self.starts += 1;
                 self.book = open(&self.store, self.starts, self.now_us).await;
@@ -176,6 +185,11 @@ impl World {
             .entry((bucket, window.key.model.clone()))
             .or_default() += requests as u64;
         let agent = &mut self.agents[host];
+        let minute = Span::Minute.start_of(self.now_us - SECOND);
+        *self
+            .sent_by_host
+            .entry((minute, agent.name.clone()))
+            .or_default() += requests as u32;
         let report = Report {
             boot: BootId([host as u8; 16]),
             first: agent.next,
@@ -275,7 +289,35 @@ impl World {
         counted
     }
 
+    fn turn(&mut self) {
+        self.book.seal(self.now_us);
+        self.book.turn();
+    }
+
+    /// What is known now of the hosts' finished minutes.
+    async fn by_host(&self) -> BTreeMap<(i64, Arc<str>), u32> {
+        let beside = self.book.minutes_beside_disk();
+        let query = MinuteQuery {
+            from_us: 0,
+            to_us: beside.open_us,
+            hosts: None,
+        };
+        let mut cells = Vec::new();
+        let mut take = |cell| cells.push(cell);
+        let flush = self.store.minutes(query.clone(), &mut take).await.unwrap();
+        let minutes = beside.together(&query, flush, cells).unwrap();
+        let cells = minutes.into_iter().flat_map(|(start_us, hosts)| {
+            let cell = move |(host, cell): (_, Cell)| ((start_us, host), cell.requests);
+            hosts.into_iter().map(cell)
+        });
+        cells.collect()
+    }
+
     async fn check_no_request_twice(&mut self) {
+        for (at, requests) in self.by_host().await {
+            let sent = self.sent_by_host[&at];
+            assert!(requests <= sent, "{at:?}: {requests} of {sent}");
+        }
         for (at, requests) in self.counted().await {
             assert!(
                 requests <= self.sent[&at],
@@ -297,6 +339,14 @@ impl World {
         }
         assert!(self.agents.iter().all(|agent| agent.kept.is_empty()));
         self.check_sent().await;
+        self.now_us += 2 * Span::Minute.us();
+        // Each turn is one host's, and another finds that there is none left.
+        (0..=HOSTS).for_each(|_| self.turn());
+        assert_eq!(self.by_host().await, self.sent_by_host);
+        self.flush(Ending::AfterCommit).await;
+        assert_eq!(self.by_host().await, self.sent_by_host);
+        self.flush(Ending::Well).await;
+        assert_eq!(self.by_host().await, self.sent_by_host);
         self.store.compact(self.now_us).await.unwrap();
         self.check_sent().await;
     }

@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::Clock;
 use crate::store::{Compaction, Rollup, RollupQuery, SharedStore, Span, StoreError};
 use crate::telemetry::book::Book;
+use crate::telemetry::history::MinutesBeside;
 use crate::telemetry::seconds::Look;
 use crate::telemetry::tally::Counted;
 use crate::telemetry::{Ack, HostReading, Minute, Pulse, Status};
@@ -24,6 +25,9 @@ use crate::telemetry::{Ack, HostReading, Minute, Pulse, Status};
 const BATCH: usize = 256;
 /// How often the book looks at the clock.
 const TICK: Duration = Duration::from_millis(250);
+/// How often some hosts' minutes are finished, while any are due: ten thousand hosts take five
+/// seconds.
+const TURN: Duration = Duration::from_millis(50);
 /// How long after a span's end it is written: agents seal on the second, so by then its last
 /// windows are in, and most spans take one row rather than two.
 const FLUSH_LAG_US: i64 = 1_500_000;
@@ -81,6 +85,10 @@ pub(crate) enum Ask {
         query: RollupQuery,
         reply: oneshot::Sender<(RollupQuery, Vec<Rollup>)>,
     },
+    /// What the disk does not hold of hosts' minutes.
+    MinutesBeside {
+        reply: oneshot::Sender<MinutesBeside>,
+    },
     /// How it is doing.
     Status { reply: oneshot::Sender<Status> },
     /// Write everything down now, and say whether that worked.
@@ -123,12 +131,15 @@ impl Owner {
         let mut asks = Vec::with_capacity(BATCH);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut turns = tokio::time::interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.work.flush_at_us = next_flush(self.clock.now_us());
         self.work.sweep_at_us = self.clock.elapsed_us() + SWEEP_US;
         loop {
             tokio::select! {
                 biased;
                 _ = tick.tick() => self.tick(),
+                _ = turns.tick(), if self.book.is_closing() => self.turn(),
                 done = ended(&mut self.work.writing) => self.written(done),
                 done = ended(&mut self.work.compacting) => self.compacted(done),
                 count = inbox.recv_many(&mut asks, BATCH) => {
@@ -183,6 +194,9 @@ impl Owner {
             Ask::BesideDisk { query, reply } => {
                 let _gone = reply.send(self.book.beside_disk(query));
             }
+            Ask::MinutesBeside { reply } => {
+                let _gone = reply.send(self.book.minutes_beside_disk());
+            }
             Ask::Status { reply } => {
                 let _gone = reply.send(self.status());
             }
@@ -215,6 +229,12 @@ impl Owner {
             self.work.sweep_at_us = elapsed_us + SWEEP_US;
             self.book.sweep(now_us);
             self.compact();
+        }
+    }
+
+    fn turn(&mut self) {
+        if let Some(minute) = self.book.turn() {
+            self.finish.send_replace(Some(minute));
         }
     }
 

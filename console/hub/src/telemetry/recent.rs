@@ -1,5 +1,5 @@
-//! One host's last minute, second by second, packed: a second with one series takes about
-//! fifty bytes, so that ten thousand hosts fit.
+//! One host's last minute and some seconds, second by second, packed: a second with one
+//! series takes about fifty bytes, so that ten thousand hosts fit.
 
 use std::collections::VecDeque;
 
@@ -9,8 +9,8 @@ use prost::encoding::{decode_varint, encode_varint};
 
 use crate::telemetry::names::SeriesId;
 
-/// How far back.
-pub(crate) const KEEP_US: i64 = 60 * 1_000_000;
+/// How far back: a minute, and the seconds until it is finished.
+pub(crate) const KEEP_US: i64 = 70 * 1_000_000;
 /// Bytes of an entry beside what is packed in it.
 const ENTRY_BYTES: usize = 40;
 
@@ -19,6 +19,22 @@ const ENTRY_BYTES: usize = 40;
 pub(crate) struct Recent {
     windows: VecDeque<(i64, Box<[u8]>)>,
     bytes: usize,
+}
+
+/// One window, packed.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// When it began.
+    pub(crate) start_us: i64,
+    packed: Box<[u8]>,
+}
+
+impl Window {
+    /// The latencies of its series.
+    pub(crate) fn latencies(&self) -> impl Iterator<Item = Encoded> {
+        let mut rest: &[u8] = &self.packed;
+        std::iter::from_fn(move || Some(unpack(&mut rest)?.latency))
+    }
 }
 
 /// One series in one window.
@@ -64,21 +80,26 @@ impl Packer {
 }
 
 impl Recent {
-    /// Adds what was packed of a window that began at `start_us`, and drops what is older
-    /// than a minute at `now_us`, or over `share` bytes.
-    pub(crate) fn push(&mut self, start_us: i64, now_us: i64, packer: &mut Packer, share: usize) {
+    /// Adds what was packed of a window that began at `start_us`.
+    pub(crate) fn push(&mut self, start_us: i64, packer: &mut Packer) {
         let packed = packer.take();
         if !packed.is_empty() {
             self.bytes += packed.len() + ENTRY_BYTES;
             self.windows.push_back((start_us, packed));
         }
-        while let Some((start_us, packed)) = self.windows.front() {
-            if *start_us >= now_us - KEEP_US && (self.bytes <= share || self.windows.len() == 1) {
-                break;
-            }
-            self.bytes -= packed.len() + ENTRY_BYTES;
-            self.windows.pop_front();
+    }
+
+    /// Drops the oldest window if it is too old at `now_us`, or if all of them take over
+    /// `share` bytes; answers with it.
+    pub(crate) fn shed(&mut self, now_us: i64, share: usize) -> Option<Window> {
+        let (start_us, _) = self.windows.front()?;
+        let is_much = self.bytes > share && self.windows.len() > 1;
+        if *start_us >= now_us - KEEP_US && !is_much {
+            return None;
         }
+        let (start_us, packed) = self.windows.pop_front()?;
+        self.bytes -= packed.len() + ENTRY_BYTES;
+        Some(Window { start_us, packed })
     }
 
     /// Bytes that it takes.
