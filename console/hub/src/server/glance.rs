@@ -5,10 +5,10 @@ use std::iter::Peekable;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use binnacle_core::host::Host;
+use binnacle_core::host::{Host, Membership};
 use binnacle_core::name::Name;
 use binnacle_core::observed::Streams;
-use binnacle_core::view::{Cell, Glance, Glances};
+use binnacle_core::view::{Cell, Glance, Glances, Status as HostStatus};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::glance;
 use tokio::sync::{mpsc, watch};
@@ -17,6 +17,7 @@ use tonic::Status;
 use crate::engine::Published;
 use crate::server::standing::Standing;
 use crate::server::{Hub, agent};
+use crate::store::Span;
 use crate::telemetry::Minute;
 
 /// How often the fleet is looked at: a status is seen within this.
@@ -226,6 +227,48 @@ fn glance_of(name: &Name, host: &Host, standing: Standing, cell: Cell) -> Glance
         reason: standing.reason.unwrap_or_else(|| "".into()),
         cell,
     }
+}
+
+/// The fleet in the minute that holds `at_us`, as it is known now: hosts that were admitted
+/// by its end. One that was retired by then, and still is, is retired; of the others, those
+/// with a cell were heard and are shown as OK, and those without were silent. What their
+/// lights said is not kept, and labels are those of today.
+pub(crate) async fn past(hub: &Hub, at_us: i64) -> Result<proto::GlanceUpdate, Status> {
+    let now_us = hub.clock.now_us();
+    let minute = hub.telemetry.minute(at_us.clamp(0, now_us)).await;
+    let minute = minute.map_err(agent::unmeasured)?;
+    let end_us = minute.start_us + Span::Minute.us();
+    let published = hub.engine.published();
+    let mut cells = minute.cells.as_slice();
+    let mut hosts = Vec::with_capacity(published.state.hosts.len());
+    for (name, host) in &published.state.hosts {
+        let cell = take_until(&mut cells, name, |(host, _)| host).map(|(_, cell)| *cell);
+        if host.admitted_at_us >= end_us {
+            continue;
+        }
+        let (status, since_us, why) = match (&host.membership, cell) {
+            (Membership::Retired { why, at_us }, _) if *at_us < end_us => {
+                (HostStatus::Retired, Some(*at_us), why.clone())
+            }
+            (_, Some(_)) => (HostStatus::Ok, None, "".into()),
+            (_, None) => (HostStatus::Silent, None, "".into()),
+        };
+        hosts.push(Glance {
+            host: name.shared(),
+            environment: host.admission.environment.shared(),
+            labels: host.admission.labels.clone(),
+            status,
+            since_us,
+            reason: why,
+            cell: cell.unwrap_or_default(),
+        });
+    }
+    Ok(glance::to_proto(&Glances {
+        as_of_us: now_us,
+        minute_us: Some(minute.start_us),
+        is_whole: true,
+        hosts,
+    }))
 }
 
 /// Tells somebody of the fleet until they leave. Whoever is slow is told all of it later.

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use binnacle_core::name::Name;
 use binnacle_proto::v1 as proto;
-use binnacle_wire::{host, series};
+use binnacle_wire::{glance as glances, host, series};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::server::{Hub, agent, glance, rows};
-use crate::telemetry::Question;
+use crate::store::KEEP_MINUTES_US;
+use crate::telemetry::{Past, Question};
 
 /// Keys in one subscription: more than any screen shows.
 const MAX_KEYS: usize = 500;
@@ -67,19 +68,28 @@ impl proto::telemetry_server::Telemetry for Telemetry {
         &self,
         request: Request<proto::GlanceRequest>,
     ) -> Result<Response<Glances>, Status> {
-        if request.into_inner().at_us.is_some() {
-            return Err(Status::unimplemented("glance of the past"));
-        }
         let (outbox, updates) = mpsc::channel(1);
-        tokio::spawn(glance::follow(self.hub.clone(), outbox));
+        match request.into_inner().at_us {
+            None => {
+                tokio::spawn(glance::follow(self.hub.clone(), outbox));
+            }
+            Some(at_us) => {
+                let past = glance::past(&self.hub, at_us).await?;
+                // Nobody else sends on it, and nothing was sent yet.
+                let _room = outbox.try_send(Ok(past));
+            }
+        }
         Ok(Response::new(Box::pin(ReceiverStream::new(updates))))
     }
 
     async fn history(
         &self,
-        _request: Request<proto::HistoryRequest>,
+        request: Request<proto::HistoryRequest>,
     ) -> Result<Response<proto::HistoryResponse>, Status> {
-        Err(Status::unimplemented("history"))
+        let asked = past(request.into_inner())?;
+        let history = self.hub.telemetry.history(asked).await;
+        let history = history.map_err(agent::unmeasured)?;
+        Ok(Response::new(glances::history_to(&history)))
     }
 
     async fn query(
@@ -119,6 +129,33 @@ impl proto::telemetry_server::Telemetry for Telemetry {
             resolution_s: answer.resolution_s,
         }))
     }
+}
+
+/// Reads what is asked of hosts' past, or says what is wrong with it.
+fn past(asked: proto::HistoryRequest) -> Result<Past, Status> {
+    let wrong = |what: String| Err(Status::invalid_argument(what));
+    let (from_us, to_us, step_s) = (asked.from_us, asked.to_us, asked.step_s);
+    if asked.hosts.len() > MAX_KEYS {
+        return wrong(format!("{} hosts, at most {MAX_KEYS}", asked.hosts.len()));
+    }
+    if step_s == 0 || step_s % 60 != 0 {
+        return wrong(format!("a step of {step_s} s: say whole minutes"));
+    }
+    if from_us >= to_us {
+        return wrong("the span ends before it begins".into());
+    }
+    let longest_us = KEEP_MINUTES_US + 2 * i64::from(step_s) * 1_000_000;
+    if i64::from(step_s) * 1_000_000 > KEEP_MINUTES_US
+        || to_us.checked_sub(from_us).is_none_or(|us| us > longest_us)
+    {
+        return wrong("more than a day, which is as long as hosts' minutes are kept".into());
+    }
+    Ok(Past {
+        hosts: asked.hosts.into_iter().map(Arc::from).collect(),
+        from_us,
+        to_us,
+        step_s,
+    })
 }
 
 /// One subscriber: the latest of each key, when it changed.
