@@ -38,6 +38,8 @@ mod minutes;
 mod models;
 mod names;
 mod owner;
+#[cfg(test)]
+mod past;
 mod pending;
 mod ranges;
 mod recent;

@@ -14,28 +14,39 @@ use crate::store::{
     Compaction, Flushed, MinuteCell, Rollup, RollupBatch, RollupQuery, Store, StoreUrl, Watermark,
 };
 
-const SECOND: i64 = 1_000_000;
-const MINUTE: i64 = 60 * SECOND;
+pub(super) const SECOND: i64 = 1_000_000;
+pub(super) const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 /// A whole minute.
-const NOON: i64 = 28_333_334 * MINUTE;
+pub(super) const NOON: i64 = 28_333_334 * MINUTE;
 
-struct Fixture {
-    telemetry: Telemetry,
-    hand: Hand,
-    clock: Clock,
+pub(super) struct Fixture {
+    pub(super) telemetry: Telemetry,
+    pub(super) hand: Hand,
+    pub(super) clock: Clock,
     store: SharedStore,
 }
 
 impl Fixture {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let store = crate::store::open(&StoreUrl::Memory).await.unwrap();
         Self::over(store).await
     }
 
     async fn over(store: SharedStore) -> Self {
+        Self::of(store, Settings::default()).await
+    }
+
+    pub(super) async fn within(settings: Settings) -> Self {
+        let store = crate::store::open(&StoreUrl::Memory).await.unwrap();
+        Self::of(store, settings).await
+    }
+
+    async fn of(store: SharedStore, settings: Settings) -> Self {
         let (clock, hand) = Clock::manual(NOON);
-        let telemetry = start(&store, &clock).await;
+        let telemetry = Telemetry::start(store.clone(), clock.clone(), settings)
+            .await
+            .unwrap();
         Self {
             telemetry,
             hand,
@@ -45,11 +56,11 @@ impl Fixture {
     }
 
     /// The hub dies, and comes back.
-    async fn kill(&mut self) {
+    pub(super) async fn kill(&mut self) {
         self.telemetry = start(&self.store, &self.clock).await;
     }
 
-    async fn receive(&self, host: &str, report: Report) {
+    pub(super) async fn receive(&self, host: &str, report: Report) {
         let now_us = self.clock.now_us();
         self.telemetry
             .received(host.into(), report, now_us)
@@ -112,7 +123,7 @@ fn window(model: &str, outcome: Outcome, requests: u64) -> SeriesWindow {
     }
 }
 
-fn live(sequence: u64, start_us: i64, requests: u64) -> Report {
+pub(super) fn live(sequence: u64, start_us: i64, requests: u64) -> Report {
     let sent_at_us = start_us + SECOND;
     Report {
         boot: BootId([1; 16]),
@@ -129,7 +140,7 @@ fn live(sequence: u64, start_us: i64, requests: u64) -> Report {
     }
 }
 
-fn waited(first: u64, last: u64, start_us: i64, span_s: u32, requests: u64) -> Report {
+pub(super) fn waited(first: u64, last: u64, start_us: i64, span_s: u32, requests: u64) -> Report {
     let (span_ms, moment) = (span_s * 1_000, None);
     Report {
         last,
