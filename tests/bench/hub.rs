@@ -25,6 +25,7 @@ mod ingest;
 mod page;
 mod probe;
 pub(crate) mod swarm;
+mod watch;
 
 /// Agents in one process: files, and one core's worth of sending.
 const AGENTS_A_PROCESS: usize = 5_000;
@@ -42,6 +43,9 @@ pub(crate) struct Options {
     /// Only counting, in this process: for a profiler.
     #[arg(long)]
     ingest: bool,
+    /// Only what a console that watches costs, with 1,000 models.
+    #[arg(long)]
+    watched: bool,
 }
 
 /// One run.
@@ -49,6 +53,7 @@ pub(crate) struct Options {
 struct Plan {
     agents: usize,
     series: usize,
+    models: usize,
     span: Duration,
 }
 
@@ -82,6 +87,9 @@ pub(crate) fn run(args: &Options) -> color_eyre::Result<()> {
         true => &[(100, 1), (1_000, 1), (1_000, 10)],
         false => &[(100, 1), (1_000, 1), (10_000, 1), (1_000, 10), (1_000, 50)],
     };
+    if args.watched {
+        return watch::run(args.quick);
+    }
     let ingest = ingest::run()?;
     eprintln!(
         "counting a report of {:?} series: {ingest:.2?} µs",
@@ -95,6 +103,7 @@ pub(crate) fn run(args: &Options) -> color_eyre::Result<()> {
         let run = one(Plan {
             agents,
             series,
+            models: swarm::MODELS,
             span,
         });
         eprintln!("{run:#?}");
@@ -300,6 +309,7 @@ impl Process {
                 &agents.to_string(),
             ])
             .args(["--series", &plan.series.to_string()])
+            .args(["--models", &plan.models.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

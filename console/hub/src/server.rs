@@ -16,6 +16,7 @@ use crate::store::SharedStore;
 use crate::telemetry;
 
 mod agent;
+mod entries;
 mod fleet;
 pub(crate) mod glance;
 mod rows;

@@ -9,6 +9,7 @@
 //! By the second for 15 minutes in memory, by ten seconds for 6 hours and by the minute for
 //! 7 days in the store, within a stated memory budget.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,10 +46,14 @@ mod ranges;
 mod recent;
 mod seconds;
 mod tally;
+mod traffic;
 
 /// Asks that wait for the owner: a second of the reports of a large fleet. Beyond it, streams
 /// wait, and so do their agents.
 const INBOX: usize = 8_192;
+/// Hosts whose traffic is summed up in one go: some milliseconds, in which nothing else is
+/// counted.
+const READINGS: usize = 100;
 /// How often a query starts anew because old rows were added together while it read: that
 /// happens once a minute, so that twice in one query is a store that is far too slow.
 const ATTEMPTS: usize = 5;
@@ -134,7 +139,7 @@ pub struct HostReading {
     pub skew_us: i64,
     /// What it last said of the moment.
     pub moment: Arc<Moment>,
-    /// Its requests of the last ten whole seconds.
+    /// Its requests of the last ten whole seconds, or of the last minute where those are few.
     pub traffic: Traffic,
 }
 
@@ -177,9 +182,24 @@ pub struct Question {
     pub to_us: i64,
     /// Seconds a point; 0 for one point.
     pub step_s: u32,
+    /// Whether all that it takes is added together, by outcome, with no names.
+    pub is_folded: bool,
 }
 
 impl Question {
+    /// Whether it takes every series.
+    fn takes_all(&self) -> bool {
+        self.model.is_none() && self.version.is_none()
+    }
+
+    /// What a series is counted by in the answer.
+    fn key<'a>(&self, key: &'a SeriesKey) -> Cow<'a, SeriesKey> {
+        if self.is_folded {
+            return Cow::Owned(names::nameless(key.outcome));
+        }
+        Cow::Borrowed(key)
+    }
+
     fn takes(&self, key: &SeriesKey) -> bool {
         self.model.as_ref().is_none_or(|model| *model == key.model)
             && self
@@ -261,6 +281,7 @@ pub struct Telemetry {
     clock: Clock,
     full: Arc<AtomicBool>,
     finished: watch::Receiver<Option<Arc<Minute>>>,
+    models: models::Shared,
 }
 
 impl Telemetry {
@@ -296,6 +317,7 @@ impl Telemetry {
             clock,
             full,
             finished,
+            models: models::Shared::default(),
         })
     }
 
@@ -342,7 +364,12 @@ impl Telemetry {
         &self,
         hosts: Vec<Arc<str>>,
     ) -> Result<Vec<Option<HostReading>>, TelemetryError> {
-        self.ask(|reply| Ask::Readings { hosts, reply }).await
+        let mut readings = Vec::with_capacity(hosts.len());
+        for some in hosts.chunks(READINGS) {
+            let hosts = some.to_vec();
+            readings.extend(self.ask(|reply| Ask::Readings { hosts, reply }).await?);
+        }
+        Ok(readings)
     }
 
     /// Whether and since when each of these hosts is heard, in the order asked for; `None` for
@@ -356,12 +383,21 @@ impl Telemetry {
         self.finished.borrow().clone()
     }
 
-    /// Each model's requests of the last ten whole seconds, in order of name.
-    pub async fn models(&self) -> Result<Vec<ModelRow>, TelemetryError> {
+    /// Each model's requests of the last ten whole seconds, or of the last minute where those
+    /// are few, in order of name. Worked out once a second, whoever asks.
+    pub async fn models(&self) -> Result<Arc<Vec<ModelRow>>, TelemetryError> {
         let (from_us, to_us) = models::span(self.clock.now_us());
+        let mut shared = self.models.lock().await;
+        if let Some((at_us, rows)) = &*shared
+            && *at_us == to_us
+        {
+            return Ok(rows.clone());
+        }
         // After a restart, there is less: what there is.
-        let (_, looks) = self.seconds(from_us, to_us).await?;
-        Ok(models::rows(&looks))
+        let (whole_from_us, looks) = self.seconds(from_us, to_us).await?;
+        let rows = Arc::new(models::rows(&looks, whole_from_us, to_us));
+        *shared = Some((to_us, rows.clone()));
+        Ok(rows)
     }
 
     /// Windows merged over hosts and time.

@@ -13,18 +13,22 @@ use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
+mod history;
+
 /// Hosts asked for at once.
 const PAGE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Every host, with its lights and its last ten seconds.
+    /// Every host, with its lights and its requests of late.
     List(List),
     /// One host, with all that is known of it.
     Show {
         /// Which.
         name: String,
     },
+    /// Hosts' requests minute by minute, for a day.
+    History(history::Ask),
     /// Take a host out of the fleet: it serves on, but stops reporting.
     Retire(Change),
     /// Let a retired host report again, once its agent is restarted.
@@ -76,6 +80,7 @@ impl Verb {
         match self {
             Self::List(list) => list.run(&link, global.form()).await,
             Self::Show { name } => show(&link, &name, global.form()).await,
+            Self::History(ask) => ask.run(&link, global.form()).await,
             Self::Retire(change) => {
                 let asked = link.question(change.message());
                 let changed = link.fleet().retire_host(asked).await?.into_inner();
@@ -240,6 +245,7 @@ fn page_of(row: &HostRow, as_of_us: i64) -> String {
     let word = format!("{} {}", status.glyph(), status.word());
     let mut lines = vec![
         format!("{}  {word}  {}", row.name, shown(&why)),
+        format!("  status       since {}", ago(row.since_us)),
         format!("  environment  {}", row.environment),
         format!("  labels       {}", labels.join(" ")),
         format!("  seen         {}", ago(row.seen_at_us)),

@@ -29,8 +29,8 @@ use tonic::transport::Endpoint;
 const WAIT_LONGEST_MS: u64 = 3_000;
 /// The first wait.
 const WAIT_FIRST_MS: u64 = 100;
-/// Models of the fleet; each host serves some of them.
-const MODELS: usize = 20;
+/// Models of the fleet, unless said otherwise; each host serves some of them.
+pub(crate) const MODELS: usize = 20;
 /// Different histograms, so that merged ones grow as real ones do.
 const SHAPES: usize = 64;
 
@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Active series of each.
     #[arg(long)]
     pub(crate) series: usize,
+    /// Models of the fleet.
+    #[arg(long, default_value_t = MODELS)]
+    pub(crate) models: usize,
 }
 
 /// What a swarm says of itself.
@@ -251,8 +254,8 @@ impl Agent {
                 SeriesWindow {
                     series: Some(Series {
                         endpoint: String::new(),
-                        model: format!("model-{:02}", (self.number + n) % MODELS),
-                        version: format!("{}", n / MODELS + 1),
+                        model: format!("model-{:02}", (self.number + n) % self.args.models),
+                        version: format!("{}", n / self.args.models + 1),
                         outcome: Outcome::Ok.into(),
                     }),
                     latency: Some(latency.clone()),

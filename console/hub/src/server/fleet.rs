@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 
 use crate::engine::Published;
 use crate::identity;
+use crate::server::entries::Pages;
 use crate::server::{Hub, agent, rows};
 use crate::store::StoreError;
 
@@ -120,12 +121,24 @@ impl proto::fleet_server::Fleet for Fleet {
             0 => ENTRIES_PAGE,
             limit => limit.min(ENTRIES_PAGE),
         };
-        let store = &self.hub.store;
-        let page = match asked.newest_first {
-            true => store.entries_before(asked.before, limit).await,
-            false => store.entries(asked.after, limit).await,
+        let about = match asked.host.is_empty() {
+            true => None,
+            false => Some(name(&asked.host)?),
         };
-        let entries = page.map_err(|error| unreadable(&error))?;
+        let mut pages = Pages {
+            store: self.hub.store.clone(),
+            is_newest_first: asked.newest_first,
+            at: if asked.newest_first {
+                asked.before
+            } else {
+                asked.after
+            },
+        };
+        let entries = match about {
+            None => pages.next(limit).await,
+            Some(host) => pages.about(&host, limit as usize).await,
+        };
+        let entries = entries.map_err(|error| unreadable(&error))?;
         Ok(Response::new(proto::ListEntriesResponse {
             entries: entries.into_iter().map(journal::to_proto).collect(),
             head: Some(head(&self.hub)),

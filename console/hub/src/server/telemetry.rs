@@ -18,6 +18,8 @@ use crate::telemetry::{Past, Question};
 
 /// Keys in one subscription: more than any screen shows.
 const MAX_KEYS: usize = 500;
+/// Models that are told of where no keys are given.
+const MAX_MODELS: usize = 5_000;
 /// The shortest time between two updates: faster than an eye reads.
 const RESOLUTION_MIN: Duration = Duration::from_millis(250);
 /// Points in one answer: more than any screen is wide.
@@ -114,6 +116,7 @@ impl proto::telemetry_server::Telemetry for Telemetry {
             from_us,
             to_us,
             step_s: asked.step_s,
+            is_folded: asked.fold,
         };
         let answer = self.hub.telemetry.query(question).await;
         let answer = answer.map_err(agent::unmeasured)?;
@@ -227,7 +230,7 @@ impl Subscription {
                 let rows = rows.map_err(agent::unmeasured)?;
                 let asked =
                     |model: &str| self.keys.is_empty() || self.keys.iter().any(|key| key == model);
-                let rows = rows.iter().filter(|row| asked(&row.model)).take(MAX_KEYS);
+                let rows = rows.iter().filter(|row| asked(&row.model)).take(MAX_MODELS);
                 let rows = rows.map(host::model_to);
                 update.models = rows
                     .filter(|row| told.models.news(&row.model, row))

@@ -79,11 +79,17 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    fn new() -> Self {
+    fn new(question: &Question) -> Self {
+        // What is folded is few series, each of them a busy one.
+        let is_folded = question.is_folded;
         Self {
             points: BTreeMap::new(),
             windows: 0,
-            folder: Folder::sparse(),
+            folder: if is_folded {
+                Folder::default()
+            } else {
+                Folder::sparse()
+            },
         }
     }
 
@@ -102,22 +108,22 @@ impl Points {
         }
     }
 
-    fn add_window(&mut self, point_us: i64, window: &SeriesWindow) {
+    fn add_window(&mut self, point_us: i64, key: &SeriesKey, window: &SeriesWindow) {
         let bodies = (window.request_bytes, window.response_bytes);
-        self.add(point_us, &window.key, &window.latency, bodies);
+        self.add(point_us, key, &window.latency, bodies);
     }
 
-    fn add_counted(&mut self, point_us: i64, counted: &Counted) {
+    fn add_counted(&mut self, point_us: i64, key: &SeriesKey, counted: &Counted) {
         let bodies = (counted.request_bytes, counted.response_bytes);
-        self.add(point_us, &counted.key, &counted.latency, bodies);
+        self.add(point_us, key, &counted.latency, bodies);
     }
 
     /// The same windows, in longer points.
-    fn regroup(self, cut: &Cut) -> Result<Self, TelemetryError> {
-        let mut wider = Self::new();
+    fn regroup(self, question: &Question, cut: &Cut) -> Result<Self, TelemetryError> {
+        let mut wider = Self::new(question);
         for (start_us, windows) in self.finish()? {
             for window in &windows {
-                wider.add_window(cut.point_of(start_us), window);
+                wider.add_window(cut.point_of(start_us), &window.key, window);
             }
         }
         Ok(wider)
@@ -163,16 +169,18 @@ pub(crate) fn from_seconds(
     if longest_us > cut.resolution_us {
         return Ok(Answered::Wider(longest_us));
     }
-    let mut points = Points::new();
+    let mut points = Points::new(question);
     let span = cut.from_us..cut.to_us;
     for look in looks
         .iter()
         .filter(|look| span.contains(&(look.second * SECOND_US)))
     {
         let point_us = cut.point_of(look.second * SECOND_US);
-        for counted in look.parts.iter().flat_map(|part| part.iter()) {
-            if question.takes(&counted.key) {
-                points.add_counted(point_us, counted);
+        let is_all = question.is_folded && question.takes_all();
+        for part in &look.parts {
+            let pieces = if is_all { part.folded() } else { part.pieces() };
+            for counted in pieces.iter().filter(|it| question.takes(&it.key)) {
+                points.add_counted(point_us, &question.key(&counted.key), counted);
             }
         }
     }
@@ -194,10 +202,11 @@ pub(crate) fn from_recent(
     cut: &Cut,
     parts: &[(i64, Counted)],
 ) -> Result<Answer, TelemetryError> {
-    let mut points = Points::new();
+    let mut points = Points::new(question);
     for (start_us, counted) in parts {
         if question.takes(&counted.key) {
-            points.add_counted(cut.point_of(*start_us), counted);
+            let key = question.key(&counted.key);
+            points.add_counted(cut.point_of(*start_us), &key, counted);
         }
     }
     answer(cut, points)
@@ -216,7 +225,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// Nothing yet.
     pub(crate) fn new(question: Question, cut: Cut) -> Self {
-        let points = Points::new();
+        let points = Points::new(&question);
         Self {
             question,
             cut,
@@ -244,8 +253,9 @@ impl Rows {
             self.has_minutes = true;
         }
         if (self.cut.from_us..self.cut.to_us).contains(&row.start_us) {
+            let key = self.question.key(&row.window.key);
             self.points
-                .add_window(self.cut.point_of(row.start_us), &row.window);
+                .add_window(self.cut.point_of(row.start_us), &key, &row.window);
         } else {
             self.edges.push(row);
         }
@@ -257,10 +267,11 @@ impl Rows {
             return answer(&self.cut, self.points);
         }
         let cut = Cut::new(&self.question, Span::Minute.us());
-        let mut points = self.points.regroup(&cut)?;
+        let mut points = self.points.regroup(&self.question, &cut)?;
         for row in &self.edges {
             if (cut.from_us..cut.to_us).contains(&row.start_us) {
-                points.add_window(cut.point_of(row.start_us), &row.window);
+                let key = self.question.key(&row.window.key);
+                points.add_window(cut.point_of(row.start_us), &key, &row.window);
             }
         }
         answer(&cut, points)

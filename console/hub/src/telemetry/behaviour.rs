@@ -103,6 +103,7 @@ fn question(from_us: i64, to_us: i64, step_s: u32) -> Question {
         from_us,
         to_us,
         step_s,
+        is_folded: false,
     }
 }
 
@@ -318,29 +319,89 @@ async fn a_clock_that_is_wrong_is_shown_and_its_windows_are_put_right() {
     assert!(readings[1].is_none());
 }
 
-#[tokio::test]
-async fn traffic_is_of_the_last_ten_whole_seconds() {
+/// The traffic of a host and of its model after as many seconds of as many requests.
+async fn traffic(seconds: u64, requests: u64) -> [Traffic; 2] {
     let hub = Fixture::new().await;
-    for n in 1..=20 {
+    for n in 1..=seconds {
         hub.hand.advance(SECOND);
-        let mut report = live(n, hub.clock.now_us() - SECOND, 100);
+        let mut report = live(n, hub.clock.now_us() - SECOND, requests);
         report.series.push(window("fraud", Outcome::TimedOut, 1));
         hub.receive("h1", report).await;
     }
     let readings = hub.telemetry.hosts(vec!["h1".into()]).await.unwrap();
-    let traffic = readings[0].as_ref().unwrap().traffic;
-    assert_eq!(
-        (traffic.requests, traffic.errors, traffic.in_flight),
-        (1_010, 10, 5)
-    );
-    assert_eq!((traffic.p50_ns, traffic.p99_ns), (Some(2_000_000), None));
     let models = hub.telemetry.models().await.unwrap();
-    let traffic = models[0].traffic;
-    assert_eq!(
-        (&*models[0].model, traffic.requests, traffic.errors),
-        ("fraud", 1_010, 10)
-    );
-    assert_eq!(traffic.p50_ns, Some(2_000_000));
+    assert_eq!((models.len(), &*models[0].model), (1, "fraud"));
+    [readings[0].as_ref().unwrap().traffic, models[0].traffic]
+}
+
+#[tokio::test]
+async fn traffic_is_of_ten_seconds_where_those_tell_a_percentile_else_of_a_minute() {
+    let told = |traffic: Traffic| {
+        let (p50_ns, p99_ns) = (traffic.p50_ns.is_some(), traffic.p99_ns.is_some());
+        (
+            traffic.span_s,
+            traffic.requests,
+            traffic.errors,
+            p50_ns,
+            p99_ns,
+        )
+    };
+    let [host, model] = traffic(80, 300).await;
+    assert_eq!((host.in_flight, model.in_flight), (5, 0));
+    assert_eq!(told(host), (10, 3_010, 10, true, true));
+    assert_eq!(told(model), (10, 3_010, 10, true, true));
+    let [host, model] = traffic(80, 100).await;
+    assert_eq!(told(host), (60, 6_060, 60, true, true));
+    assert_eq!(told(model), (60, 6_060, 60, true, true));
+    // Only as far back as it is heard: a rate is not told too low.
+    let [host, _] = traffic(20, 100).await;
+    assert_eq!(told(host), (19, 1_919, 19, true, false));
+}
+
+#[tokio::test]
+async fn what_is_folded_is_the_sum_by_outcome_from_memory_and_from_disk() {
+    let hub = Fixture::new().await;
+    for n in 1..=40 {
+        hub.hand.advance(SECOND);
+        let mut report = live(n, hub.clock.now_us() - SECOND, n);
+        report.series.push(window("wine", Outcome::Ok, 7));
+        report.series.push(window("wine", Outcome::TimedOut, 2));
+        hub.receive("h1", report).await;
+    }
+    hub.telemetry.shutdown().await.unwrap();
+    for (from_us, step_s) in [(NOON, 5), (NOON, 0), (NOON - HOUR, 60)] {
+        for model in [None, Some("wine")] {
+            let asked = Question {
+                model: model.map(Into::into),
+                ..question(from_us, NOON + MINUTE, step_s)
+            };
+            let each = hub.telemetry.query(asked.clone()).await.unwrap();
+            let is_folded = true;
+            let folded = Question { is_folded, ..asked };
+            // Asked twice, since what was folded once is kept.
+            hub.telemetry.query(folded.clone()).await.unwrap();
+            let folded = hub.telemetry.query(folded).await.unwrap();
+            assert_eq!(folded.points.len(), each.points.len());
+            for ((at, windows), (start, parts)) in folded.points.iter().zip(&each.points) {
+                assert_eq!(at, start);
+                assert_eq!(windows.len(), 2);
+                for window in windows {
+                    let outcome = window.key.outcome;
+                    assert_eq!(window.key, names::nameless(outcome));
+                    let ours = parts.iter().filter(|part| part.key.outcome == outcome);
+                    let (mut sum, mut bytes) = (Latency::<u64>::default(), 0);
+                    ours.for_each(|part| {
+                        sum.add_encoded(&part.latency).unwrap();
+                        bytes += part.request_bytes;
+                    });
+                    assert_eq!(
+                        (&window.latency, window.request_bytes),
+                        (&sum.encode(), bytes)
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

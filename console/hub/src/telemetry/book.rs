@@ -27,9 +27,6 @@ use crate::telemetry::{Ack, HostReading, Minute, Pulse, Settings};
 
 /// Bytes of a host beside its last minute: its name, boot, moment, and their place.
 const HOST_BYTES: usize = 1_536;
-/// Hosts of one question whose traffic is summed up anew; the others' is as old as the last
-/// question. A thousand take some milliseconds, in which nothing else is counted.
-const FRESH: usize = 1_000;
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -329,14 +326,10 @@ impl Book {
     /// What is known of each of these hosts; `None` for one that has not reported.
     pub(crate) fn readings(&mut self, hosts: &[Arc<str>], now_us: i64) -> Vec<Option<HostReading>> {
         let mut readings = Vec::with_capacity(hosts.len());
-        for (nth, name) in hosts.iter().enumerate() {
+        for name in hosts {
             let reading = self.hosts.get_mut(name).and_then(|host| {
                 let pulse = host.pulse()?;
-                let traffic = if nth < FRESH {
-                    host.traffic(now_us, &self.names, &mut self.folder)
-                } else {
-                    host.last_traffic()
-                };
+                let traffic = host.traffic(now_us, &self.names, &mut self.folder);
                 let (skew_us, moment) = (host.skew_us, host.moment.clone());
                 Some(HostReading {
                     pulse,
@@ -382,10 +375,9 @@ impl Book {
     }
 
     /// The seconds of `[from_us, to_us)` that memory holds.
-    pub(crate) fn seconds(&mut self, from_us: i64, to_us: i64) -> Vec<Look> {
+    pub(crate) fn seconds(&self, from_us: i64, to_us: i64) -> Vec<Look> {
         let (from_s, to_s) = (from_us.div_euclid(SECOND_US), to_us.div_euclid(SECOND_US));
-        self.seconds
-            .look(from_s, to_s, &self.names, &mut self.folder)
+        self.seconds.look(from_s, to_s, &self.names)
     }
 
     /// What a query asks for and the disk does not hold; the rest of it is there in rows of

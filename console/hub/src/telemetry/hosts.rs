@@ -12,6 +12,7 @@ use crate::telemetry::names::Names;
 use crate::telemetry::ranges::Ranges;
 use crate::telemetry::recent::{self, Packer, Recent};
 use crate::telemetry::tally::Folder;
+use crate::telemetry::traffic::{ENOUGH, LONG_S, SHORT_S, UNFINISHED_S};
 use crate::telemetry::{Ack, LIVE_WITHIN_US, Pulse};
 
 /// Starts of one agent that are remembered. One that starts anew every few seconds must not
@@ -23,10 +24,6 @@ const OFFSET_MIN_US: i64 = 250_000;
 /// How long a host may have sent nothing that waited before its holes are given up. An agent
 /// sends what waited at least every second until there is none.
 const HOLE_PATIENCE_US: i64 = 10_000_000;
-/// The span of a host's traffic.
-const TRAFFIC_S: i64 = 10;
-/// The second before the present one is still coming in.
-const UNFINISHED_S: i64 = 1;
 /// Fewer requests than this have no known median: see `Latency::known_quantile_ns`.
 const FEW: u64 = 40;
 
@@ -303,41 +300,40 @@ impl Host {
         self.boots.is_empty() && self.board.receiver_count() == 0
     }
 
-    /// Its requests of the last ten whole seconds, summed up once a second at most.
+    /// Its requests of late, summed up once a second at most.
     pub(crate) fn traffic(&mut self, now_us: i64, names: &Names, folder: &mut Folder) -> Traffic {
         let now_s = now_us.div_euclid(SECOND_US);
-        match &self.summed {
-            Some((at_s, traffic)) if *at_s == now_s => Traffic {
-                in_flight: self.in_flight,
-                ..*traffic
-            },
-            Some(_) | None => {
-                let traffic = self.sum_up(now_s, names, folder);
-                self.summed = Some((now_s, traffic));
-                traffic
-            }
-        }
-    }
-
-    /// The sum as it was last made, however old; nothing where there was none.
-    pub(crate) fn last_traffic(&self) -> Traffic {
-        let traffic = self.summed.map(|(_, traffic)| traffic).unwrap_or_default();
+        let traffic = match self.summed {
+            Some((at_s, traffic)) if at_s == now_s => traffic,
+            Some(_) | None => self.sum_up(now_s, names, folder),
+        };
+        self.summed = Some((now_s, traffic));
+        let in_flight = self.in_flight;
         Traffic {
-            span_s: TRAFFIC_S as u32,
-            in_flight: self.in_flight,
+            in_flight,
             ..traffic
         }
     }
 
     fn sum_up(&self, now_s: i64, names: &Names, folder: &mut Folder) -> Traffic {
+        let short = self.sum_span(now_s, SHORT_S, names, folder);
+        if short.requests >= ENOUGH {
+            return short;
+        }
+        // A host that is heard for less than the long span has no requests before.
+        let heard_s = self.heard_since_us.div_euclid(SECOND_US);
+        let known_s = (now_s - heard_s).clamp(SHORT_S, LONG_S);
+        self.sum_span(now_s, known_s, names, folder)
+    }
+
+    fn sum_span(&self, now_s: i64, span_s: i64, names: &Names, folder: &mut Folder) -> Traffic {
         let to_us = (now_s - UNFINISHED_S) * SECOND_US;
         let parts: Vec<_> = self
             .recent
-            .parts(to_us - TRAFFIC_S * SECOND_US, to_us)
+            .parts(to_us - span_s * SECOND_US, to_us)
             .collect();
         let mut traffic = Traffic {
-            span_s: TRAFFIC_S as u32,
-            in_flight: self.in_flight,
+            span_s: span_s as u32,
             ..Traffic::default()
         };
         for (_, part) in &parts {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use binnacle_core::series::SeriesKey;
+use binnacle_core::series::{Outcome, SeriesKey};
 
 /// Series at once: fifty models in ten versions with seven outcomes, six times over. A fleet
 /// with more has a name that somebody makes up for each request.
@@ -13,6 +13,16 @@ pub(crate) const MAX_SERIES: usize = 20_000;
 const IDLE_US: i64 = 20 * 60 * 1_000_000;
 /// The name under which series beyond the limit are counted.
 const OTHER: &str = "other";
+
+/// What everything of one outcome is counted by where no names are asked for.
+pub(crate) fn nameless(outcome: Outcome) -> SeriesKey {
+    SeriesKey {
+        endpoint: Arc::default(),
+        model: Arc::default(),
+        version: Arc::default(),
+        outcome,
+    }
+}
 
 /// A series' number.
 pub(crate) type SeriesId = u32;
@@ -105,8 +115,6 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use binnacle_core::series::Outcome;
-
     use super::*;
 
     fn key(model: usize) -> SeriesKey {

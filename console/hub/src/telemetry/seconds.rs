@@ -5,9 +5,11 @@
 //! whoever asks. A late window opens its second again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::telemetry::names::{Names, SeriesId};
+use binnacle_core::series::Outcome;
+
+use crate::telemetry::names::{Names, SeriesId, nameless};
 use crate::telemetry::tally::{Counted, Folder, Tally};
 
 /// How far back: what an engineer who was just woken looks at first.
@@ -15,11 +17,50 @@ pub(crate) const KEEP_S: i64 = 15 * 60;
 /// Seconds younger than this are left open: agents seal on the second, and the network and a
 /// busy machine take a moment.
 const OPEN_S: i64 = 3;
-/// Bytes of an empty second.
-const SECOND_BYTES: usize = 160;
+/// Bytes of a second beside its series: its place, and all of it folded.
+const SECOND_BYTES: usize = 700;
 
-/// One second's counts, sealed.
-pub(crate) type Sealed = Arc<Vec<Counted>>;
+/// Counts of one second. A series may be there in several pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Sealed {
+    pieces: Vec<Counted>,
+    /// All of it by outcome, once somebody asked: a screen asks for the same seconds over and
+    /// over.
+    folded: OnceLock<Vec<Counted>>,
+}
+
+impl Sealed {
+    fn new(pieces: Vec<Counted>) -> Self {
+        let folded = OnceLock::new();
+        Self { pieces, folded }
+    }
+
+    /// Its pieces.
+    pub(crate) fn pieces(&self) -> &[Counted] {
+        &self.pieces
+    }
+
+    /// All of it added together, by outcome.
+    pub(crate) fn folded(&self) -> &[Counted] {
+        self.folded.get_or_init(|| {
+            let mut folder = Folder::sparse();
+            let fold = |outcome| fold(outcome, &self.pieces, &mut folder);
+            Outcome::ALL.into_iter().filter_map(fold).collect()
+        })
+    }
+}
+
+fn fold(outcome: Outcome, pieces: &[Counted], folder: &mut Folder) -> Option<Counted> {
+    let ours = || pieces.iter().filter(|piece| piece.key.outcome == outcome);
+    ours().next()?;
+    let bytes = |of: fn(&Counted) -> u64| ours().map(of).fold(0, u64::saturating_add);
+    Some(Counted {
+        key: Arc::new(nameless(outcome)),
+        latency: folder.latency(ours().map(|piece| &piece.latency)).encode(),
+        request_bytes: bytes(|piece| piece.request_bytes),
+        response_bytes: bytes(|piece| piece.response_bytes),
+    })
+}
 
 /// The seconds that are kept.
 #[derive(Debug)]
@@ -34,7 +75,7 @@ pub(crate) struct Seconds {
 
 #[derive(Debug, Default)]
 struct Second {
-    sealed: Sealed,
+    sealed: Arc<Sealed>,
     open: HashMap<SeriesId, Tally>,
     /// The longest window that began here, in seconds.
     longest_s: u32,
@@ -50,7 +91,7 @@ pub(crate) struct Look {
     /// The longest window that began in it, in seconds.
     pub(crate) longest_s: u32,
     /// Parts of it, to be added together.
-    pub(crate) parts: [Sealed; 2],
+    pub(crate) parts: [Arc<Sealed>; 2],
 }
 
 impl Seconds {
@@ -128,17 +169,11 @@ impl Seconds {
     }
 
     /// The seconds of `[from_s, to_s)`, as they are now.
-    pub(crate) fn look(
-        &self,
-        from_s: i64,
-        to_s: i64,
-        names: &Names,
-        folder: &mut Folder,
-    ) -> Vec<Look> {
+    pub(crate) fn look(&self, from_s: i64, to_s: i64, names: &Names) -> Vec<Look> {
         let look = |(&second, at): (&i64, &Second)| Look {
             second,
             longest_s: at.longest_s,
-            parts: [at.sealed.clone(), Arc::new(at.opened(names, folder))],
+            parts: [at.sealed.clone(), Arc::new(Sealed::new(at.opened(names)))],
         };
         self.kept
             .range(from_s..to_s.max(from_s))
@@ -148,15 +183,20 @@ impl Seconds {
 }
 
 impl Second {
-    fn opened(&self, names: &Names, folder: &mut Folder) -> Vec<Counted> {
-        let look =
-            |(&id, tally): (&SeriesId, &Tally)| Some(tally.look(names.key(id)?.clone(), folder));
-        self.open.iter().filter_map(look).collect()
+    fn opened(&self, names: &Names) -> Vec<Counted> {
+        let mut pieces = Vec::new();
+        for (&id, tally) in &self.open {
+            if let Some(key) = names.key(id) {
+                // Not added together: that is for whoever asks to do, in their own time.
+                tally.pieces(key, &mut pieces);
+            }
+        }
+        pieces
     }
 
     fn seal(&mut self, names: &Names, folder: &mut Folder) {
-        let mut whole = Vec::with_capacity(self.open.len().max(self.sealed.len()));
-        for counted in self.sealed.iter() {
+        let mut whole = Vec::with_capacity(self.open.len().max(self.sealed.pieces.len()));
+        for counted in &self.sealed.pieces {
             // What came late is added to what was sealed before.
             whole.push(counted.clone());
         }
@@ -180,6 +220,6 @@ impl Second {
         }
         self.open.shrink_to_fit();
         self.bytes = SECOND_BYTES + whole.iter().map(Counted::bytes).sum::<usize>();
-        self.sealed = Arc::new(whole);
+        self.sealed = Arc::new(Sealed::new(whole));
     }
 }

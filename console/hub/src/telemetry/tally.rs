@@ -136,6 +136,21 @@ impl Tally {
         }
     }
 
+    /// All of it so far, as it is kept, for a look from outside that adds up itself.
+    pub(crate) fn pieces(&self, key: &Arc<SeriesKey>, pieces: &mut Vec<Counted>) {
+        let dense = self.dense.iter().map(|dense| dense.encode());
+        let mut bodies = (self.request_bytes, self.response_bytes);
+        for latency in dense.chain(self.pieces.iter().cloned()) {
+            let (request_bytes, response_bytes) = std::mem::take(&mut bodies);
+            pieces.push(Counted {
+                key: key.clone(),
+                latency,
+                request_bytes,
+                response_bytes,
+            });
+        }
+    }
+
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let pieces = self
