@@ -15,6 +15,7 @@
 mod commands;
 mod demo;
 mod faults;
+mod glance;
 mod manual;
 mod scene;
 mod spine;

@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod command;
+pub mod console;
 pub mod fleet;
 pub mod models;
 pub mod patience;

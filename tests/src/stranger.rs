@@ -83,7 +83,7 @@ impl Stranger {
     }
 }
 
-async fn connect(path: PathBuf) -> Channel {
+pub(crate) async fn connect(path: PathBuf) -> Channel {
     let endpoint = Endpoint::from_static("http://hub");
     let dial = move |_: Uri| {
         let path = path.clone();
