@@ -1,6 +1,9 @@
-//! Parts of screens that know nothing of hubs and models: each draws data into a rectangle, at
-//! any size, and nothing beside.
+//! Parts of screens: each draws into any area, even an empty one, builds only what is visible,
+//! and draws nothing beside.
 
+pub mod chart;
+pub mod heatmap;
+pub mod histogram;
 pub mod line;
 pub mod sparkline;
 pub mod table;

@@ -134,3 +134,16 @@ pub(super) fn cut(text: &str, room: usize) -> Cow<'_, str> {
     kept.push('…');
     Cow::Owned(kept)
 }
+
+/// The end of text in no more than this many columns: hosts differ in how their names end.
+pub(super) fn cut_front(text: &str, room: usize) -> Cow<'_, str> {
+    if width(text) <= room {
+        return Cow::Borrowed(text);
+    }
+    let Some(room) = room.checked_sub(1) else {
+        return Cow::Borrowed("");
+    };
+    let mut ends = text.char_indices().map(|(at, _)| text.get(at..));
+    let end = ends.find_map(|end| end.filter(|end| width(end) <= room));
+    Cow::Owned(format!("…{}", end.unwrap_or_default()))
+}
