@@ -12,6 +12,12 @@ use tonic::transport::{Channel, Endpoint};
 use crate::context::Chosen;
 use crate::outcome::{Exit, Failure};
 
+mod ask;
+mod desk;
+pub(crate) mod feed;
+mod inbox;
+mod streams;
+
 /// Bytes in one answer: a page of hosts, or every series of a large fleet.
 const MAX_ANSWER: usize = 64 << 20;
 /// How long a connection may take: a local socket answers at once or not at all.
@@ -27,6 +33,15 @@ pub(crate) struct Link {
 impl Link {
     /// Connects; each question may then take `within`.
     pub(crate) async fn connect(hub: &Chosen, within: Duration) -> Result<Self, Failure> {
+        Self::dial(hub, CONNECT_WITHIN.min(within), within).await
+    }
+
+    /// The same, with a time limit of its own for connecting.
+    pub(crate) async fn dial(
+        hub: &Chosen,
+        connect_within: Duration,
+        within: Duration,
+    ) -> Result<Self, Failure> {
         let uri = match &hub.address {
             Address::Unix(path) => {
                 let path = std::path::absolute(path)?;
@@ -44,7 +59,7 @@ impl Link {
             failure.hint("start one with `binnacle hub run`, or name it with --hub ADDR")
         };
         let endpoint = Endpoint::from_shared(uri).map_err(unreachable)?;
-        let endpoint = endpoint.connect_timeout(CONNECT_WITHIN.min(within));
+        let endpoint = endpoint.connect_timeout(connect_within);
         Ok(Self {
             channel: endpoint.connect().await.map_err(unreachable)?,
             within,

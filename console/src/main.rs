@@ -8,10 +8,15 @@ use tracing_subscriber::EnvFilter;
 use binnacle_tui::format;
 
 mod cli;
+mod clock;
 mod context;
+mod editor;
+mod input;
 mod link;
 mod outcome;
 mod output;
+mod paint;
+mod terminal;
 
 #[tokio::main]
 async fn main() -> ExitCode {

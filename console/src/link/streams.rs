@@ -1,0 +1,193 @@
+//! The streams of one connection: the fleet at a glance, the journal, models, followed hosts.
+//!
+//! They live and end together: the hub's heartbeat in the journal's stream vouches for all of
+//! them. A stream that is silent for longer than [`SILENT`] is lost, whatever the transport
+//! believes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use binnacle_core::view::EntryRow;
+use binnacle_proto::v1 as proto;
+use binnacle_tui::msg::Msg;
+use binnacle_wire::{glance, host, journal};
+use tokio::sync::watch;
+use tonic::{Code, Status};
+
+use crate::link::Link;
+use crate::link::ask::refused;
+use crate::link::inbox::Inbox;
+
+/// The hub's heart beats every second; this many beats may be missed.
+const SILENT: Duration = Duration::from_secs(5);
+/// Between two rows of a followed host, and of all models.
+const HOSTS_EVERY: Duration = Duration::from_secs(1);
+const MODELS_EVERY: Duration = Duration::from_secs(2);
+/// A cursor that runs down a table changes what is followed with each line: it is waited for.
+const SETTLED_AFTER: Duration = Duration::from_millis(100);
+/// Hosts that the hub follows for one subscriber at most.
+const FOLLOWED_MAX: usize = 500;
+
+/// Which hosts' rows are on the screen.
+pub(crate) type Followed = watch::Receiver<Arc<[Arc<str>]>>;
+
+/// The streams of one connection, and what they put where.
+#[derive(Debug)]
+pub(crate) struct Streams<'a> {
+    pub(crate) link: &'a Link,
+    pub(crate) inbox: &'a Inbox,
+    pub(crate) followed: Followed,
+}
+
+type Ended = Result<Infallible, String>;
+
+impl Streams<'_> {
+    /// Runs until one of them is lost, and says why. `since` is the last entry of the journal
+    /// that was told, and moves with each.
+    pub(crate) async fn run(self, since: &mut Option<u64>) -> String {
+        let ended = tokio::try_join!(
+            self.journal(since),
+            self.glances(),
+            self.models(),
+            self.hosts(self.followed.clone()),
+        );
+        match ended {
+            Ok((never, ..)) => match never {},
+            Err(why) => why,
+        }
+    }
+
+    async fn journal(&self, since: &mut Option<u64>) -> Ended {
+        use proto::watch_event::Body;
+
+        let asked = proto::WatchRequest { since: *since };
+        let mut events = self
+            .link
+            .fleet()
+            .watch(asked)
+            .await
+            .map_err(refused)?
+            .into_inner();
+        loop {
+            let next = tokio::time::timeout(SILENT, events.message()).await;
+            let Ok(event) = next else {
+                return Err(format!("the hub was silent for {} s", SILENT.as_secs()));
+            };
+            let event = event.map_err(refused)?.ok_or_else(ended)?;
+            match event.body {
+                Some(Body::Started(head)) => {
+                    since.get_or_insert(head.sequence);
+                }
+                Some(Body::Entry(entry)) => {
+                    *since = Some(entry.sequence);
+                    let told = journal::from_proto(entry).map_err(unreadable)?;
+                    self.inbox.entry(EntryRow::of(&told).map_err(unreadable)?);
+                }
+                // A newer hub's event, within a protocol that both speak: an addition.
+                Some(Body::Heartbeat(_)) | None => {}
+            }
+        }
+    }
+
+    async fn glances(&self) -> Ended {
+        let asked = proto::GlanceRequest { at_us: None };
+        let mut updates = match self.link.telemetry().glance(asked).await {
+            Ok(updates) => updates.into_inner(),
+            Err(status) => return self.unless_older(status).await,
+        };
+        loop {
+            let update = updates
+                .message()
+                .await
+                .map_err(refused)?
+                .ok_or_else(ended)?;
+            self.inbox
+                .glances(glance::from_proto(update).map_err(unreadable)?);
+        }
+    }
+
+    async fn models(&self) -> Ended {
+        let asked = proto::SubscribeRequest {
+            view: proto::View::Models.into(),
+            keys: Vec::new(),
+            resolution_ms: milliseconds(MODELS_EVERY),
+        };
+        let updates = self.link.telemetry().subscribe(asked).await;
+        let mut updates = updates.map_err(refused)?.into_inner();
+        loop {
+            let update = updates
+                .message()
+                .await
+                .map_err(refused)?
+                .ok_or_else(ended)?;
+            let rows = update.models.into_iter().map(host::model_from);
+            self.inbox
+                .models(rows.collect::<Result<_, _>>().map_err(unreadable)?);
+        }
+    }
+
+    async fn hosts(&self, mut followed: Followed) -> Ended {
+        loop {
+            let keys = followed.borrow_and_update().clone();
+            tokio::select! {
+                ended = self.rows(&keys) => return ended,
+                changed = followed.changed() => if changed.is_err() {
+                    // Nobody follows anything any more: the console is closing.
+                    return std::future::pending().await;
+                },
+            }
+            tokio::time::sleep(SETTLED_AFTER).await;
+        }
+    }
+
+    async fn rows(&self, keys: &[Arc<str>]) -> Ended {
+        if keys.is_empty() {
+            // To the hub no keys means all.
+            return std::future::pending().await;
+        }
+        let asked = proto::SubscribeRequest {
+            view: proto::View::Hosts.into(),
+            keys: keys
+                .iter()
+                .take(FOLLOWED_MAX)
+                .map(|key| key.to_string())
+                .collect(),
+            resolution_ms: milliseconds(HOSTS_EVERY),
+        };
+        let updates = self.link.telemetry().subscribe(asked).await;
+        let mut updates = updates.map_err(refused)?.into_inner();
+        loop {
+            let update = updates
+                .message()
+                .await
+                .map_err(refused)?
+                .ok_or_else(ended)?;
+            let rows = update.hosts.into_iter().map(host::from_proto);
+            self.inbox
+                .hosts(rows.collect::<Result<_, _>>().map_err(unreadable)?);
+        }
+    }
+
+    /// A hub of an older release has no such stream: that is said once, and the rest goes on.
+    async fn unless_older(&self, status: Status) -> Ended {
+        if status.code() != Code::Unimplemented {
+            return Err(refused(status));
+        }
+        let what = "the hub is of an older release and does not tell the fleet at a glance";
+        self.inbox.reply(Msg::Said(Err(what.to_owned())));
+        std::future::pending().await
+    }
+}
+
+fn ended() -> String {
+    "the hub ended the stream".to_owned()
+}
+
+fn unreadable(error: impl std::fmt::Display) -> String {
+    format!("what the hub told cannot be read: {error}")
+}
+
+fn milliseconds(every: Duration) -> u32 {
+    u32::try_from(every.as_millis()).unwrap_or(u32::MAX)
+}
