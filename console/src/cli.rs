@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use binnacle_tui::screen::Place;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::context;
@@ -10,6 +11,7 @@ use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
+mod console;
 mod demo;
 mod doctor;
 mod host;
@@ -17,6 +19,8 @@ mod hub;
 mod journal;
 mod latency;
 mod manual;
+mod replay;
+mod snapshot;
 mod time;
 mod watch;
 
@@ -27,12 +31,15 @@ mod watch;
     after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 not permitted, \
     6 conflict, 9 hub unreachable or data stale, 130 interrupted."
 )]
-#[command(arg_required_else_help = true, subcommand_required = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Open the console here: a view, or a view and an object, as in hosts/infer-0042.
+    #[arg(long, value_name = "VIEW", value_parser = console::place)]
+    open: Option<Place>,
+    /// Without one, on a terminal, the console opens.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// What every command understands.
@@ -50,7 +57,13 @@ pub(crate) struct Global {
     /// How long the hub may take to answer.
     #[arg(long, global = true, value_name = "TIME", default_value = "10s",
           value_parser = time::duration)]
-    timeout: Duration,
+    pub(crate) timeout: Duration,
+    /// Only ASCII letters; so it is too where the locale is not UTF-8.
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
+    /// No colours; so it is too where NO_COLOR is set.
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,6 +85,10 @@ enum Command {
     Doctor,
     /// A hub, three hosts, two models and live traffic in one command.
     Demo(demo::Ask),
+    /// Print one frame of a view of the console as text.
+    Snapshot(snapshot::Ask),
+    /// Step through a recorded session of the console.
+    Replay(replay::Ask),
     /// Stops a demo's programs when its own is gone.
     #[command(hide = true)]
     DemoReaper(demo::Reaper),
@@ -122,7 +139,11 @@ pub(crate) async fn run() -> ExitCode {
             });
         }
     };
-    match cli.command.run(&cli.global).await {
+    let ended = match cli.command {
+        Some(command) => command.run(&cli.global).await,
+        None => console::run(&cli.global, cli.open).await,
+    };
+    match ended {
         Ok(exit) => exit.into(),
         // The reader of a pipe has gone: nobody is left to be told.
         Err(failure) if failure.exit == Exit::Ok => ExitCode::SUCCESS,
@@ -140,6 +161,8 @@ impl Command {
             Self::Watch(ask) => ask.run(global).await,
             Self::Doctor => doctor::run(global).await,
             Self::Demo(ask) => ask.run(global).await,
+            Self::Snapshot(ask) => ask.run(global).await,
+            Self::Replay(ask) => ask.run(global).await,
             Self::DemoReaper(reaper) => reaper.run().await,
             Self::Completions { shell } => manual::completions(Cli::command(), shell),
             Self::Man { folder } => manual::man(Cli::command(), folder),

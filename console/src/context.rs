@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use binnacle_core::address::Address;
+use binnacle_tui::config::Config as ConsoleConfig;
 use directories::ProjectDirs;
 use serde::Deserialize;
 
@@ -20,6 +23,9 @@ struct Config {
     /// Hubs by name.
     #[serde(default)]
     contexts: BTreeMap<String, Context>,
+    /// Keys, theme and bandwidth of the console.
+    #[serde(default)]
+    console: ConsoleConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,12 +40,14 @@ struct Context {
 pub(crate) struct Chosen {
     pub(crate) address: Address,
     pub(crate) by: String,
+    /// What people call it: the context's name, or the address where there is none.
+    pub(crate) name: String,
 }
 
 /// Finds the hub that is meant.
 pub(crate) fn choose(flag: Option<&str>, context: Option<&str>) -> Result<Chosen, Failure> {
     if let Some(text) = flag {
-        return chosen(text, "--hub or BINNACLE_HUB".into());
+        return chosen(text, "--hub or BINNACLE_HUB".into(), None);
     }
     let path = config_path();
     let config = match &path {
@@ -57,7 +65,7 @@ pub(crate) fn choose(flag: Option<&str>, context: Option<&str>) -> Result<Chosen
             };
             return Err(Failure::new(Exit::Usage, message).hint(hint));
         };
-        return chosen(&found.hub, format!("context {name}"));
+        return chosen(&found.hub, format!("context {name}"), Some(name));
     }
     let places = usual_places();
     let there = places.iter().find(|path| path.exists()).or(places.first());
@@ -65,18 +73,84 @@ pub(crate) fn choose(flag: Option<&str>, context: Option<&str>) -> Result<Chosen
         Some(path) => Ok(Chosen {
             address: Address::Unix(path.clone()),
             by: "default".into(),
+            name: "local".into(),
         }),
         None => Err(Failure::new(Exit::Usage, "no hub is named").hint("use --hub unix:PATH")),
     }
 }
 
-fn chosen(text: &str, by: String) -> Result<Chosen, Failure> {
-    let address = text
-        .parse()
-        .map_err(|error: binnacle_core::address::NotAnAddress| {
-            Failure::new(Exit::Usage, format!("{by}: {error}"))
+fn chosen(text: &str, by: String, name: Option<String>) -> Result<Chosen, Failure> {
+    let address: Address =
+        text.parse()
+            .map_err(|error: binnacle_core::address::NotAnAddress| {
+                Failure::new(Exit::Usage, format!("{by}: {error}"))
+            })?;
+    let name = name.unwrap_or_else(|| match &address {
+        // The folder tells hubs apart; all their sockets have the same name.
+        Address::Unix(path) => {
+            let folder = path.parent().and_then(Path::file_name);
+            folder.map_or_else(
+                || text.to_owned(),
+                |name| name.to_string_lossy().into_owned(),
+            )
+        }
+        Address::Loopback(address) => address.to_string(),
+    });
+    Ok(Chosen { address, by, name })
+}
+
+/// What the configuration says of the console; the usual where there is no file.
+pub(crate) fn console() -> Result<ConsoleConfig, Failure> {
+    match config_path() {
+        Some(path) => Ok(read(&path)?.console),
+        None => Ok(ConsoleConfig::default()),
+    }
+}
+
+/// The configuration's file, made with a few words in it if there is none.
+pub(crate) fn config_file() -> Result<PathBuf, Failure> {
+    let no_home = || Failure::new(Exit::Failed, "this user has no folder for a configuration");
+    let path = config_path().ok_or_else(no_home)?;
+    if !path.exists() {
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let written = made.and_then(|()| std::fs::write(&path, TEMPLATE));
+        written.map_err(|error| {
+            let message = format!("cannot write {}: {error}", path.display());
+            Failure::new(Exit::Failed, message)
         })?;
-    Ok(Chosen { address, by })
+    }
+    Ok(path)
+}
+
+/// What a new configuration begins with.
+const TEMPLATE: &str = "\
+# Hubs by name; commands and the console use the current one.
+# current-context = \"prod\"
+# [contexts.prod]
+# hub = \"unix:/run/binnacle/hub.sock\"
+
+# The console. It reads this file again when it changes.
+# [console]
+# low-bandwidth = true         # at most one frame a second
+# protected = [\"prod\"]         # changes there have to be armed first
+# [console.keys]
+# help = [\"f1\", \"?\"]
+# [console.theme]
+# ascii = true
+# colours = { warn = \"#e69f00\" }
+";
+
+/// What tells one state of the configuration's file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(Option<(SystemTime, u64, u64)>);
+
+/// The state of the configuration's file now. It is looked at rather than watched for: a look
+/// costs a microsecond, and finds files that were moved into place, made later or lie on another
+/// machine, which notifications do not.
+pub(crate) fn stamp() -> Stamp {
+    let found = config_path().and_then(|path| std::fs::metadata(path).ok());
+    let stamp = |file: std::fs::Metadata| Some((file.modified().ok()?, file.len(), file.ino()));
+    Stamp(found.and_then(stamp))
 }
 
 fn read(path: &Path) -> Result<Config, Failure> {
@@ -123,6 +197,13 @@ pub(crate) fn usual_data() -> Option<PathBuf> {
     }
 }
 
+/// Where this user's console keeps what it writes.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let project = project()?;
+    let state = project.state_dir().unwrap_or_else(|| project.data_dir());
+    Some(state.to_owned())
+}
+
 fn project() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "binnacle")
 }
@@ -146,6 +227,31 @@ mod tests {
             failure.message.contains("expected `hub`"),
             "{}",
             failure.message
+        );
+    }
+
+    #[test]
+    fn what_the_console_is_told_is_read_and_a_typo_in_it_is_named_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let console = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read(&path).map(|config| config.console)
+        };
+        let read =
+            console("[console]\nlow-bandwidth = true\nkeys = { help = [\"f1\"] }\n").unwrap();
+        assert!(read.low_bandwidth);
+        assert_eq!(read.keys.len(), 1);
+        let wrong = |text: &str| console(text).unwrap_err().message;
+        let told = wrong("[console]\n\nlow-bandwith = true\n");
+        assert!(
+            told.contains("line 3") && told.contains("`low-bandwidth`"),
+            "{told}"
+        );
+        let told = wrong("[console.keys]\nhelp = [\"contrl-a\"]\n");
+        assert!(
+            told.contains("line 2") && told.contains("is no key"),
+            "{told}"
         );
     }
 }

@@ -110,7 +110,7 @@ mod tests {
             match reader.read(event.clone(), now) {
                 Input::Typed(Msg::Key(key)) => told.push_str(&key.to_string()),
                 Input::Typed(Msg::Repeat(key)) => told.push_str(&format!("{key}{key}")),
-                _ => told.push('.'),
+                Input::Typed(_) | Input::Resized | Input::Nothing => told.push('.'),
             }
         }
         assert_eq!(told, expected);

@@ -50,7 +50,7 @@ impl Link {
             Address::Loopback(address) => format!("http://{address}"),
         };
         let unreachable = |error: tonic::transport::Error| {
-            let Chosen { address, by } = hub;
+            let Chosen { address, by, .. } = hub;
             let mut failure = Failure::of(Exit::Unreachable, &error);
             failure.message = format!(
                 "no hub answers at {address} (chosen by {by}): {}",

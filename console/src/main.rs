@@ -1,6 +1,6 @@
 //! The binary that an engineer runs: headless commands, the hub, the demo. Composition only.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
@@ -9,6 +9,7 @@ use binnacle_tui::format;
 
 mod cli;
 mod clock;
+mod console;
 mod context;
 mod editor;
 mod input;
@@ -16,6 +17,9 @@ mod link;
 mod outcome;
 mod output;
 mod paint;
+mod record;
+mod run;
+mod state;
 mod terminal;
 
 #[tokio::main]
@@ -23,13 +27,21 @@ async fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
         eprintln!("binnacle: {report}");
     }
-    // Logs go to stderr, so that stdout is the answer and nothing else.
+    // Logs go to stderr, so that stdout is the answer and nothing else; and nowhere while the
+    // console has the terminal.
     let level = EnvFilter::try_from_env("BINNACLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_ansi(colour)
-        .with_writer(std::io::stderr)
+        .with_writer(log_writer)
         .init();
     cli::run().await
+}
+
+fn log_writer() -> Box<dyn io::Write> {
+    match terminal::is_taken() {
+        true => Box::new(io::sink()),
+        false => Box::new(io::stderr()),
+    }
 }

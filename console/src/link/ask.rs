@@ -175,21 +175,28 @@ impl Live {
 
 /// What the hub said instead of an answer.
 pub(crate) fn refused(status: Status) -> Refusal {
-    match status.code() {
-        Code::DeadlineExceeded | Code::Cancelled => "the hub did not answer in time".to_owned(),
-        Code::Unimplemented => "the hub is of an older release and cannot tell".to_owned(),
-        _ => Failure::from(status).message,
+    if [Code::DeadlineExceeded, Code::Cancelled].contains(&status.code()) {
+        return "the hub did not answer in time".to_owned();
     }
+    if status.code() == Code::Unimplemented {
+        return "the hub is of an older release and cannot tell".to_owned();
+    }
+    Failure::from(status).message
 }
 
 /// As [`refused`], of a change: where the connection broke, it may have been done.
 fn unsure(status: Status) -> Refusal {
-    match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => format!(
-            "{}: whether it was done is not known; the journal will tell",
-            refused(status)
-        ),
-        _ => refused(status),
+    let lost = [
+        Code::Unavailable,
+        Code::DeadlineExceeded,
+        Code::Cancelled,
+        Code::Unknown,
+    ];
+    let is_lost = lost.contains(&status.code());
+    let why = refused(status);
+    match is_lost {
+        true => format!("{why}: whether it was done is not known; the journal will tell"),
+        false => why,
     }
 }
 

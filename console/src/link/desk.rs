@@ -213,13 +213,16 @@ mod tests {
         tokio::time::sleep(LIMIT * 2).await;
         drop(tell);
         desk.await.unwrap();
-        let told = inbox.take().await.into_iter().map(|msg| match msg {
-            Msg::Answered {
+        let told = inbox.take().await.into_iter().filter_map(|msg| {
+            let Msg::Answered {
                 question,
                 generation,
-                answer: Err(why),
-            } => (question, generation, why),
-            other => panic!("{other:?}"),
+                answer,
+            } = msg
+            else {
+                return None;
+            };
+            Some((question, generation, answer.unwrap_err()))
         });
         told.collect()
     }

@@ -80,7 +80,10 @@ fn same(screen: &vt100::Screen, frame: &Buffer) -> Result<(), TestCaseError> {
                 Color::LightCyan => vt100::Color::Idx(14),
                 Color::Indexed(index) => vt100::Color::Idx(index),
                 Color::Rgb(r, g, b) => vt100::Color::Rgb(r, g, b),
-                _ => vt100::Color::Default,
+                other => {
+                    prop_assert_eq!(other, Color::Reset);
+                    vt100::Color::Default
+                }
             };
             prop_assert_eq!(fg, expected);
             x += (cell.symbol().width() as u16).max(1);

@@ -1,0 +1,136 @@
+//! Where keys come from, and when they do not: while an editor has the terminal, and while the
+//! terminal is asked whether it has shown a frame.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crossterm::event::{Event, EventStream, KeyCode, KeyModifiers};
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::task::JoinHandle;
+
+use crate::editor;
+
+/// Events that are read before the next frame: a burst is painted once.
+const BURST: usize = 64;
+
+/// The terminal's events, or what keeps them away.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// They are read.
+    Here(Box<EventStream>),
+    /// The stream is dropped, since it would read what another has to read.
+    Away(JoinHandle<Back>),
+}
+
+/// What came of the time in which no keys were read.
+#[derive(Debug)]
+pub(super) enum Back {
+    /// The text that the editor left.
+    Edited(Result<String, String>),
+    /// The editor left the configuration.
+    Configured(Result<(), String>),
+    /// Whether the terminal has answered, and what of the typed keys counts all the same.
+    Asked {
+        has_answered: bool,
+        kept: Vec<Event>,
+    },
+}
+
+/// Something of the source.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// Events, at least one.
+    Events(Vec<Event>),
+    /// The terminal is gone, and why.
+    Gone(String),
+    /// Keys may be read again.
+    Back(Back),
+}
+
+impl Source {
+    /// Reads keys.
+    pub(super) fn here() -> Self {
+        Self::Here(Box::default())
+    }
+
+    /// Reads none while an editor has this text.
+    pub(super) fn edit(text: String, suffix: &'static str) -> Self {
+        let edit = async move { Back::Edited(editor::edit(&text, suffix).await) };
+        Self::Away(tokio::spawn(edit))
+    }
+
+    /// Reads none while an editor has the configuration.
+    pub(super) fn configure(path: PathBuf) -> Self {
+        let open = async move { Back::Configured(editor::open(&path).await) };
+        Self::Away(tokio::spawn(open))
+    }
+
+    /// Reads none until the terminal has said where its cursor is: it does so once it has shown
+    /// everything that was written before.
+    pub(super) fn ask_seen() -> Self {
+        Self::Away(tokio::task::spawn_blocking(|| {
+            let has_answered = crossterm::cursor::position().is_ok();
+            Back::Asked {
+                has_answered,
+                kept: typed_meanwhile(),
+            }
+        }))
+    }
+
+    /// Whether keys are read.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_))
+    }
+
+    /// Waits for whatever is next.
+    pub(super) async fn next(&mut self) -> Came {
+        match self {
+            Self::Here(stream) => match stream.next().await {
+                Some(Ok(event)) => Came::Events(burst(event, stream)),
+                Some(Err(error)) => Came::Gone(error.to_string()),
+                None => Came::Gone("the terminal was closed".to_owned()),
+            },
+            Self::Away(task) => match task.await {
+                Ok(back) => Came::Back(back),
+                Err(error) => Came::Gone(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Everything that can be read now.
+fn burst(first: Event, stream: &mut EventStream) -> Vec<Event> {
+    let mut events = vec![first];
+    while events.len() < BURST
+        && let Some(Some(Ok(event))) = stream.next().now_or_never()
+    {
+        events.push(event);
+    }
+    events
+}
+
+/// Empties what was typed before the terminal answered. Nobody had seen the question then: only
+/// what leaves it counts.
+fn typed_meanwhile() -> Vec<Event> {
+    let mut kept = Vec::new();
+    while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
+        match crossterm::event::read() {
+            Ok(event) if counts(&event) => kept.push(event),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    kept
+}
+
+fn counts(event: &Event) -> bool {
+    match event {
+        Event::Key(key) => {
+            let is_interrupt =
+                key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
+            key.code == KeyCode::Esc || is_interrupt
+        }
+        Event::Resize(..) => true,
+        Event::FocusGained | Event::FocusLost | Event::Mouse(_) | Event::Paste(_) => false,
+    }
+}
