@@ -135,6 +135,7 @@ const fn view(
 #[rustfmt::skip]
 pub const VIEWS: &[View] = &[
     view("hosts", "Hosts", &["2", "g h"], "every host: lights, load, latency, errors", screen::hosts::open),
+    view("latency", "Latency", &["7", "g l"], "a model's percentiles, histogram and hosts over time", screen::latency::open),
 ];
 
 const fn bind(

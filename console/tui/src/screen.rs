@@ -19,6 +19,7 @@ use crate::question::{Question, Wish};
 use crate::theme::{Meaning, Theme};
 
 pub mod hosts;
+pub mod latency;
 
 /// What a screen sees while it answers or draws.
 #[derive(Clone, Copy, Debug)]

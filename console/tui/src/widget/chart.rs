@@ -139,6 +139,12 @@ impl Chart<'_> {
     }
 }
 
+/// Columns of the plot in an area of this width: steps that it can show one by one.
+pub fn plot_columns(width: u16) -> u16 {
+    let (left, names) = layout::sides(usize::from(width));
+    width.saturating_sub(u16::try_from(left + names).unwrap_or(u16::MAX))
+}
+
 /// A line's latency in each column: the greatest of the steps that lie in it.
 fn columns(line: &Line<'_>, time: &TimeScale, step_us: i64, columns: usize) -> Vec<Option<f64>> {
     let mut values = vec![None; columns];

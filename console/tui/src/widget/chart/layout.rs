@@ -35,12 +35,18 @@ pub(super) struct Layout {
     are_names_beside: bool,
 }
 
+/// Columns left and right of the plot.
+pub(super) fn sides(columns: usize) -> (usize, usize) {
+    let left = if columns < AXIS_FROM { 0 } else { AXIS };
+    let names = if columns < NAMES_FROM { 0 } else { NAMES };
+    (left, names)
+}
+
 impl Layout {
     pub(super) fn of(chart: &Chart<'_>, pen: &Pen<'_>) -> Self {
         let (columns, height) = (pen.width(), pen.height());
-        let left = if columns < AXIS_FROM { 0 } else { AXIS };
-        let are_names_beside = columns >= NAMES_FROM;
-        let names = if are_names_beside { NAMES } else { 0 };
+        let (left, names) = sides(columns);
+        let are_names_beside = names > 0;
         let top = usize::from(!are_names_beside && height >= HEADING_FROM);
         let has_times = height > 1;
         let in_span = |at_us| (chart.span_us.0..=chart.span_us.1).contains(&at_us);
