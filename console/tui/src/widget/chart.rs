@@ -28,7 +28,10 @@ mod layout;
 mod tests;
 
 /// The axis spans at least this ratio, so that noise does not look like news.
-const LEAST_RATIO: f64 = 2.0;
+const LEAST_RATIO: f64 = 1.5;
+/// How many lines a figure may lie from the line that the step before it is drawn on, and stay
+/// there: else one that lies between two lines would jump up and down with every breath.
+const HOLD: f64 = 0.75;
 
 /// One percentile, step by step.
 #[derive(Clone, Copy, Debug)]
@@ -85,10 +88,8 @@ impl Chart<'_> {
         let mut ends = Vec::with_capacity(self.lines.len());
         for line in self.lines {
             let columns = columns(line, &time, self.step_us, layout.columns);
-            let rows: Vec<Option<usize>> = columns
-                .iter()
-                .map(|value| Some(layout.row(scale.place((*value)?))))
-                .collect();
+            let places = columns.iter().map(|value| Some(scale.place((*value)?)));
+            let rows = steady(places, &layout);
             draw_line(&mut pen, &layout, &rows, line.meaning);
             ends.push(End::of(line, &rows, columns.last().copied().flatten()));
         }
@@ -162,6 +163,19 @@ fn columns(line: &Line<'_>, time: &TimeScale, step_us: i64, columns: usize) -> V
         }
     }
     values
+}
+
+/// The row of each place.
+fn steady(places: impl Iterator<Item = Option<f64>>, layout: &Layout) -> Vec<Option<usize>> {
+    let mut before = None;
+    let rows = places.map(|place| {
+        let exact = place.map(|place| layout.depth(place));
+        let held = |exact: &f64| before.filter(|row: &usize| (exact - *row as f64).abs() <= HOLD);
+        let row = exact.map(|exact| held(&exact).unwrap_or_else(|| exact.round() as usize));
+        before = row;
+        row
+    });
+    rows.collect()
 }
 
 /// Draws a line through the rows of neighbouring columns; a column without a row ends it.

@@ -6,7 +6,7 @@
 //! infer-0001  ░░░░░░░░░░░░░░░
 //!             13:30   13:40   13:50
 //! p99  ░ 3.10 ms  ▒ 9.00 ms  ▓ 28.0 ms  █ 91.0 ms  · unknown  , few  blank none  log scale
-//! 1–3 of 412  infer-0042 13:48  p99 812 ms  p50 41.2 ms  1,204 requests  3 errors
+//! infer-0042 13:48  p99 812 ms  p50 41.2 ms  1,204 requests  3 errors          1–3 of 412
 //! ```
 //! A cell's letter is its level on a logarithmic scale over all cells that are shown; the
 //! colour says it again in finer steps. What the hub knows nothing of is `·`, and too few
@@ -128,26 +128,24 @@ impl HeatMap<'_> {
         for (y, row) in view.rows.clone().enumerate() {
             self.draw_row(&mut pen, &view, scale.as_ref(), (y, row));
         }
-        let mut y = view.lines;
+        let (mut y, mut legend) = (view.lines, 0);
         if y < pen.height() {
             self.draw_times(&mut pen, &view, y);
             y += 1;
         }
         if y < pen.height() {
-            self.draw_legend(&mut pen, scale.as_ref(), y);
+            legend = self.draw_legend(&mut pen, scale.as_ref(), y);
             y += 1;
         }
-        if y < pen.height() {
-            let shown = format!(
-                "{}–{} of {}",
-                view.rows.start + 1,
-                view.rows.end,
-                view.hosts
-            );
-            let end = pen.text(0, y, &shown, Meaning::Quiet);
-            if let Some(words) = self.words() {
-                pen.text(end + 2, y, &words, Meaning::Text);
-            }
+        let words = self.words().filter(|_| y < pen.height());
+        let end = words.map(|words| pen.text(0, y, &words, Meaning::Text));
+        // Which rows these are, where there is room: beside the cursor's words, or else beside
+        // the legend.
+        let (y, end) = end.map_or((y.saturating_sub(1), legend), |end| (y, end));
+        let (first, last) = (view.rows.start + 1, view.rows.end);
+        let shown = format!("{first}–{last} of {}", view.hosts);
+        if y > view.lines && end + 2 + width(&shown) <= pen.width() {
+            pen.text_before(pen.width(), y, &shown, Meaning::Quiet);
         }
     }
 
@@ -245,7 +243,8 @@ impl HeatMap<'_> {
     }
 
     /// Each letter with the least value that it stands for, then those that stand for none.
-    fn draw_legend(&self, pen: &mut Pen<'_>, scale: Option<&LogScale>, y: usize) {
+    /// Answers with the column where it ends.
+    fn draw_legend(&self, pen: &mut Pen<'_>, scale: Option<&LogScale>, y: usize) -> usize {
         let word = self.measure.word();
         let mut x = pen.text(0, y, word, Meaning::Quiet) + 2;
         let mut entries = scale.map_or(Vec::new(), |scale| self.entries(pen, scale));
@@ -272,6 +271,7 @@ impl HeatMap<'_> {
                 x = pen.text(x, y, text, Meaning::Quiet) + 2;
             }
         }
+        x
     }
 
     /// Each letter, the lowest level that it stands for, and the least value of that.
@@ -307,7 +307,7 @@ impl View {
         let lines = match pen.height() {
             height @ 0..=2 => height,
             height @ 3..=4 => height - 1,
-            height => height - 3,
+            height => height - 2 - usize::from(map.cursor.is_some()),
         };
         let rows = page(hosts, lines, map.cursor.map_or(0, |spot| spot.row));
         let names = rows.clone().map(|row| width(map.row(row).0) + 1);

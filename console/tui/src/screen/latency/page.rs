@@ -27,6 +27,7 @@ use super::panel::{self, Panel, dim, inside, under};
 use super::span::{Length, step_words};
 use super::versions::{COLUMNS, VersionLine, choose_sides, version_name};
 use crate::data::Known;
+use crate::format;
 use crate::keymap::{Command, view_named};
 use crate::msg::Effect;
 use crate::question::{Question, Span};
@@ -34,6 +35,9 @@ use crate::screen::{Look, Place, Screen, Step, Wants};
 use crate::theme::Meaning;
 use crate::widget::table::Table;
 use crate::widget::{chart, line};
+
+/// Figures are asked for every five seconds: at three times that one is told how old they are.
+const OLD_US: i64 = 15_000_000;
 
 /// The page.
 #[derive(Debug)]
@@ -182,7 +186,11 @@ impl Page {
                     None => "all versions".into(),
                 };
                 let area = inside(area);
-                let title = format!("percentiles of {of}, by {}, log scale", step_words(step_s));
+                let what = match panel::is_low(under(area)) {
+                    true => "p99",
+                    false => "percentiles",
+                };
+                let title = format!("{what} of {of}, by {}, log scale", step_words(step_s));
                 line::draw(&title, look.style(Meaning::Quiet), line::row(area, 0), buf);
                 let only = self.only.as_ref();
                 panel::draw_chart((page, step_s), only, look, under(area), buf);
@@ -255,11 +263,24 @@ impl Screen for Page {
             Some(_) => format!("{length} up to then"),
             None => format!("last {length}"),
         };
-        let state = match self.seen(look) {
-            Seen::Here(_, _, false) => ", loading…",
-            Seen::Here(..) | Seen::Loading | Seen::Broken(_) => ", all hosts merged",
+        let question = self.question(look);
+        let asked = look.data.asked(&question);
+        let trouble = asked.and_then(|asked| asked.trouble.as_deref());
+        let age_us = match look.data.latency(&question, look.here_us) {
+            Known::Here(_, age_us) if look.at_us.is_none() => age_us,
+            Known::Here(..) | Known::Loading | Known::Broken(_) => 0,
         };
-        format!("{until}{state}")
+        let state = match (self.seen(look), trouble) {
+            (Seen::Here(_, _, false), _) => "loading…".into(),
+            (Seen::Here(_, _, true), Some(why)) => {
+                format!("{} old: {}", format::age(age_us), shown(why))
+            }
+            (Seen::Here(_, _, true), None) if age_us > OLD_US => {
+                format!("{} old", format::age(age_us))
+            }
+            (Seen::Here(..) | Seen::Loading | Seen::Broken(_), _) => "all hosts merged".into(),
+        };
+        format!("{until}, {state}")
     }
 
     fn wants(&self, look: &Look<'_>) -> Wants {

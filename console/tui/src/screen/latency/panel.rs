@@ -169,7 +169,8 @@ pub(super) fn draw_chart(
         ("p90", Meaning::First),
         ("p99", Meaning::Second),
     ];
-    let lines = names.iter().zip(&points);
+    let hidden = if is_low(area) { 2 } else { 0 };
+    let lines = names.iter().zip(&points).skip(hidden);
     let lines: Vec<Line<'_>> = lines
         .map(|((name, meaning), points)| Line {
             name,
@@ -190,6 +191,13 @@ pub(super) fn draw_chart(
         marks: &marks,
     };
     chart.draw(look.theme, area, buf);
+}
+
+/// Whether a chart is too low for three percentiles on one axis: a change of some tens of per
+/// cent would be less than a line. Then it shows the 99th alone.
+pub(super) fn is_low(area: Rect) -> bool {
+    const LINES: u16 = 8;
+    area.height < LINES
 }
 
 /// The question for the journal's newest entries: marks on the chart.

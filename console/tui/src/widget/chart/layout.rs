@@ -63,10 +63,14 @@ impl Layout {
         }
     }
 
-    /// The line on which a value of this place of the scale is drawn.
-    pub(super) fn row(&self, place: f64) -> usize {
+    /// How many lines from the area's top a value of this place of the scale lies.
+    pub(super) fn depth(&self, place: f64) -> f64 {
         let last = self.rows.saturating_sub(1);
-        self.top + last - ((place * last as f64).round() as usize).min(last)
+        self.top as f64 + (1.0 - place.clamp(0.0, 1.0)) * last as f64
+    }
+
+    fn row(&self, place: f64) -> usize {
+        self.depth(place).round() as usize
     }
 
     pub(super) fn draw_scale(&self, pen: &mut Pen<'_>, scale: &LogScale) {

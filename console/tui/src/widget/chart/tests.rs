@@ -100,6 +100,19 @@ fn a_line_that_ends_early_says_few_and_not_its_last_figure() {
 }
 
 #[test]
+fn a_figure_that_lies_between_two_lines_does_not_jump() {
+    let breath = |at: i64| 1_000.0 * if at % 2 == 0 { 1.0 } else { 1.005 };
+    let points: Points = (0..30)
+        .map(|at| (FROM_US + at * STEP_US, Some(breath(at))))
+        .collect();
+    // Half of a hundredth is less than a quarter of a line at each of these heights.
+    for height in 4..16 {
+        let told = picture(Letters::Unicode, (60, height), &[("p99", points.clone())]);
+        assert!(!told.contains(['╭', '╮']), "{told}");
+    }
+}
+
+#[test]
 fn steps_that_share_a_column_show_the_slowest() {
     let mut points: Points = (0..300)
         .map(|at| (FROM_US + at * 1_000_000, Some(1_000.0)))
