@@ -46,6 +46,12 @@ pub(crate) struct Options {
     /// Only what a console that watches costs, with 1,000 models.
     #[arg(long)]
     watched: bool,
+    /// Only one run, with so many agents: for a profiler, or to compare two builds.
+    #[arg(long)]
+    agents: Option<usize>,
+    /// Series of each agent of that one run.
+    #[arg(long, default_value_t = 1, requires = "agents")]
+    series: usize,
 }
 
 /// One run.
@@ -89,6 +95,16 @@ pub(crate) fn run(args: &Options) -> color_eyre::Result<()> {
     };
     if args.watched {
         return watch::run(args.quick);
+    }
+    if let Some(agents) = args.agents {
+        let series = args.series;
+        let run = one(Plan {
+            agents,
+            series,
+            span,
+        });
+        println!("{run:#?}");
+        return Ok(());
     }
     let ingest = ingest::run()?;
     eprintln!(
