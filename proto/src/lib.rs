@@ -5,6 +5,8 @@
 //! rewrites them when run with `REGENERATE=1`. These types stop at `binnacle-wire` and at the
 //! agent's `wire.rs`: nothing else in the product sees them.
 
+pub mod codec;
+
 /// Version 1 of the contract.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, unused_qualifications)]
 #[allow(clippy::wildcard_enum_match_arm, clippy::large_futures)]

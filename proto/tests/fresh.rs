@@ -23,6 +23,7 @@ fn the_committed_bindings_match_the_contract() {
         .btree_map(".")
         // `Connect` is an rpc of ours: a constructor of that name would clash with it.
         .build_transport(false)
+        .codec_path("crate::codec::Codec")
         .out_dir(&out)
         .compile_fds(descriptors)
         .unwrap();
