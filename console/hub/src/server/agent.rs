@@ -1,9 +1,12 @@
 //! The agents' streams: Hello, then reports and observations against assignments and acks.
 //!
-//! One task a stream. A stream that says nothing at first, speaks another protocol, or breaks
-//! the contract is ended with the reason; a report that cannot be read ends its stream rather
-//! than being skipped, since a skipped one would be lost without a trace.
+//! One task a stream hears the agent; what the agent is told is a stream that its connection
+//! polls, so that a report wakes the one and not the other. A stream that says nothing at
+//! first, speaks another protocol, or breaks the contract is ended with the reason; a report
+//! that cannot be read ends its stream rather than being skipped, since a skipped one would be
+//! lost without a trace.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +19,7 @@ use binnacle_proto::v1 as proto;
 use binnacle_wire::{Refused, greeting, report};
 use proto::agent_message::Body as FromAgent;
 use proto::hub_message::Body as ToAgent;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::{oneshot, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::engine::Rejected;
@@ -26,8 +28,6 @@ use crate::telemetry::{Acks, TelemetryError};
 
 /// How long a new stream may take to say Hello: a slow link's handshake, and some more.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// Messages that wait for a slow agent: a welcome, an assignment, and a few acks.
-const OUTBOX: usize = 8;
 
 /// The service that agents dial.
 #[derive(Clone, Debug)]
@@ -76,15 +76,23 @@ impl proto::agents_server::Agents for Agents {
             .map_err(unmeasured)?;
         let input = Input::Joined { stream, greeting };
         let assignments = self.hub.engine.join(input).await.map_err(rejected)?;
-        let (outbox, outgoing) = mpsc::channel(OUTBOX);
-        let talk = Talk {
+        let ((told, until), (broken, why)) = (oneshot::channel(), oneshot::channel());
+        let hearing = Hearing {
             hub: self.hub.clone(),
             stream,
-            host,
-            outbox,
+            host: host.clone(),
         };
-        tokio::spawn(talk.run(welcome, incoming, assignments, acks));
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+        let telling = Telling {
+            hub: self.hub.clone(),
+            host,
+            welcome: Some(welcome),
+            assignments,
+            acks,
+            broken: why,
+            _told: told,
+        };
+        tokio::spawn(hearing.run(incoming, until, broken));
+        Ok(Response::new(telling.messages()))
     }
 }
 
@@ -127,26 +135,32 @@ async fn welcome(hub: &Hub, protocol: u32, host: &Name) -> Result<ToAgent, Statu
     }))
 }
 
-/// One stream, open.
-struct Talk {
+/// What the agent says, heard by a task of its own until either side ends the stream.
+struct Hearing {
     hub: Arc<Hub>,
     stream: StreamId,
     host: Name,
-    outbox: mpsc::Sender<Result<proto::HubMessage, Status>>,
 }
 
-impl Talk {
+impl Hearing {
+    /// `told` has ended when nobody is told anything any more; `broken` takes the reason why
+    /// the agent is not heard any more.
     async fn run(
         self,
-        welcome: ToAgent,
         incoming: Streaming<proto::AgentMessage>,
-        assignments: watch::Receiver<Option<Assignment>>,
-        acks: Acks,
+        told: oneshot::Receiver<Infallible>,
+        broken: oneshot::Sender<Option<Status>>,
     ) {
-        if let Err(status) = self.talk(welcome, incoming, assignments, acks).await {
-            tracing::info!(host = %self.host, reason = status.message(), "stream ended");
-            // An agent that is gone does not want to know.
-            let _gone = self.outbox.send(Err(status)).await;
+        tokio::select! {
+            // Nearly every wake-up is a report.
+            biased;
+            heard = self.hear(incoming) => {
+                if let Err(Some(status)) = broken.send(heard.err()) {
+                    let reason = status.message();
+                    tracing::info!(host = %self.host, reason, "stream ended");
+                }
+            }
+            _ = told => {}
         }
         let left = Input::Left {
             stream: self.stream,
@@ -156,45 +170,11 @@ impl Talk {
         }
     }
 
-    async fn talk(
-        &self,
-        welcome: ToAgent,
-        mut incoming: Streaming<proto::AgentMessage>,
-        mut assignments: watch::Receiver<Option<Assignment>>,
-        mut acks: Acks,
-    ) -> Result<(), Status> {
-        let mut stopped = std::pin::pin!(self.hub.stopped());
-        self.say(welcome).await?;
-        loop {
-            tokio::select! {
-                message = incoming.message() => match message? {
-                    Some(message) => self.take(message).await?,
-                    None => return Ok(()),
-                },
-                changed = assignments.changed() => {
-                    if changed.is_err() {
-                        return Err(Status::aborted("the same agent has dialled anew"));
-                    }
-                    let wanted = assignments.borrow_and_update().clone();
-                    if let Some(wanted) = wanted {
-                        self.say(ToAgent::Assignment(greeting::assignment_to(&wanted))).await?;
-                    }
-                }
-                ack = acks.next() => {
-                    let Some(ack) = ack else {
-                        return Err(Status::unavailable("the hub is stopping"));
-                    };
-                    self.say(ToAgent::Ack(proto::Ack {
-                        boot_id: ack.boot.0.to_vec().into(),
-                        received: ack.received,
-                        durable: ack.durable,
-                    })).await?;
-                }
-                () = &mut stopped => {
-                    return Err(Status::unavailable("the hub is stopping"));
-                }
-            }
+    async fn hear(&self, mut incoming: Streaming<proto::AgentMessage>) -> Result<(), Status> {
+        while let Some(message) = incoming.message().await? {
+            self.take(message).await?;
         }
+        Ok(())
     }
 
     async fn take(&self, message: proto::AgentMessage) -> Result<(), Status> {
@@ -221,11 +201,77 @@ impl Talk {
             None => Ok(()),
         }
     }
+}
 
-    async fn say(&self, body: ToAgent) -> Result<(), Status> {
-        let message = proto::HubMessage { body: Some(body) };
-        let gone = |_| Status::cancelled("the agent has left");
-        self.outbox.send(Ok(message)).await.map_err(gone)
+/// What the agent is told, polled by the connection as fast as the agent takes it: a slow
+/// agent gets the latest assignment and the latest acks, and nothing queues up for it.
+struct Telling {
+    hub: Arc<Hub>,
+    host: Name,
+    welcome: Option<ToAgent>,
+    assignments: watch::Receiver<Option<Assignment>>,
+    acks: Acks,
+    broken: oneshot::Receiver<Option<Status>>,
+    /// Dropped with this, it ends the hearing.
+    _told: oneshot::Sender<Infallible>,
+}
+
+impl Telling {
+    fn messages(self) -> Outgoing {
+        Box::pin(futures::stream::try_unfold(
+            self,
+            |mut telling| async move {
+                match telling.next().await {
+                    Ok(Some(body)) => Ok(Some((proto::HubMessage { body: Some(body) }, telling))),
+                    Ok(None) => Ok(None),
+                    Err(status) => {
+                        let (host, reason) = (&telling.host, status.message());
+                        tracing::info!(%host, reason, "stream ended");
+                        Err(status)
+                    }
+                }
+            },
+        ))
+    }
+
+    /// What there is to say next; `None` when the agent has ended the stream.
+    async fn next(&mut self) -> Result<Option<ToAgent>, Status> {
+        if let Some(welcome) = self.welcome.take() {
+            return Ok(Some(welcome));
+        }
+        loop {
+            tokio::select! {
+                broken = &mut self.broken => {
+                    return match broken {
+                        Ok(Some(status)) => Err(status),
+                        Ok(None) | Err(_) => Ok(None),
+                    };
+                }
+                changed = self.assignments.changed() => {
+                    if changed.is_err() {
+                        return Err(Status::aborted("the same agent has dialled anew"));
+                    }
+                    let wanted = self.assignments.borrow_and_update().clone();
+                    if let Some(wanted) = wanted {
+                        let wanted = greeting::assignment_to(&wanted);
+                        return Ok(Some(ToAgent::Assignment(wanted)));
+                    }
+                }
+                ack = self.acks.next() => {
+                    let Some(ack) = ack else {
+                        return Err(Status::unavailable("the hub is stopping"));
+                    };
+                    return Ok(Some(ToAgent::Ack(proto::Ack {
+                        boot_id: ack.boot.0.to_vec().into(),
+                        received: ack.received,
+                        durable: ack.durable,
+                    })));
+                }
+                () = self.hub.stopped() => {
+                    return Err(Status::unavailable("the hub is stopping"));
+                }
+            }
+        }
     }
 }
 
