@@ -48,6 +48,17 @@ pub struct Encoded {
     pub max_ns: u64,
 }
 
+/// An [`Encoded`], read and checked once, to be added to several histograms.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// The least value of each bucket, and its count.
+    values: Vec<(u64, u64)>,
+    total: u64,
+    sum_ns: u64,
+    min_ns: u64,
+    max_ns: u64,
+}
+
 /// Why bytes are no histogram.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Malformed {
@@ -181,6 +192,21 @@ impl<C: Counter> Latency<C> {
         Ok(())
     }
 
+    /// Adds what was read, or adds nothing because the sum would be no number of requests.
+    pub fn add_counts(&mut self, counts: &Counts) -> Result<(), Malformed> {
+        if counts.total == 0 {
+            return Ok(());
+        }
+        if self.count().saturating_add(counts.total) > MOST {
+            return Err(Malformed::TooMany);
+        }
+        for &(value, count) in &counts.values {
+            self.add(value, count);
+        }
+        self.add_bounds(counts.sum_ns, counts.min_ns, counts.max_ns);
+        Ok(())
+    }
+
     /// The counts, ready to travel.
     pub fn encode(&self) -> Encoded {
         let mut counts = Vec::with_capacity(64);
@@ -219,6 +245,27 @@ impl<C: Counter> Latency<C> {
 
 /// More requests than this in one histogram is a lie: counts stay exact in an `f64`.
 const MOST: u64 = 1 << 53;
+
+impl Counts {
+    /// Reads `encoded` in place of what was read before, and answers with its requests. After
+    /// an error there is nothing to add.
+    pub fn read(&mut self, encoded: &Encoded) -> Result<u64, Malformed> {
+        self.values.clear();
+        self.total = 0;
+        let mut total = 0u64;
+        for pair in encoded.pairs() {
+            let (index, count) = pair?;
+            total = total.saturating_add(count);
+            if total > MOST {
+                return Err(Malformed::TooMany);
+            }
+            self.values.push((value_of(index), count));
+        }
+        (self.sum_ns, self.min_ns, self.max_ns) = (encoded.sum_ns, encoded.min_ns, encoded.max_ns);
+        self.total = total;
+        Ok(total)
+    }
+}
 
 impl Encoded {
     /// How many requests are counted, which also checks every byte.
@@ -313,6 +360,10 @@ mod tests {
             let mut other_way = latency(&b);
             other_way.merge(&latency(&a));
             prop_assert_eq!(other_way.encode(), all.encode());
+            let (mut read, mut counts) = (latency(&a), Counts::default());
+            prop_assert_eq!(counts.read(&latency(&b).encode()), Ok(b.len() as u64));
+            read.add_counts(&counts).unwrap();
+            prop_assert_eq!(read.encode(), all.encode());
         }
 
         #[test]
@@ -337,6 +388,12 @@ mod tests {
                 Ok(()) => prop_assert_eq!(latency.count(), encoded.count().unwrap()),
                 Err(_) => prop_assert_eq!(latency.count(), 0),
             }
+            let mut counts = Counts::default();
+            counts.read(&Latency::<u64>::default().encode()).unwrap();
+            prop_assert_eq!(counts.read(&encoded), encoded.count());
+            let mut read = Latency::<u64>::default();
+            read.add_counts(&counts).unwrap();
+            prop_assert_eq!(read.encode(), latency.encode());
         }
     }
 

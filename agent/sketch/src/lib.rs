@@ -8,4 +8,4 @@
 pub mod latency;
 mod varint;
 
-pub use latency::{Encoded, Latency, Malformed};
+pub use latency::{Counts, Encoded, Latency, Malformed};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use binnacle_core::report::{BootId, Report};
 use binnacle_core::series::SeriesWindow;
+use binnacle_sketch::Counts;
 use tokio::sync::watch;
 
 use crate::store::{
@@ -37,6 +38,7 @@ pub(crate) struct Book {
     writer: [u8; 16],
     names: Names,
     folder: Folder,
+    counts: Counts,
     packer: Packer,
     seconds: Seconds,
     closing: Closing,
@@ -83,6 +85,7 @@ impl Book {
             writer,
             names: Names::default(),
             folder: Folder::default(),
+            counts: Counts::default(),
             packer: Packer::default(),
             pending: Pending::default(),
             flying: None,
@@ -181,7 +184,7 @@ impl Book {
             response_bytes,
         } in &report.series
         {
-            let Ok(requests) = latency.count() else {
+            let Ok(requests) = self.counts.read(latency) else {
                 self.drops.malformed += 1;
                 continue;
             };
@@ -190,11 +193,11 @@ impl Book {
             let id = self.names.id(key, requests, received_us);
             let bodies = (*request_bytes, *response_bytes);
             if let Some(tally) = self.seconds.tally(second, span_s, id) {
-                tally.add(latency, &mut self.folder);
+                tally.add_read(latency, &self.counts, &mut self.folder);
                 tally.add_bytes(bodies.0, bodies.1);
             }
             let tally = self.pending.tally(start_us, span, id);
-            tally.add(latency, &mut self.folder);
+            tally.add_read(latency, &self.counts, &mut self.folder);
             tally.add_bytes(bodies.0, bodies.1);
             if is_recent {
                 self.packer.put(id, latency, bodies);

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use binnacle_core::series::{SeriesKey, SeriesWindow};
-use binnacle_sketch::{Encoded, Latency};
+use binnacle_sketch::{Counts, Encoded, Latency, Malformed};
 
 /// Pieces kept before they are added together.
 const PIECES: usize = 32;
@@ -89,12 +89,22 @@ impl Tally {
     pub(crate) fn add(&mut self, latency: &Encoded, folder: &mut Folder) {
         match &mut self.dense {
             Some(dense) => add(dense, latency),
-            None => {
-                self.pieces.push(latency.clone());
-                if self.pieces.len() >= PIECES {
-                    self.settle(folder);
-                }
-            }
+            None => self.keep(latency, folder),
+        }
+    }
+
+    /// The same, where `counts` is what was read of them: for what is added more than once.
+    pub(crate) fn add_read(&mut self, latency: &Encoded, counts: &Counts, folder: &mut Folder) {
+        match &mut self.dense {
+            Some(dense) => added(dense.add_counts(counts)),
+            None => self.keep(latency, folder),
+        }
+    }
+
+    fn keep(&mut self, latency: &Encoded, folder: &mut Folder) {
+        self.pieces.push(latency.clone());
+        if self.pieces.len() >= PIECES {
+            self.settle(folder);
         }
     }
 
@@ -204,10 +214,14 @@ impl Folder {
     }
 }
 
-/// Adds a piece that was checked when it came in. What can still be refused is a sum over
-/// 2^53 requests, which no fleet serves.
+/// Adds a piece that was checked when it came in.
 fn add(latency: &mut Latency, piece: &Encoded) {
-    let added = latency.add_encoded(piece);
+    added(latency.add_encoded(piece));
+}
+
+/// What can still be refused of a checked piece is a sum over 2^53 requests, which no fleet
+/// serves.
+fn added(added: Result<(), Malformed>) {
     debug_assert!(added.is_ok(), "a piece was let in unchecked: {added:?}");
 }
 
@@ -245,7 +259,15 @@ mod tests {
             for (mut folder, pieces) in ways {
                 let left = folder.dense_left;
                 let mut tally = Tally::default();
-                pieces.iter().for_each(|values| tally.add(&piece(values), &mut folder));
+                let mut counts = Counts::default();
+                for (nth, values) in pieces.iter().enumerate() {
+                    let piece = piece(values);
+                    counts.read(&piece).unwrap();
+                    match nth % 2 {
+                        0 => tally.add(&piece, &mut folder),
+                        _ => tally.add_read(&piece, &counts, &mut folder),
+                    }
+                }
                 prop_assert_eq!(&tally.look(key.clone(), &mut folder).latency, &expected);
                 prop_assert_eq!(&tally.fold(key.clone(), &mut folder).latency, &expected);
                 prop_assert_eq!(folder.dense_left, left);
