@@ -101,6 +101,7 @@ pub(crate) fn run(args: &Options) -> color_eyre::Result<()> {
         let run = one(Plan {
             agents,
             series,
+            models: swarm::MODELS,
             span,
         });
         println!("{run:#?}");

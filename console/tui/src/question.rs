@@ -83,7 +83,9 @@ impl Question {
             Self::Latency { span, .. } | Self::History { span, .. } if span.until_us.is_some() => {
                 None
             }
-            Self::Latency { .. } | Self::HostLatency { .. } => Some(5),
+            // Half a step at most is missing from the end of what is drawn.
+            Self::Latency { span, .. } => Some((span.step_s / 2).clamp(5, 60)),
+            Self::HostLatency { .. } => Some(5),
             Self::History { .. } => Some(60),
             Self::Journal { before: None, .. } => Some(15),
             Self::Journal { .. } | Self::Past { .. } => None,
