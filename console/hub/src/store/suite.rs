@@ -5,6 +5,7 @@ use std::sync::Arc;
 use binnacle_core::journal::{Stored, link};
 use binnacle_core::report::BootId;
 use binnacle_core::series::{Outcome, SeriesKey, SeriesWindow};
+use binnacle_core::view::Cell;
 use binnacle_sketch::Latency;
 
 use super::*;
@@ -248,6 +249,113 @@ async fn compaction_changes_the_spans_and_never_the_counts() {
         ];
         assert_eq!(rows, expected);
         assert_eq!(store.all_watermarks().await.unwrap(), [mark("h2", 1, now)]);
+    }
+}
+
+fn part(start_us: i64, kind: PartKind, cells: &[(&str, u32)]) -> MinutePart {
+    let cell = |&(host, requests): &(&str, u32)| {
+        let cell = Cell {
+            requests,
+            ..Cell::default()
+        };
+        (host.into(), cell)
+    };
+    MinutePart {
+        start_us,
+        kind,
+        cells: cells.iter().map(cell).collect(),
+    }
+}
+
+/// Start, flush, whether it is a draft, host, requests.
+type Line = (i64, u64, bool, String, u32);
+
+async fn minutes(store: &SharedStore, hosts: Option<&str>) -> (Vec<Line>, u64) {
+    let query = MinuteQuery {
+        from_us: 0,
+        to_us: i64::MAX,
+        hosts: hosts.map(|host| [host.into()].into()),
+    };
+    let mut lines = Vec::new();
+    let mut take = |cell: MinuteCell| {
+        let host = cell.host.to_string();
+        lines.push((
+            cell.start_us,
+            cell.flush,
+            cell.is_draft,
+            host,
+            cell.cell.requests,
+        ));
+    };
+    let flush = store.minutes(query, &mut take).await.unwrap();
+    (lines, flush)
+}
+
+fn line(start_us: i64, flush: u64, is_draft: bool, host: &str, requests: u32) -> Line {
+    (start_us, flush, is_draft, host.to_owned(), requests)
+}
+
+#[tokio::test]
+async fn a_whole_minute_replaces_its_own_drafts_and_late_parts_join_it() {
+    for place in places() {
+        let store = open(&place.url).await.unwrap();
+        let minute = 60 * SECOND;
+        let whole = PartKind::Whole { drafts_after: 1 };
+        for (flush, parts) in [
+            // What a hub that died left behind.
+            vec![part(0, PartKind::Draft, &[("b", 1)])],
+            vec![part(0, PartKind::Draft, &[("a", 2), ("b", 3)])],
+            vec![
+                part(0, PartKind::Draft, &[("a", 4)]),
+                part(minute, PartKind::Draft, &[("a", 5)]),
+            ],
+            vec![
+                part(0, whole, &[("a", 6), ("c", 0)]),
+                part(0, PartKind::Late, &[("b", 7)]),
+            ],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut next = RollupBatch::clone(&batch(flush as u64 + 1, Vec::new()));
+            next.minutes = parts;
+            let next = Arc::new(next);
+            store.flush(next.clone()).await.unwrap();
+            // Once, however often it is asked for.
+            store.flush(next).await.unwrap();
+        }
+        let (mut lines, flush) = minutes(&store, None).await;
+        lines.sort();
+        let expected = [
+            line(0, 1, true, "b", 1),
+            line(0, 4, false, "a", 6),
+            line(0, 4, false, "b", 7),
+            line(0, 4, false, "c", 0),
+            line(minute, 3, true, "a", 5),
+        ];
+        assert_eq!((lines.as_slice(), flush), (&expected[..], 4));
+        let (lines, _) = minutes(&store, Some("b")).await;
+        assert_eq!(lines, [expected[0].clone(), expected[2].clone()]);
+        let done = store.compact(KEEP_MINUTES_US + minute).await.unwrap();
+        assert_eq!(done.minutes_expired, 3);
+        assert_eq!(minutes(&store, None).await.0, expected[4..]);
+        if matches!(place.url, StoreUrl::Memory) {
+            continue;
+        }
+        drop(store);
+        let store = open(&place.url).await.unwrap();
+        let mut next = RollupBatch::clone(&batch(5, Vec::new()));
+        next.minutes = vec![part(minute, whole, &[("a", 8), ("d", 9)])];
+        store.flush(Arc::new(next)).await.unwrap();
+        let expected = [
+            line(minute, 5, false, "a", 8),
+            line(minute, 5, false, "d", 9),
+        ];
+        assert_eq!(
+            minutes(&store, None).await.0,
+            expected,
+            "numbers outlive the hub"
+        );
     }
 }
 

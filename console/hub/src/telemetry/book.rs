@@ -49,6 +49,8 @@ pub(crate) struct Book {
     hosts: HashMap<Arc<str>, Host>,
     listed: Vec<(Arc<str>, BootId)>,
     recent_bytes: usize,
+    /// Bytes of hosts' windows that came late, at most, and are in no batch yet.
+    late_bytes: usize,
     drops: Drops,
 }
 
@@ -93,6 +95,7 @@ impl Book {
             hosts,
             listed: Vec::new(),
             recent_bytes: 0,
+            late_bytes: 0,
             drops: Drops::default(),
         }
     }
@@ -151,7 +154,8 @@ impl Book {
         };
         if let Some(host) = self.hosts.get_mut(&name) {
             let before = host.bytes();
-            host.count(&report, (start_us, received_us), counted, &mut room);
+            let at = (start_us, received_us);
+            self.late_bytes += host.count(&report, at, counted, &mut room);
             self.recent_bytes = self.recent_bytes + host.bytes() - before;
         }
     }
@@ -262,6 +266,7 @@ impl Book {
         if listed.is_empty() && self.pending.is_empty() && self.closing.waiting().is_empty() {
             return None;
         }
+        self.late_bytes = 0;
         let (open_us, mut parts) = (self.closing.open_us(), Parts::default());
         let mut watermarks = Vec::with_capacity(listed.len());
         for (name, id) in listed {
@@ -312,7 +317,13 @@ impl Book {
 
     /// Whether more waits for the disk than may.
     pub(crate) fn is_full(&self) -> bool {
-        self.pending.bytes() + self.flying_bytes() > self.settings.pending_limit()
+        let waiting = self.pending.bytes() + self.late_bytes;
+        waiting + self.flying_bytes() > self.settings.pending_limit()
+    }
+
+    /// Whether so much came late that it is better written at once than at the next flush.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.late_bytes > self.settings.pending_limit() / 4
     }
 
     /// A host's stream has opened: its acks from now on.

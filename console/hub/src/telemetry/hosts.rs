@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use binnacle_core::report::{BootId, Moment, Report};
 use binnacle_core::view::{self, Status, Traffic};
+use binnacle_sketch::Encoded;
 use tokio::sync::watch;
 
 use crate::store::{Span, Watermark};
-use crate::telemetry::minutes::Minutes;
+use crate::telemetry::minutes::{Minutes, Part};
 use crate::telemetry::names::Names;
 use crate::telemetry::ranges::Ranges;
 use crate::telemetry::recent::{self, Packer, Recent};
@@ -199,23 +200,27 @@ impl Host {
 
     /// Counts a window that [`Host::hear`] placed at `start_us`, with as many requests and
     /// errors, whose series are packed in `packer` if it is recent. Minutes before `open_us`
-    /// are finished for all hosts.
+    /// are finished for all hosts. Answers with the bytes that wait for the next flush because
+    /// the window came late.
     pub(crate) fn count(
         &mut self,
         report: &Report,
         (start_us, received_us): (i64, i64),
         (requests, errors): (u64, u64),
         room: &mut Room<'_>,
-    ) {
-        let open_us = self.minutes.open_us(room.open_us);
+    ) -> usize {
+        let (open_us, mut late_bytes) = (self.minutes.open_us(room.open_us), 0);
         let minute_us = Span::Minute.start_of(start_us);
         let is_recent = start_us >= received_us - recent::KEEP_US;
         let part = self.minutes.part(minute_us);
         part.count(requests, errors);
         if minute_us < open_us || !is_recent {
             let latencies = report.series.iter().map(|window| &window.latency);
-            let latencies = latencies.filter(|latency| latency.count().is_ok());
-            latencies.for_each(|latency| part.carry(latency.clone(), room.folder));
+            for latency in latencies.filter(|latency| latency.count().is_ok()) {
+                late_bytes += size_of::<Encoded>() + latency.counts.len();
+                part.carry(latency.clone(), room.folder);
+            }
+            late_bytes += size_of::<Part>();
         }
         self.recent.push(start_us, room.packer);
         while let Some(window) = self.recent.shed(received_us, room.share) {
@@ -227,6 +232,7 @@ impl Host {
                     .for_each(|latency| part.carry(latency, room.folder));
             }
         }
+        late_bytes
     }
 
     /// Bytes of its windows.

@@ -217,7 +217,7 @@ impl Owner {
         }
         // A clock that was set back must not put the flush off for longer than a span.
         let is_far = self.work.flush_at_us - now_us > 2 * Span::TenSeconds.us();
-        let is_due = now_us >= self.work.flush_at_us || is_far;
+        let is_due = now_us >= self.work.flush_at_us || is_far || self.book.is_pressed();
         // A write that takes long stays due, and is followed by the next as soon as it ends.
         if is_due && self.work.writing.is_none() {
             self.work.flush_at_us = next_flush(now_us);
