@@ -12,3 +12,5 @@ mod axis;
 #[cfg(test)]
 mod canvas;
 mod pen;
+
+pub(crate) use self::axis::hh_mm;

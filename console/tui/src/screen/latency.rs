@@ -121,12 +121,19 @@ const fn column(
 
 #[rustfmt::skip]
 const COLUMNS: &[Column<ModelRow>] = &[
-    column("MODEL", "model", (16, Left, 0), |row, _| (shown(&row.model), Meaning::Text), |row, _| Value::Text((&*row.model).into())),
-    column("REQ/S", "rps", (8, Right, 0), |row, _| (format::rate(row.traffic.rate()), Meaning::Text), |row, _| Value::Number(row.traffic.rate())),
-    column("P50", "p50", (8, Right, 1), |row, _| latency(row.traffic.p50_ns, row), |row, _| millis(row.traffic.p50_ns)),
-    column("P99", "p99", (8, Right, 0), |row, _| latency(row.traffic.p99_ns, row), |row, _| millis(row.traffic.p99_ns)),
+    column("MODEL", "model", (16, Left, 0),
+        |row, _| (shown(&row.model), Meaning::Text), |row, _| Value::Text((&*row.model).into())),
+    column("REQ/S", "rps", (8, Right, 0),
+        |row, _| (format::rate(row.traffic.rate()), Meaning::Text),
+        |row, _| Value::Number(row.traffic.rate())),
+    column("P50", "p50", (8, Right, 1),
+        |row, _| latency(row.traffic.p50_ns, row), |row, _| millis(row.traffic.p50_ns)),
+    column("P99", "p99", (8, Right, 0),
+        |row, _| latency(row.traffic.p99_ns, row), |row, _| millis(row.traffic.p99_ns)),
     column("ERRORS", "errors", (7, Right, 0), errors, |row, _| error_share(row)),
-    column("IN FLIGHT", "inflight", (9, Right, 2), |row, _| (format::count(row.traffic.in_flight.into()), Meaning::Text), |row, _| Value::Number(row.traffic.in_flight.into())),
+    column("IN FLIGHT", "inflight", (9, Right, 2),
+        |row, _| (format::count(row.traffic.in_flight.into()), Meaning::Text),
+        |row, _| Value::Number(row.traffic.in_flight.into())),
 ];
 
 impl Models {
@@ -199,7 +206,9 @@ impl Models {
                 Panel::Histogram => {
                     panel::draw_histogram((model, page), &lines, look, area, buf);
                 }
-                Panel::Chart => panel::draw_chart((page, span.step_s), None, look, area, buf),
+                Panel::Chart => {
+                    panel::draw_chart((page, span.step_s), (None, None), look, area, buf)
+                }
                 Panel::Versions | Panel::Hosts => {}
             }
         }

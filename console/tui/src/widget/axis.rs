@@ -147,7 +147,7 @@ impl TimeScale {
 }
 
 /// The time of day in UTC.
-pub(super) fn hh_mm(at_us: i64) -> String {
+pub(crate) fn hh_mm(at_us: i64) -> String {
     let minutes = at_us.div_euclid(60_000_000).rem_euclid(1_440);
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }

@@ -70,6 +70,15 @@ pub struct Chart<'a> {
 impl Chart<'_> {
     /// Draws it into the area.
     pub fn draw(&self, theme: &Theme, area: Rect, buf: &mut Buffer) {
+        self.draw_marked(None, theme, area, buf);
+    }
+
+    /// Draws it with a cursor at this moment.
+    pub fn draw_with_cursor(&self, at_us: i64, theme: &Theme, area: Rect, buf: &mut Buffer) {
+        self.draw_marked(Some(at_us), theme, area, buf);
+    }
+
+    fn draw_marked(&self, cursor_us: Option<i64>, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let mut pen = Pen::new(theme, area, buf);
         let values = self.lines.iter().flat_map(|line| line.points);
         let values = values.filter_map(|(_, value)| *value);
@@ -92,6 +101,11 @@ impl Chart<'_> {
             let rows = steady(places, &layout);
             draw_line(&mut pen, &layout, &rows, line.meaning);
             ends.push(End::of(line, &rows, columns.last().copied().flatten()));
+        }
+        if let Some(column) = cursor_us.and_then(|at_us| time.column(at_us)) {
+            for y in layout.top..layout.top + layout.rows {
+                pen.mark(layout.left + column, y, Meaning::Selected);
+            }
         }
         layout.draw_scale(&mut pen, &scale);
         layout.draw_names(&mut pen, &mut ends);

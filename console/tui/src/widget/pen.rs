@@ -61,6 +61,14 @@ impl<'a> Pen<'a> {
         }
     }
 
+    /// Draws another meaning over what stands there.
+    pub(super) fn mark(&mut self, x: usize, y: usize, meaning: Meaning) {
+        let style = self.theme.style(meaning);
+        if let Some(cell) = self.place(x, y).and_then(|at| self.buf.cell_mut(at)) {
+            cell.set_style(style);
+        }
+    }
+
     /// Draws text up to the right edge; says where it ends.
     pub(super) fn text(&mut self, x: usize, y: usize, text: &str, meaning: Meaning) -> usize {
         let (style, text) = (self.theme.style(meaning), self.plain(text));

@@ -150,8 +150,7 @@ impl Fleet {
             (Some(Known::Loading), None) => (None, "Loading…".into()),
             (None, _) => (None, "No host is known".into()),
         };
-        let step = map.map(|history| step_words(history.step_s));
-        let step = step.map_or(String::new(), |step| format!(", by {step}"));
+        let step = map.map_or(String::new(), |history| by(history.step_s));
         let heading = format!("{title}{step}");
         line::draw(
             &heading,
@@ -180,6 +179,15 @@ fn known<'a>(look: &Look<'a>, question: &Question) -> Known<'a, Arc<History>> {
             Answer::History(history) => Some(history),
             Answer::Latency(_) | Answer::Journal(_) | Answer::Past(_) | Answer::Host(_) => None,
         })
+}
+
+/// Percentiles of minutes do not add up: a longer step is told by its worst.
+fn by(step_s: u32) -> String {
+    let step = step_words(step_s);
+    match step_s {
+        ..=60 => format!(", by {step}"),
+        _ => format!(", by {step}: the worst minute of each"),
+    }
 }
 
 fn steps(history: &History) -> usize {

@@ -34,7 +34,7 @@ use crate::question::{Question, Span};
 use crate::screen::{Look, Place, Screen, Step, Wants};
 use crate::theme::Meaning;
 use crate::widget::table::Table;
-use crate::widget::{chart, line};
+use crate::widget::{chart, hh_mm, line};
 
 /// Figures are asked for every five seconds: at three times that one is told how old they are.
 const OLD_US: i64 = 15_000_000;
@@ -50,6 +50,8 @@ pub(super) struct Page {
     lines: Vec<VersionLine>,
     /// The one version that the chart shows; absent: all.
     only: Option<Arc<str>>,
+    /// Where the chart's cursor stands: steps from the newest.
+    back: usize,
     fleet: Fleet,
     /// The last question that has an answer, and its step: shown until the next one has.
     shown: Option<(Question, u32)>,
@@ -74,6 +76,7 @@ impl Page {
             versions: Table::new(COLUMNS, "n", true),
             lines: Vec::new(),
             only: None,
+            back: 0,
             fleet: Fleet::new(),
             shown: None,
         }
@@ -181,19 +184,12 @@ impl Page {
                 dim(look, area, buf);
             }
             Panel::Chart => {
-                let of = match &self.only {
-                    Some(version) => format!("version {} alone", version_name(version)),
-                    None => "all versions".into(),
-                };
                 let area = inside(area);
-                let what = match panel::is_low(under(area)) {
-                    true => "p99",
-                    false => "percentiles",
-                };
-                let title = format!("{what} of {of}, by {}, log scale", step_words(step_s));
+                let cursor_us = is_active.then(|| self.cursor_us(page, step_s));
+                let title = self.chart_title((page, step_s), cursor_us, under(area));
                 line::draw(&title, look.style(Meaning::Quiet), line::row(area, 0), buf);
-                let only = self.only.as_ref();
-                panel::draw_chart((page, step_s), only, look, under(area), buf);
+                let what = (self.only.as_ref(), cursor_us);
+                panel::draw_chart((page, step_s), what, look, under(area), buf);
                 dim(look, area, buf);
             }
             Panel::Hosts => {
@@ -202,6 +198,50 @@ impl Page {
             }
         }
         panel::mark(is_active, look, area, buf);
+    }
+
+    /// What the chart shows, or the figures under its cursor.
+    fn chart_title(
+        &self,
+        (page, step_s): (&LatencyPage, u32),
+        cursor_us: Option<i64>,
+        area: Rect,
+    ) -> String {
+        let of = match &self.only {
+            Some(version) => format!("version {} alone", version_name(version)),
+            None => "all versions".into(),
+        };
+        let step = step_words(step_s);
+        if let Some(at_us) = cursor_us {
+            let figures = panel::step_figures((page, step_s), self.only.as_ref(), at_us);
+            return format!("{of} {} by {step}  {figures}", hh_mm(at_us));
+        }
+        let what = match panel::is_low(area) {
+            true => "p99",
+            false => "percentiles",
+        };
+        format!("{what} of {of}, by {step}, log scale")
+    }
+
+    /// The middle of the step under the chart's cursor.
+    fn cursor_us(&self, page: &LatencyPage, step_s: u32) -> i64 {
+        let step_us = i64::from(step_s) * 1_000_000;
+        let back = i64::try_from(self.back).unwrap_or(i64::MAX);
+        let at_us = page.to_us.saturating_sub(back.saturating_mul(step_us));
+        (at_us - step_us / 2).max(page.from_us + step_us / 2)
+    }
+
+    /// Moves the chart's cursor.
+    fn move_cursor(&mut self, command: Command, look: &Look<'_>) {
+        let Seen::Here(page, step_s, _) = self.seen(look) else {
+            return;
+        };
+        let steps = (page.to_us - page.from_us) / (i64::from(step_s.max(1)) * 1_000_000);
+        let oldest = usize::try_from(steps - 1).unwrap_or(0);
+        self.back = match command == Command::Left {
+            true => (self.back + 1).min(oldest),
+            false => self.back.min(oldest).saturating_sub(1),
+        };
     }
 
     /// Why there is nothing to see, and what to do about it.
@@ -297,7 +337,8 @@ impl Screen for Page {
         let mut offers = vec![C::Next, C::Zoom, C::Longer, C::Shorter, C::Open];
         offers.extend(match self.panel {
             Panel::Hosts => [C::Sort, C::Left, C::Right].as_slice(),
-            Panel::Versions | Panel::Histogram | Panel::Chart => &[
+            Panel::Chart => &[C::Left, C::Right, C::Mark, C::Unmark, C::Sort],
+            Panel::Versions | Panel::Histogram => &[
                 C::Mark,
                 C::Unmark,
                 C::Sort,
@@ -328,6 +369,9 @@ impl Screen for Page {
                 return vec![Step::Say(Ok(words))];
             }
             self.fleet.on(command, look);
+            return Vec::new();
+        } else if self.panel == Panel::Chart && [Command::Left, Command::Right].contains(&command) {
+            self.move_cursor(command, look);
             return Vec::new();
         } else if command == Command::Export {
             return vec![Step::Effect(Effect::Export {

@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::versions::{Side, VersionLine, version_name};
+use crate::format;
 use crate::question::{Answer, Question};
 use crate::screen::Look;
 use crate::theme::Meaning;
@@ -143,25 +144,16 @@ pub(super) fn draw_histogram(
 /// The percentiles step by step, of all versions or of one.
 pub(super) fn draw_chart(
     (page, step_s): (&LatencyPage, u32),
-    only: Option<&Arc<str>>,
+    (only, cursor_us): (Option<&Arc<str>>, Option<i64>),
     look: &Look<'_>,
     area: Rect,
     buf: &mut Buffer,
 ) {
-    let of = |point: &LatencyPoint| -> Option<Percentiles> {
-        match only {
-            None => Some(point.all.clone()),
-            Some(only) => {
-                let version = point.versions.iter().find(|(version, _)| version == only);
-                version.map(|(_, percentiles)| percentiles.clone())
-            }
-        }
-    };
     let pick: [fn(&Percentiles) -> Option<f64>; 3] =
         [|all| all.p50_us, |all| all.p90_us, |all| all.p99_us];
     let points = pick.map(|pick| {
         let points = page.points.iter();
-        let points = points.map(|point| (point.start_us, of(point).as_ref().and_then(pick)));
+        let points = points.map(|point| (point.start_us, of(point, only).and_then(pick)));
         points.collect::<Vec<(i64, Option<f64>)>>()
     });
     let names = [
@@ -190,7 +182,44 @@ pub(super) fn draw_chart(
         lines: &lines,
         marks: &marks,
     };
-    chart.draw(look.theme, area, buf);
+    match cursor_us {
+        Some(at_us) => chart.draw_with_cursor(at_us, look.theme, area, buf),
+        None => chart.draw(look.theme, area, buf),
+    }
+}
+
+/// A step's percentiles, of all versions or of one.
+fn of<'a>(point: &'a LatencyPoint, only: Option<&Arc<str>>) -> Option<&'a Percentiles> {
+    match only {
+        None => Some(&point.all),
+        Some(only) => {
+            let mut versions = point.versions.iter();
+            let version = versions.find(|(version, _)| version == only);
+            version.map(|(_, percentiles)| percentiles)
+        }
+    }
+}
+
+/// The figures of the step that holds this moment.
+pub(super) fn step_figures(
+    (page, step_s): (&LatencyPage, u32),
+    only: Option<&Arc<str>>,
+    at_us: i64,
+) -> String {
+    let step_us = i64::from(step_s) * 1_000_000;
+    let holds = |point: &&LatencyPoint| (0..step_us).contains(&(at_us - point.start_us));
+    let point = page.points.iter().find(holds);
+    let Some(figures) = point.and_then(|point| of(point, only)) else {
+        return "no requests".into();
+    };
+    let latency = format::latency;
+    format!(
+        "p50 {}  p90 {}  p99 {}  {} requests",
+        latency(figures.p50_us),
+        latency(figures.p90_us),
+        latency(figures.p99_us),
+        format::count(figures.requests),
+    )
 }
 
 /// Whether a chart is too low for three percentiles on one axis: a change of some tens of per

@@ -410,6 +410,51 @@ fn enter_on_a_version_shows_it_alone_and_again_all() {
 }
 
 #[test]
+fn the_cursor_of_the_chart_says_the_figures_of_a_step() {
+    let mut stage = full((100, 40));
+    stage.press("tab tab");
+    let newest =
+        "all versions 03:10 by 30 s  p50 4.40 ms  p90 11.4 ms  p99 54.2 ms  8,000 requests";
+    assert!(stage.text().contains(newest), "{}", stage.text());
+    let before = stage.buffer();
+    stage.press("h h h");
+    let text = stage.text();
+    assert!(text.contains("all versions 03:09 by 30 s  p50 "), "{text}");
+    let after = stage.buffer();
+    let selected = |buf: &Buffer| {
+        let mut columns: Vec<u16> = Vec::new();
+        for place in buf.area.positions() {
+            let reversed = ratatui::style::Modifier::REVERSED;
+            if (18..25).contains(&place.y) && buf[place].modifier.contains(reversed) {
+                columns.push(place.x);
+            }
+        }
+        columns.dedup();
+        columns
+    };
+    let (from, to) = (selected(&before), selected(&after));
+    assert!(
+        from.len() == 1 && to.len() == 1 && to < from,
+        "{from:?} {to:?}"
+    );
+    // Twenty minutes earlier there were few requests.
+    stage.press(&"h ".repeat(37));
+    assert!(
+        stage
+            .text()
+            .contains("02:50 by 30 s  p50 3.13 ms  p90 few  p99 few  90 req"),
+        "{}",
+        stage.text()
+    );
+    stage.press(&"h ".repeat(100));
+    assert!(
+        stage.text().contains("all versions 02:41 by 30 s"),
+        "{}",
+        stage.text()
+    );
+}
+
+#[test]
 fn the_cursor_of_the_heat_map_says_its_figures_and_enter_opens_the_host() {
     let mut stage = full((100, 40));
     stage.press("tab tab tab");
