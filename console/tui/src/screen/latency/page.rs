@@ -2,19 +2,20 @@
 //! hosts over time.
 //!
 //! ```text
-//!  Latency > fraud                                    last 30 min by 1 min, all hosts merged
-//!   VERSION     P50      P90      P99    P99.9      MAX         N   ERRORS
+//!  Latency > fraud                                             last 30 min, all hosts merged
+//! ▌ VERSION     P50      P90      P99    P99.9      MAX         N   ERRORS
 //! ▌ ░ 7     3.10 ms  8.00 ms  38.2 ms  71.0 ms   900 ms    91,204   0.41 %
 //!   ▓ 8     3.40 ms  9.10 ms  45.1 ms      few   1.20 s    10,133   0.44 %
 //!   share  ░ fraud@7 n 91,204  ▓ fraud@8 n 10,133  █ both     log scale, exact counts
 //!   …
-//!   all versions
+//!   percentiles of all versions, by 1 min, log scale
 //!   50 ms ┤                          ┆    ╭───────── p99 45.1 ms
 //!   …
 //!   hosts, worst p99 of the last minute first, all their models, by 1 min
 //!   infer-0042 ░░░░░░▒▒▓▓██████
 //! ```
 //! Tab moves between the panels, and the active one has a mark; `z` gives it the whole screen.
+//! Enter on a version shows that one alone in the chart, and on a host opens it.
 
 use std::sync::Arc;
 
