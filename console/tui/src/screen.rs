@@ -18,8 +18,10 @@ use crate::msg::Effect;
 use crate::question::{Question, Wish};
 use crate::theme::{Meaning, Theme};
 
+pub mod host;
 pub mod hosts;
 pub mod latency;
+pub mod journal;
 
 /// What a screen sees while it answers or draws.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +77,8 @@ pub enum Step {
     Go(Box<dyn Screen>),
     /// The selection has moved: what depends on it follows when it rests.
     Moved,
+    /// Show everything as it was at this moment, by the hub's clock.
+    Time(i64),
     /// Something for the loop to do.
     Effect(Effect),
     /// A line at the bottom; `Err` for what cannot be done, and why.

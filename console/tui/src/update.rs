@@ -278,6 +278,10 @@ fn take_step(model: &mut Model, step: Step, effects: &mut Vec<Effect>) {
             model.rest_us = Some(model.now_us);
         }
         Step::Moved => model.rest_us = Some(model.now_us + REST_US),
+        Step::Time(at_us) => match time::kept(at_us, model.look().now_us) {
+            Ok(()) => time::show(model, at_us),
+            Err(why) => say(model, Err(why)),
+        },
         Step::Effect(effect) => {
             if let Effect::Copy(text) = &effect {
                 let lines = text.lines().count();

@@ -5,6 +5,7 @@ pub mod chart;
 pub mod heatmap;
 pub mod histogram;
 pub mod line;
+pub mod page;
 pub mod sparkline;
 pub mod table;
 

@@ -31,6 +31,21 @@ pub struct EntryRow {
 }
 
 impl EntryRow {
+    /// The host that it is about.
+    pub fn host(&self) -> Option<&str> {
+        self.object.strip_prefix("host ")
+    }
+
+    /// Its kind without the payload's version: `host_retired`.
+    pub fn kind_name(&self) -> &str {
+        self.kind.split('/').next().unwrap_or(&self.kind)
+    }
+
+    /// Itself on one line of JSON, as in the documents that scripts read.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("a row has string keys and finite numbers")
+    }
+
     /// Reads a stored entry; the chain is not checked.
     pub fn of(stored: &Stored) -> Result<Self, Fault> {
         let entry = Entry::from_body(stored.sequence, &stored.body)?;

@@ -18,7 +18,7 @@ use crate::filter::{Value, contains};
 use crate::format;
 use crate::keymap::Command;
 use crate::msg::Effect;
-use crate::screen::{Action, Look, MAX_FOLLOWED, Place, Screen, Step, Wants};
+use crate::screen::{Action, Look, MAX_FOLLOWED, Place, Screen, Step, Wants, host};
 use crate::theme::Meaning;
 use crate::widget::line;
 use crate::widget::table::{Column, Row, Table, Text};
@@ -28,6 +28,9 @@ const PREVIEW_FROM: u16 = 110;
 
 /// Opens the list, or the host that a place names.
 pub fn open(place: &Place) -> Box<dyn Screen> {
+    if !place.object.is_empty() {
+        return host::open(&place.object);
+    }
     let mut table = Table::new(COLUMNS, "", false);
     // A filter that an older release wrote may not be one any more: then there is none.
     let _dropped = table.set_filter(&place.filter);
@@ -274,6 +277,13 @@ impl Screen for Hosts {
         let inner = self.table_look(look);
         if let Some(steps) = self.table.on(command, hosts, &inner) {
             return steps;
+        }
+        if command == Command::Open {
+            let selected = self.table.selected();
+            return selected
+                .map(|name| Step::Go(host::open(name)))
+                .into_iter()
+                .collect();
         }
         if command == Command::Export {
             return vec![Step::Effect(Effect::Export {

@@ -27,13 +27,19 @@ pub fn parse(text: &str, now_us: i64) -> Result<i64, String> {
         })?;
         now.checked_sub(ago).map_err(|error| error.to_string())?
     };
-    if at > now {
+    kept(at.as_microsecond(), now_us)?;
+    Ok(at.as_microsecond())
+}
+
+/// Whether anything of a moment may still be known; else why not.
+pub(crate) fn kept(at_us: i64, now_us: i64) -> Result<(), String> {
+    if at_us > now_us {
         return Err("that is yet to come".into());
     }
-    if now.duration_since(at) > KEPT {
+    if i128::from(now_us) - i128::from(at_us) > KEPT.as_micros() {
         return Err("nothing is kept for longer than 7 days".into());
     }
-    Ok(at.as_microsecond())
+    Ok(())
 }
 
 /// A time of day: the last such moment, in UTC.
