@@ -24,6 +24,7 @@ use crate::question::{Answer, Question, Span};
 use crate::screen::{Action, Look, Place, Screen, Step, Wants, host_actions, journal};
 use crate::widget::page::{GUTTER, Page};
 
+mod machine;
 mod page;
 mod past;
 #[cfg(test)]

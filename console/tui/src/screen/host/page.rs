@@ -1,10 +1,10 @@
 //! What stands on a host's page, line by line.
 
 use binnacle_core::view::{
-    Glance, HostRow, LatencyRow, Light, Losses, ServerHealth, Status, VersionLights, Vitals, shown,
+    Glance, HostRow, LatencyRow, Light, ServerHealth, Status, VersionLights, shown,
 };
 
-use super::{About, HostPage, Item, past};
+use super::{About, HostPage, Item, machine, past};
 use crate::data::Known;
 use crate::draw::clock;
 use crate::format;
@@ -15,7 +15,7 @@ use crate::widget::line;
 use crate::widget::page::{GUTTER, Line, Page, beside, piece};
 
 /// From here on lights stand beside figures.
-const TWO_COLUMNS_FROM: u16 = 110;
+pub(super) const TWO_COLUMNS_FROM: u16 = 110;
 /// Columns for lights and the machine, where they stand beside the figures.
 const LEFT: u16 = 52;
 /// Versions that are shown before one asks for all: what leaves room for the past at 80×24.
@@ -88,17 +88,17 @@ impl HostPage {
             },
         );
         let mut lights = self.lights(row, look);
-        let mut machine = Vec::new();
+        let mut below = Vec::new();
         if let Some(vitals) = &row.vitals {
-            machine = vitals_lines(vitals, if is_wide { LEFT } else { width }, look);
+            below = machine::vitals(vitals, if is_wide { LEFT } else { width }, look);
         }
-        machine.extend(losses(&row.losses));
+        below.extend(machine::losses(&row.losses));
         if !is_wide {
             page.read(lights.remove(0).1);
             for (item, lines) in lights {
                 add(page, item, lines);
             }
-            page.read(machine);
+            page.read(below);
             for (item, lines) in requests {
                 add(page, item, lines);
             }
@@ -106,7 +106,7 @@ impl HostPage {
         }
         // Beside each other only what stands right can be selected: it says more.
         let left: Vec<Line> = lights.into_iter().flat_map(|(_, lines)| lines).collect();
-        let left: Vec<Line> = left.into_iter().chain(machine).collect();
+        let left: Vec<Line> = left.into_iter().chain(below).collect();
         let items = requests.iter().flat_map(|(item, lines)| {
             let first = std::iter::once(item.clone());
             first.chain(std::iter::repeat_n(None, lines.len().saturating_sub(1)))
@@ -439,125 +439,6 @@ fn figure(text: String, look: &Look<'_>, status: Status) -> (String, Meaning) {
         true => (format!("~{text}"), Meaning::Stale),
         false => (text, Meaning::Text),
     }
-}
-
-/// The machine: a bar for each share, in one or two columns.
-fn vitals_lines(vitals: &Vitals, width: u16, look: &Look<'_>) -> Vec<Line> {
-    let text = if look.is_stale() {
-        Meaning::Stale
-    } else {
-        Meaning::Text
-    };
-    let share = |name: &str, part: u64, whole: u64, of: String| {
-        let share = if whole > 0 {
-            part as f64 / whole as f64
-        } else {
-            0.0
-        };
-        let percent = format!("{:>3.0} %", share * 100.0);
-        let bar_meaning = if share >= 0.9 {
-            Meaning::Warn
-        } else {
-            Meaning::First
-        };
-        vec![
-            piece(format!("{name:<7}"), Meaning::Quiet),
-            piece(percent, text),
-            piece(format!(" {} ", bar(share)), bar_meaning),
-            piece(of, Meaning::Quiet),
-        ]
-    };
-    let of = |part: u64, whole: u64| format!("{} of {}", format::bytes(part), format::bytes(whole));
-    let lines = vec![
-        share(
-            "CPU",
-            vitals.cpu_permille.into(),
-            1_000,
-            format!("of {} cores", vitals.cores),
-        ),
-        share(
-            "memory",
-            vitals.memory_used,
-            vitals.memory_total,
-            of(vitals.memory_used, vitals.memory_total),
-        ),
-        share(
-            "disk",
-            vitals.disk_used,
-            vitals.disk_total,
-            of(vitals.disk_used, vitals.disk_total),
-        ),
-        vec![
-            piece("network ", Meaning::Quiet),
-            piece(
-                format!(
-                    "in {}/s  out {}/s",
-                    format::bytes(vitals.network_received_per_s),
-                    format::bytes(vitals.network_sent_per_s)
-                ),
-                text,
-            ),
-        ],
-        vec![
-            piece("agent   ", Meaning::Quiet),
-            piece(format::bytes(vitals.agent_memory), text),
-        ],
-    ];
-    // Two and two, where one alone would leave half of the line empty.
-    if (76..TWO_COLUMNS_FROM).contains(&width) {
-        let mut rows = lines.into_iter();
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        while let Some(row) = rows.next() {
-            left.push(row);
-            right.extend(rows.next());
-        }
-        return beside(left, right, 40);
-    }
-    lines
-}
-
-fn bar(share: f64) -> String {
-    let full = (share.clamp(0.0, 1.0) * 8.0).round() as usize;
-    "▓".repeat(full) + &"░".repeat(8_usize.saturating_sub(full))
-}
-
-/// What its agent had to drop; nothing where it dropped nothing.
-fn losses(losses: &Losses) -> Option<Line> {
-    let mut words = Vec::new();
-    let mut say = |count: u64, what: &str| {
-        if count > 0 {
-            words.push(format!("{} {what}", format::count(count)));
-        }
-    };
-    say(
-        losses.spool_requests,
-        "requests of windows that the full spool dropped",
-    );
-    if losses.spool_requests == 0 {
-        say(losses.spool_windows, "windows that the full spool dropped");
-    }
-    say(losses.series_overflow, "requests counted as other");
-    say(losses.log_lines, "lines of the request log");
-    say(losses.tap_bodies, "tapped bodies");
-    say(losses.spool_write_failures, "writes that the disk refused");
-    let has_lost = !words.is_empty();
-    let mut line = Vec::new();
-    if has_lost {
-        line.push(piece(
-            format!("! lost: {}", words.join(", ")),
-            Meaning::Warn,
-        ));
-    }
-    if losses.spooled_windows > 0 {
-        let gap = if has_lost { "; " } else { "" };
-        let waiting = format!(
-            "{gap}{} windows ({}) wait on its disk",
-            format::count(losses.spooled_windows.into()),
-            format::bytes(losses.spooled_bytes)
-        );
-        line.push(piece(waiting, Meaning::Warn));
-    }
-    (!line.is_empty()).then_some(line)
 }
 
 /// The figures of the last minute that there is room for.
