@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use binnacle_core::view::{EntryRow, Glance, History, HostRow, LatencyPage, shown};
+use binnacle_core::view::{EntryRow, Glance, History, HostRow, LatencyPage, rfc3339, shown};
 use ratatui::buffer::Buffer;
 
 use crate::data::Known;
@@ -340,8 +340,12 @@ impl Screen for HostPage {
         self.top = page.top(self.top, &self.selected, look.body.height);
     }
 
-    fn command(&self, _look: &Look<'_>) -> String {
-        format!("binnacle host show {}", shown(&self.name))
+    fn command(&self, look: &Look<'_>) -> String {
+        let name = shown(&self.name);
+        match look.at_us {
+            None => format!("binnacle host show {name}"),
+            Some(at_us) => format!("binnacle host history {name} --since {}", rfc3339(at_us)),
+        }
     }
 
     fn draw(&self, look: &Look<'_>, buf: &mut Buffer) {
