@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  Journal                                      filter: by=alice  3/412
-//!   ENTRY▾  WHEN          BY       WHAT             OBJECT           WHY
-//! ▌    412  03:10:22Z     alice    host retired     host infer-0042  GPU fell off
-//!      411  03:02:07Z     infer-…  host relabelled  host infer-0042
+//!   ENTRY▾  WHEN          BY          WHAT             OBJECT        WHY
+//! ▌ 412     03:10:22Z     alice       host retired     infer-0042    GPU fell off
+//!   411     03:02:07Z     infer-0042  host relabelled  infer-0042
 //! ```
 //! At the right, or after Enter, the whole entry, and what was before it. Older entries are
 //! fetched as one comes near the end.
@@ -36,9 +36,9 @@ mod row;
 mod tests;
 
 /// What the table needs to show every column.
-const TABLE_WIDTH: u16 = 88;
+const TABLE_WIDTH: u16 = 80;
 /// The least that the whole entry needs beside it.
-const PREVIEW_LEAST: u16 = 40;
+const PREVIEW_LEAST: u16 = 38;
 /// From here on there is room for the whole entry at the right.
 const PREVIEW_FROM: u16 = 120;
 
@@ -125,8 +125,8 @@ const COLUMNS: &[Column<Written>] = &[
     column("WHEN", "when", 12, 0, |row, look| (told_at(row.entry.at_us, look.now_us), Meaning::Text), |row, _| Value::Number(row.entry.at_us as f64)),
     column("BY", "by", 10, 0, |row, _| (shown(&row.entry.caller), Meaning::Text), |row, _| text(&row.entry.caller)),
     column("WHAT", "kind", 15, 0, |row, _| (row::what(&row.entry), Meaning::Text), |row, _| text(row.entry.kind_name())),
-    column("OBJECT", "object", 15, 2, |row, _| (shown(&row.entry.object), Meaning::Text), |row, _| text(&row.entry.object)),
-    column("WHY", "why", 16, 1, |row, _| (shown(&row.entry.why), Meaning::Quiet), |row, _| text(&row.entry.why)),
+    column("OBJECT", "object", 12, 0, |row, _| (row::object(&row.entry), Meaning::Text), |row, _| text(&row.entry.object)),
+    column("WHY", "why", 13, 1, |row, _| (shown(&row.entry.why), Meaning::Quiet), |row, _| text(&row.entry.why)),
 ];
 
 impl Row for Written {
@@ -212,9 +212,7 @@ impl Journal {
     fn foot(&self, look: &Look<'_>) -> (String, Meaning) {
         let older = self.collected.older();
         match older.map(|question| look.data.known(&question, look.here_us, page_of)) {
-            _ if self.rows().is_empty() && !self.collected.is_known() => {
-                (String::new(), Meaning::Quiet)
-            }
+            _ if self.collected.rows().is_empty() => (String::new(), Meaning::Quiet),
             None if self.collected.is_full() => {
                 let before = self.collected.oldest().unwrap_or(0);
                 let words = format!(

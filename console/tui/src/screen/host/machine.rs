@@ -34,7 +34,13 @@ pub(super) fn vitals(vitals: &Vitals, width: u16, look: &Look<'_>) -> Vec<Line> 
             piece(of, Meaning::Quiet),
         ]
     };
-    let of = |part: u64, whole: u64| format!("{} of {}", format::bytes(part), format::bytes(whole));
+    let of = |part: u64, whole: u64| {
+        let (part, whole) = (format::bytes(part), format::bytes(whole));
+        // A unit that both have is said once.
+        let unit = whole.split_once(' ').map_or("", |(_, unit)| unit);
+        let part = part.strip_suffix(unit).map_or(&*part, str::trim_end);
+        format!("{part} of {whole}")
+    };
     let lines = vec![
         share(
             "CPU",
@@ -88,41 +94,33 @@ fn bar(share: f64) -> String {
     "▓".repeat(full) + &"░".repeat(8_usize.saturating_sub(full))
 }
 
-/// What its agent had to drop; nothing where it dropped nothing.
-pub(super) fn losses(losses: &Losses) -> Option<Line> {
-    let mut words = Vec::new();
+/// What its agent had to drop, a line each; nothing where it dropped nothing.
+pub(super) fn losses(losses: &Losses) -> Vec<Line> {
+    let mut lines = Vec::new();
     let mut say = |count: u64, what: &str| {
         if count > 0 {
-            words.push(format!("{} {what}", format::count(count)));
+            let words = format!("! lost: {} {what}", format::count(count));
+            lines.push(vec![piece(words, Meaning::Warn)]);
         }
     };
     say(
         losses.spool_requests,
-        "requests of windows that the full spool dropped",
+        "requests, in windows that the full spool dropped",
     );
     if losses.spool_requests == 0 {
         say(losses.spool_windows, "windows that the full spool dropped");
     }
-    say(losses.series_overflow, "requests counted as other");
+    say(losses.series_overflow, "requests' names, counted as other");
     say(losses.log_lines, "lines of the request log");
     say(losses.tap_bodies, "tapped bodies");
     say(losses.spool_write_failures, "writes that the disk refused");
-    let has_lost = !words.is_empty();
-    let mut line = Vec::new();
-    if has_lost {
-        line.push(piece(
-            format!("! lost: {}", words.join(", ")),
-            Meaning::Warn,
-        ));
-    }
     if losses.spooled_windows > 0 {
-        let gap = if has_lost { "; " } else { "" };
         let waiting = format!(
-            "{gap}{} windows ({}) wait on its disk",
+            "! {} windows wait on its disk ({})",
             format::count(losses.spooled_windows.into()),
             format::bytes(losses.spooled_bytes)
         );
-        line.push(piece(waiting, Meaning::Warn));
+        lines.push(vec![piece(waiting, Meaning::Warn)]);
     }
-    (!line.is_empty()).then_some(line)
+    lines
 }

@@ -17,7 +17,7 @@ use crate::widget::page::{GUTTER, Line, Page, beside, piece};
 /// From here on lights stand beside figures.
 pub(super) const TWO_COLUMNS_FROM: u16 = 110;
 /// Columns for lights and the machine, where they stand beside the figures.
-const LEFT: u16 = 52;
+const LEFT: u16 = 58;
 /// Versions that are shown before one asks for all: what leaves room for the past at 80×24.
 const SOME_VERSIONS: usize = 4;
 /// Entries that are shown before one asks for all.
@@ -256,8 +256,9 @@ fn more(all: usize, some: usize, what: &str, look: &Look<'_>) -> Option<(Option<
 /// A status with its glyph, its word, since when and why.
 fn status(status: Status, since_us: Option<i64>, reason: &str, look: &Look<'_>) -> Line {
     let mut line = vec![piece(status_text(status), status_meaning(status))];
-    if let Some(since_us) = since_us {
-        let moment_us = look.at_us.unwrap_or(look.now_us);
+    let moment_us = look.at_us.unwrap_or(look.now_us);
+    // Of a moment of the past the hub may only know since when it was so later.
+    if let Some(since_us) = since_us.filter(|since_us| *since_us <= moment_us) {
         let age = format::age(moment_us.saturating_sub(since_us));
         line.push(piece(format!(" for {age}"), Meaning::Text));
     }
@@ -295,13 +296,18 @@ fn head(row: &HostRow, age_us: i64, look: &Look<'_>) -> Vec<Line> {
             format::share(traffic.errors, traffic.requests),
             traffic.in_flight,
         );
-        let span = format!("  in the last {} s", traffic.span_s);
+        let span = format!("  over {} s", traffic.span_s);
         lines.push(vec![
             figure(figures, look, now),
             piece(span, Meaning::Quiet),
         ]);
     }
     lines.push(agent(row, look));
+    let (wanted, observed) = (row.generation_wanted, row.generation_observed);
+    if wanted != observed {
+        let words = format!("! converging: it follows generation {observed}, {wanted} is wanted");
+        lines.push(vec![piece(words, Meaning::Warn)]);
+    }
     if row.streams > 1 {
         let words = format!(
             "x {} streams claim this name: two machines, or an agent that was left running",
@@ -334,17 +340,10 @@ fn agent(row: &HostRow, look: &Look<'_>) -> Line {
     if let Some(us) = row.connected_at_us {
         words.push(format!("connected for {}", format::age(look.now_us - us)));
     }
-    let (wanted, observed) = (row.generation_wanted, row.generation_observed);
-    let generation = match wanted == observed {
-        true => (format!("generation {wanted}"), Meaning::Quiet),
-        false => (
-            format!("! generation {observed}, {wanted} is wanted: converging"),
-            Meaning::Warn,
-        ),
-    };
-    let words = words.join(", ");
-    let gap = if words.is_empty() { "" } else { ", " };
-    vec![piece(format!("{words}{gap}"), Meaning::Quiet), generation]
+    if row.generation_wanted == row.generation_observed {
+        words.push(format!("generation {}", row.generation_wanted));
+    }
+    vec![piece(words.join(", "), Meaning::Quiet)]
 }
 
 /// What is kept of the minute that is shown.
@@ -354,12 +353,11 @@ fn then(glance: &Glance, look: &Look<'_>) -> Vec<Line> {
     let figures = match cell.requests {
         0 => format!("no requests in the minute from {at}"),
         requests => format!(
-            "{} req/s  p50 {}  p99 {}  errors {}  n={} in the minute from {at}",
-            format::rate(f64::from(requests) / 60.0),
+            "minute from {at}: {} requests  p50 {}  p99 {}  errors {}",
+            format::count(requests.into()),
             format::latency(cell.p50.us()),
             format::latency(cell.p99.us()),
             format::share(cell.errors.into(), requests.into()),
-            format::count(requests.into()),
         ),
     };
     vec![

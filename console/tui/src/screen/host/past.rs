@@ -2,15 +2,17 @@
 //! exactly what a column stands for.
 
 use binnacle_core::view::{Cell, History, rfc3339};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 use crate::draw::clock;
 use crate::format;
 use crate::screen::Look;
-use crate::theme::{Letters, Meaning};
+use crate::theme::Meaning;
 use crate::widget::line;
 use crate::widget::page::{Line, piece};
+use crate::widget::sparkline::Sparkline;
 
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const MINUTE_US: i64 = 60_000_000;
 
 /// Minutes between two times on the axis; the first with enough room for its text is taken.
@@ -105,16 +107,24 @@ impl<'a> Columns<'a> {
         // Of more than fit the newest are shown, or those around the cursor.
         let first = self.cells.len().saturating_sub(columns).min(at);
         let cells = self.cells.iter().skip(first).take(columns);
-        let values: Vec<Value> = cells.map(Value::of).collect();
-        let known = values.iter().filter_map(|value| value.known());
-        let most_us = known.fold(0.0, f64::max);
+        // What is unknown is a gap, and so is a minute without requests: the line below tells.
+        let values: Vec<Option<f64>> = cells
+            .map(|cell| cell.and_then(|cell| cell.p99.us()))
+            .collect();
+        let most_us = values.iter().flatten().copied().fold(0.0, f64::max);
         let mut lines = vec![self.heading(most_us, columns)];
         let cursor = at - first;
-        for row in (0..rows).rev() {
-            lines.push(blocks(&values, most_us, (row, rows), cursor, look));
+        let all = if look.is_stale() {
+            Meaning::Stale
+        } else {
+            Meaning::First
+        };
+        for letters in blocks(&values, rows, look) {
+            lines.push(pointed(&letters, cursor, (all, Meaning::Selected)));
         }
-        lines.push(self.axis(first, values.len()));
-        lines.push(self.pointer(at, cursor, columns, look));
+        let axis = self.axis(first, values.len(), cursor);
+        lines.push(pointed(&axis, cursor, (Meaning::Quiet, Meaning::Accent)));
+        lines.push(vec![piece(self.words(at, look), Meaning::Text)]);
         lines
     }
 
@@ -140,49 +150,32 @@ impl<'a> Columns<'a> {
         ]
     }
 
-    /// Hours and minutes below the columns that begin at a round time.
-    fn axis(&self, first: usize, count: usize) -> Line {
+    /// Hours and minutes below the columns that begin at a round time, and the cursor's arrow.
+    fn axis(&self, first: usize, count: usize, cursor: usize) -> Vec<String> {
         let fits = |tick: &&i64| **tick * MINUTE_US / self.step_us >= TICK_WIDTH;
         let tick_us = TICKS.iter().find(fits).or(TICKS.last());
         let tick_us = tick_us.copied().unwrap_or(60) * MINUTE_US;
-        let mut text = String::new();
+        let mut letters = vec![" ".to_owned(); count];
         let mut taken = 0;
         for at in 0..count {
             let start_us = self.start_us(first + at);
             // A step that does not divide the tick still passes it in one of its columns.
             let is_tick = start_us.rem_euclid(tick_us) < self.step_us;
             if is_tick && at >= taken && at + 6 <= count {
-                text.push_str(&" ".repeat(at - taken));
-                text.push_str(&format!("│{}", clock(start_us).trim_end_matches('Z')));
+                let text = format!("│{}", clock(start_us).trim_end_matches('Z'));
                 taken = at + 6;
+                for (place, letter) in letters.iter_mut().skip(at).zip(text.chars()) {
+                    *place = letter.into();
+                }
             }
         }
-        vec![piece(text, Meaning::Quiet)]
-    }
-
-    /// What the column under the cursor stands for, beside the arrow below it.
-    fn pointer(&self, at: usize, cursor: usize, columns: usize, look: &Look<'_>) -> Line {
-        let words = self.words(at, look);
-        let taken = usize::from(line::width(&words)) + 2;
-        let arrow = |text: &str| piece(text, Meaning::Accent);
-        if cursor + taken <= columns || cursor < taken {
-            let left = columns.saturating_sub(taken).min(cursor);
-            // Where there is room on neither side the words stand as far left as they have to.
-            let arrow_text = if left == cursor { "▴ " } else { "▸ " };
-            vec![
-                piece(" ".repeat(left), Meaning::Text),
-                arrow(arrow_text),
-                piece(words, Meaning::Text),
-            ]
-        } else {
-            vec![
-                piece(" ".repeat(cursor + 1 - taken), Meaning::Text),
-                piece(words, Meaning::Text),
-                arrow(" ▴"),
-            ]
+        if let Some(letter) = letters.get_mut(cursor) {
+            *letter = "▴".into();
         }
+        letters
     }
 
+    /// What the column under the cursor stands for.
     fn words(&self, at: usize, look: &Look<'_>) -> String {
         let start_us = self.start_us(at);
         let ago = format::age(look.now_us.saturating_sub(start_us));
@@ -207,72 +200,34 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// What a column shows.
-#[derive(Clone, Copy)]
-enum Value {
-    /// The 99th percentile in microseconds.
-    Known(f64),
-    /// Too few requests, or nothing known at all.
-    Unknown,
-    /// No requests.
-    Nothing,
-}
-
-impl Value {
-    fn of(cell: &Option<Cell>) -> Self {
-        match cell {
-            None => Self::Unknown,
-            Some(cell) if cell.requests == 0 => Self::Nothing,
-            Some(cell) => cell.p99.us().map_or(Self::Unknown, Self::Known),
-        }
-    }
-
-    fn known(self) -> Option<f64> {
-        match self {
-            Self::Known(us) => Some(us),
-            Self::Unknown | Self::Nothing => None,
-        }
-    }
-}
-
-/// One line of blocks: the `row`-th from the bottom of `rows`.
-fn blocks(
-    values: &[Value],
-    most_us: f64,
-    (row, rows): (u16, u16),
-    cursor: usize,
-    look: &Look<'_>,
-) -> Line {
-    let letter = |value: &Value| match value {
-        Value::Known(us) => block(*us, most_us, row, rows),
-        Value::Nothing => ' ',
-        Value::Unknown if row > 0 => ' ',
-        // Below, in letters that all terminals have, a dot is a height.
-        Value::Unknown if look.theme.letters == Letters::Ascii => '?',
-        Value::Unknown => '·',
+/// The lines of a sparkline as wide as there are values.
+fn blocks(values: &[Option<f64>], rows: u16, look: &Look<'_>) -> Vec<Vec<String>> {
+    let width = u16::try_from(values.len()).unwrap_or(u16::MAX);
+    let area = Rect::new(0, 0, width, rows);
+    let mut buf = Buffer::empty(area);
+    let sparkline = Sparkline {
+        values,
+        max: None,
+        meaning: Meaning::First,
     };
-    let text = |values: &[Value]| values.iter().map(letter).collect::<String>();
-    let (before, rest) = values.split_at(cursor.min(values.len()));
+    sparkline.draw(look.theme, area, &mut buf);
+    let symbol = |x, y| {
+        buf.cell((x, y))
+            .map_or(" ", |cell| cell.symbol())
+            .to_owned()
+    };
+    (0..rows)
+        .map(|y| (0..width).map(|x| symbol(x, y)).collect())
+        .collect()
+}
+
+/// A line with one of its letters told apart: the cursor's.
+fn pointed(letters: &[String], cursor: usize, (all, one): (Meaning, Meaning)) -> Line {
+    let (before, rest) = letters.split_at(cursor.min(letters.len()));
     let (under, after) = rest.split_at(rest.len().min(1));
-    let meaning = if look.is_stale() {
-        Meaning::Stale
-    } else {
-        Meaning::First
-    };
     vec![
-        piece(text(before), meaning),
-        piece(text(under), Meaning::Selected),
-        piece(text(after), meaning),
+        piece(before.concat(), all),
+        piece(under.concat(), one),
+        piece(after.concat(), all),
     ]
-}
-
-/// The part of a column that is in this line; the least height is a line at the bottom.
-fn block(us: f64, most_us: f64, row: u16, rows: u16) -> char {
-    let share = if most_us > 0.0 { us / most_us } else { 0.0 };
-    let eighths = (share * f64::from(rows) * 8.0).round().max(1.0) as usize;
-    let here = eighths.saturating_sub(usize::from(row) * 8).min(8);
-    match here.checked_sub(1) {
-        Some(at) => BLOCKS.get(at).copied().unwrap_or('█'),
-        None => ' ',
-    }
 }

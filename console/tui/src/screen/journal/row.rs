@@ -29,6 +29,11 @@ pub(super) fn what(entry: &EntryRow) -> String {
     shown(&entry.kind_name().replace('_', " "))
 }
 
+/// What it is about; that it is a host its kind says already.
+pub(super) fn object(entry: &EntryRow) -> String {
+    shown(entry.host().unwrap_or(&entry.object))
+}
+
 /// So many entries, in words.
 pub fn entries(count: usize) -> String {
     match count {
