@@ -137,7 +137,7 @@ const fn view(
 pub const VIEWS: &[View] = &[
     view("hosts", "Hosts", &["2", "g h"], "every host: lights, load, latency, errors", screen::hosts::open),
     view("latency", "Latency", &["7", "g l"], "a model's percentiles, histogram and hosts over time", screen::latency::open),
-    view("journal", "Journal", &["A", "g j"], "who changed what, when and why", screen::journal::open),
+    view("journal", "Journal", &["A", "g j"], "who changed what, and why", screen::journal::open),
 ];
 
 const fn bind(
@@ -200,7 +200,7 @@ const BINDINGS: &[Binding] = &[
     bind(C::Freeze, "freeze", &["P"], "freeze", "hold the display still, and let it go", Everywhere),
     bind(C::ArmWrites, "arm-writes", &["W"], "arm", "allow changes in protected environments for 10 min", Everywhere),
     bind(C::ShowCommand, "show-command", &["!"], "as command", "the headless command that shows the same", Everywhere),
-    bind(C::Verify, "verify", &["V"], "verify", "how to check the journal's chain of hashes", Everywhere),
+    bind(C::Verify, "verify", &["V"], "verify", "how the journal is checked", Everywhere),
     bind(C::Repaint, "repaint", &["ctrl-l"], "repaint", "draw everything anew", Everywhere),
     bind(C::Suspend, "suspend", &["ctrl-z"], "suspend", "to the shell; fg comes back", Everywhere),
     bind(C::Record, "record-save", &[], "record", "write this session's messages into a file, for a bug report", Everywhere),

@@ -119,14 +119,55 @@ fn text<'a>(text: &'a str) -> Value<'a> {
     Value::Text(text.into())
 }
 
-#[rustfmt::skip]
 const COLUMNS: &[Column<Written>] = &[
-    column("ENTRY", "entry", 6, 0, |row, _| (row.entry.sequence.to_string(), Meaning::Text), |row, _| Value::Number(row.entry.sequence as f64)),
-    column("WHEN", "when", 12, 0, |row, look| (told_at(row.entry.at_us, look.now_us), Meaning::Text), |row, _| Value::Number(row.entry.at_us as f64)),
-    column("BY", "by", 10, 0, |row, _| (shown(&row.entry.caller), Meaning::Text), |row, _| text(&row.entry.caller)),
-    column("WHAT", "kind", 15, 0, |row, _| (row::what(&row.entry), Meaning::Text), |row, _| text(row.entry.kind_name())),
-    column("OBJECT", "object", 12, 0, |row, _| (row::object(&row.entry), Meaning::Text), |row, _| text(&row.entry.object)),
-    column("WHY", "why", 13, 1, |row, _| (shown(&row.entry.why), Meaning::Quiet), |row, _| text(&row.entry.why)),
+    column(
+        "ENTRY",
+        "entry",
+        6,
+        0,
+        |row, _| (row.entry.sequence.to_string(), Meaning::Text),
+        |row, _| Value::Number(row.entry.sequence as f64),
+    ),
+    column(
+        "WHEN",
+        "when",
+        12,
+        0,
+        |row, look| (told_at(row.entry.at_us, look.now_us), Meaning::Text),
+        |row, _| Value::Number(row.entry.at_us as f64),
+    ),
+    column(
+        "BY",
+        "by",
+        10,
+        0,
+        |row, _| (shown(&row.entry.caller), Meaning::Text),
+        |row, _| text(&row.entry.caller),
+    ),
+    column(
+        "WHAT",
+        "kind",
+        15,
+        0,
+        |row, _| (row::what(&row.entry), Meaning::Text),
+        |row, _| text(row.entry.kind_name()),
+    ),
+    column(
+        "OBJECT",
+        "object",
+        12,
+        0,
+        |row, _| (row::object(&row.entry), Meaning::Text),
+        |row, _| text(&row.entry.object),
+    ),
+    column(
+        "WHY",
+        "why",
+        13,
+        1,
+        |row, _| (shown(&row.entry.why), Meaning::Quiet),
+        |row, _| text(&row.entry.why),
+    ),
 ];
 
 impl Row for Written {

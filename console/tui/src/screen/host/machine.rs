@@ -10,71 +10,28 @@ use crate::widget::page::{Line, beside, piece};
 
 /// The machine: a bar for each share, in one or two columns.
 pub(super) fn vitals(vitals: &Vitals, width: u16, look: &Look<'_>) -> Vec<Line> {
-    let text = if look.is_stale() {
-        Meaning::Stale
-    } else {
-        Meaning::Text
+    let meaning = match look.is_stale() {
+        true => Meaning::Stale,
+        false => Meaning::Text,
     };
-    let share = |name: &str, part: u64, whole: u64, of: String| {
-        let share = if whole > 0 {
-            part as f64 / whole as f64
-        } else {
-            0.0
-        };
-        let percent = format!("{:>3.0} %", share * 100.0);
-        let bar_meaning = if share >= 0.9 {
-            Meaning::Warn
-        } else {
-            Meaning::First
-        };
-        vec![
-            piece(format!("{name:<7}"), Meaning::Quiet),
-            piece(percent, text),
-            piece(format!(" {} ", bar(share)), bar_meaning),
-            piece(of, Meaning::Quiet),
-        ]
-    };
-    let of = |part: u64, whole: u64| {
-        let (part, whole) = (format::bytes(part), format::bytes(whole));
-        // A unit that both have is said once.
-        let unit = whole.split_once(' ').map_or("", |(_, unit)| unit);
-        let part = part.strip_suffix(unit).map_or(&*part, str::trim_end);
-        format!("{part} of {whole}")
-    };
+    let (memory, disk) = (
+        (vitals.memory_used, vitals.memory_total),
+        (vitals.disk_used, vitals.disk_total),
+    );
+    let cores = format!("of {} cores", vitals.cores);
+    let network = format!(
+        "in {}/s  out {}/s",
+        format::bytes(vitals.network_received_per_s),
+        format::bytes(vitals.network_sent_per_s)
+    );
+    let agent = format!("{} of memory", format::bytes(vitals.agent_memory));
+    let words = |name: &str, text| vec![piece(name, Meaning::Quiet), piece(text, meaning)];
     let lines = vec![
-        share(
-            "CPU",
-            vitals.cpu_permille.into(),
-            1_000,
-            format!("of {} cores", vitals.cores),
-        ),
-        share(
-            "memory",
-            vitals.memory_used,
-            vitals.memory_total,
-            of(vitals.memory_used, vitals.memory_total),
-        ),
-        share(
-            "disk",
-            vitals.disk_used,
-            vitals.disk_total,
-            of(vitals.disk_used, vitals.disk_total),
-        ),
-        vec![
-            piece("network ", Meaning::Quiet),
-            piece(
-                format!(
-                    "in {}/s  out {}/s",
-                    format::bytes(vitals.network_received_per_s),
-                    format::bytes(vitals.network_sent_per_s)
-                ),
-                text,
-            ),
-        ],
-        vec![
-            piece("agent   ", Meaning::Quiet),
-            piece(format::bytes(vitals.agent_memory), text),
-        ],
+        share("CPU", (vitals.cpu_permille.into(), 1_000), cores, meaning),
+        share("memory", memory, of(memory), meaning),
+        share("disk", disk, of(disk), meaning),
+        words("network ", network),
+        words("agent   ", agent),
     ];
     // Two and two, where one alone would leave half of the line empty.
     if (76..TWO_COLUMNS_FROM).contains(&width) {
@@ -87,6 +44,38 @@ pub(super) fn vitals(vitals: &Vitals, width: u16, look: &Look<'_>) -> Vec<Line> 
         return beside(left, right, 40);
     }
     lines
+}
+
+/// A share in per cent and as a bar; from nine tenths on it is told apart.
+fn share(name: &str, (part, whole): (u64, u64), of: String, meaning: Meaning) -> Line {
+    let share = match whole {
+        0 => 0.0,
+        whole => part as f64 / whole as f64,
+    };
+    let shade = if share >= 0.9 {
+        Meaning::Warn
+    } else {
+        Meaning::First
+    };
+    vec![
+        piece(format!("{name:<7}"), Meaning::Quiet),
+        piece(format!("{:>3.0} %", share * 100.0), meaning),
+        piece(format!(" {} ", bar(share)), shade),
+        piece(of, Meaning::Quiet),
+    ]
+}
+
+/// Bytes of bytes; a unit that both have is said once.
+fn of((part, whole): (u64, u64)) -> String {
+    let (part, whole) = (format::bytes(part), format::bytes(whole));
+    let unit = |text: &'_ str| text.split_once(' ').map(|(_, unit)| unit.to_owned());
+    let figure = part.split_once(' ').map_or(&*part, |(figure, _)| figure);
+    let part = if unit(&part) == unit(&whole) {
+        figure
+    } else {
+        &*part
+    };
+    format!("{part} of {whole}")
 }
 
 fn bar(share: f64) -> String {

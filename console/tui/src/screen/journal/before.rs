@@ -95,8 +95,8 @@ impl Folded {
     }
 
     fn admit(&mut self, entry: &EntryRow) {
-        let text = |name: &str| Some(entry.data.get(name)?.as_str()?.to_owned());
-        self.environment = text("environment");
+        let environment = entry.data.get("environment").and_then(|text| text.as_str());
+        self.environment = environment.map(str::to_owned);
         let labels = entry
             .data
             .get("labels")
