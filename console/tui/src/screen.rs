@@ -20,8 +20,8 @@ use crate::theme::{Meaning, Theme};
 
 pub mod host;
 pub mod hosts;
-pub mod latency;
 pub mod journal;
+pub mod latency;
 
 /// What a screen sees while it answers or draws.
 #[derive(Clone, Copy, Debug)]
