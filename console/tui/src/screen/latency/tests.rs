@@ -467,7 +467,7 @@ fn the_cursor_of_the_heat_map_says_its_figures_and_enter_opens_the_host() {
     assert!(stage.text().contains(" 03:09  p99 "), "{}", stage.text());
     stage.press("k enter");
     let place = stage.model.screen().place();
-    assert_eq!((&*place.view, &*place.selected), ("hosts", "infer-0007"));
+    assert_eq!((&*place.view, &*place.object), ("hosts", "infer-0007"));
 }
 
 #[test]
