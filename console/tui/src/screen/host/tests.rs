@@ -110,7 +110,10 @@ fn history(question: &Question) -> Answer {
         as_of_us: NOW_US,
         from_us,
         step_s: span.step_s,
-        hosts: vec![(hosts[0].clone(), (0..columns).map(cell).collect())],
+        hosts: hosts
+            .iter()
+            .map(|host| (host.clone(), (0..columns).map(cell).collect()))
+            .collect(),
     }))
 }
 
@@ -141,7 +144,8 @@ fn answers(question: &Question, number: usize) -> Answer {
         Question::History { .. } => history(question),
         Question::Journal { host, .. } => entries(host.as_deref().unwrap_or("infer-0017")),
         Question::Past { .. } => Answer::Past(Arc::new(stage::glances(40))),
-        Question::Latency { .. } => panic!("asked for {question:?}"),
+        // The page of a version's model, one key away.
+        Question::Latency { .. } => last_minute(&[("7", 60_412, 0)]),
     }
 }
 
@@ -365,7 +369,10 @@ proptest! {
                         as_of_us: NOW_US,
                         from_us: NOW_US - 3 * 3_600_000_000,
                         step_s: span.step_s / about.max(1) as u32,
-                        hosts: vec![(hosts[0].clone(), (0..columns).map(cell).collect())],
+                        hosts: hosts
+            .iter()
+            .map(|host| (host.clone(), (0..columns).map(cell).collect()))
+            .collect(),
                     }))
                 }
                 other => answers(other, 17),
