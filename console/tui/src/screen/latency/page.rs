@@ -37,8 +37,8 @@ use crate::theme::Meaning;
 use crate::widget::table::Table;
 use crate::widget::{chart, hh_mm, line};
 
-/// Figures are asked for every five seconds: at three times that one is told how old they are.
-const OLD_US: i64 = 15_000_000;
+/// Figures that were not refreshed so many times in a row say how old they are.
+const MISSED: i64 = 3;
 
 /// The page.
 #[derive(Debug)]
@@ -311,12 +311,14 @@ impl Screen for Page {
             Known::Here(_, age_us) if look.at_us.is_none() => age_us,
             Known::Here(..) | Known::Loading | Known::Broken(_) => 0,
         };
+        let every_s = question.refreshed_s().unwrap_or(u32::MAX);
+        let old_us = MISSED * i64::from(every_s) * 1_000_000;
         let state = match (self.seen(look), trouble) {
             (Seen::Here(_, _, false), _) => "loading…".into(),
             (Seen::Here(_, _, true), Some(why)) => {
                 format!("{} old: {}", format::age(age_us), shown(why))
             }
-            (Seen::Here(_, _, true), None) if age_us > OLD_US => {
+            (Seen::Here(_, _, true), None) if look.is_stale() || age_us > old_us => {
                 format!("{} old", format::age(age_us))
             }
             (Seen::Here(..) | Seen::Loading | Seen::Broken(_), _) => "all hosts merged".into(),
