@@ -16,7 +16,6 @@ use ratatui::layout::HorizontalAlignment::{Left, Right};
 use ratatui::layout::{Alignment, Rect};
 
 use self::page::Page;
-use self::panel::Panel;
 use self::span::Length;
 use self::versions::{VersionLine, choose_sides};
 use crate::data::Known;
@@ -40,6 +39,8 @@ mod versions;
 
 /// From here on there is room for what is selected at the right.
 const PREVIEW_FROM: u16 = 110;
+/// Lines of the preview's charts at the most: taller ones say nothing more.
+const MAX_PREVIEW: u16 = 30;
 
 /// Opens the list, or the page of the model that a place names.
 pub fn open(place: &Place) -> Box<dyn Screen> {
@@ -198,20 +199,20 @@ impl Models {
         choose_sides(&mut lines, &[]);
         let charts = Rect {
             y: area.y + area.height.min(2),
-            height: area.height.saturating_sub(2).min(30),
+            height: area.height.saturating_sub(2).min(MAX_PREVIEW),
             ..area
         };
-        for (panel, area) in panel::places(charts, Panel::Histogram, 0) {
-            match panel {
-                Panel::Histogram => {
-                    panel::draw_histogram((model, page), &lines, look, area, buf);
-                }
-                Panel::Chart => {
-                    panel::draw_chart((page, span.step_s), (None, None), look, area, buf)
-                }
-                Panel::Versions | Panel::Hosts => {}
-            }
-        }
+        let upper = Rect {
+            height: charts.height / 2,
+            ..charts
+        };
+        let lower = Rect {
+            y: upper.bottom() + 1,
+            height: (charts.height - upper.height).saturating_sub(1),
+            ..charts
+        };
+        panel::draw_histogram((model, page), &lines, look, upper, buf);
+        panel::draw_chart((page, span.step_s), (None, None), look, lower, buf);
         panel::dim(look, charts, buf);
     }
 }

@@ -29,7 +29,6 @@ pub(super) struct VersionLine {
     pub(super) row: LatencyRow,
     /// Whether the histogram shows it.
     pub(super) side: Option<Side>,
-    span_s: i64,
 }
 
 /// A version's name; applications need not name one.
@@ -43,12 +42,10 @@ pub(super) fn version_name(version: &str) -> String {
 impl VersionLine {
     /// The rows of a page.
     pub(super) fn all(page: &LatencyPage) -> Vec<Self> {
-        let span_s = ((page.to_us - page.from_us) / 1_000_000).max(1);
         let line = |row: &LatencyRow| Self {
             id: format!("{} {}", row.endpoint, row.version).trim().into(),
             row: row.clone(),
             side: None,
-            span_s,
         };
         page.table.rows.iter().map(line).collect()
     }
@@ -59,10 +56,6 @@ impl VersionLine {
             "" => version,
             endpoint => format!("{} {version}", shown(endpoint)),
         }
-    }
-
-    fn rate(&self) -> f64 {
-        self.row.all.requests as f64 / self.span_s as f64
     }
 
     fn error_share(&self) -> Option<f64> {
@@ -174,7 +167,4 @@ pub(super) const COLUMNS: &[Column<VersionLine>] = &[
         |line, _| Value::Number(line.row.all.requests as f64)),
     column("ERRORS", "errors", (7, Right, 1), errors,
         |line, _| line.error_share().map_or(Value::Unknown, Value::Number)),
-    column("REQ/S", "rps", (8, Right, 4),
-        |line, _| (format::rate(line.rate()), Meaning::Text),
-        |line, _| Value::Number(line.rate())),
 ];
