@@ -16,6 +16,7 @@ pub use self::latency::{
     Bar, LatencyPage, LatencyPoint, LatencyRow, LatencyTable, Percentiles, Shape, latency,
 };
 pub use self::status::{Status, health, live};
+pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, troubles};
 // What rows are made of, for those who see rows alone.
 pub use crate::host::Labels;
 pub use crate::name::Name;
@@ -26,6 +27,7 @@ mod entry;
 mod glance;
 mod latency;
 mod status;
+mod trouble;
 
 /// Whether a host is heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
