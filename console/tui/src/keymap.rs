@@ -135,6 +135,7 @@ const fn view(
 /// The views, in the order of their keys.
 #[rustfmt::skip]
 pub const VIEWS: &[View] = &[
+    view("overview", "Overview", &["1", "g o"], "what is wrong now, worst first; what changed lately", screen::overview::open),
     view("hosts", "Hosts", &["2", "g h"], "every host: lights, load, latency, errors", screen::hosts::open),
     view("latency", "Latency", &["7", "g l"], "a model's percentiles, histogram and hosts over time", screen::latency::open),
     view("journal", "Journal", &["A", "g j"], "who changed what, and why", screen::journal::open),

@@ -22,6 +22,7 @@ pub mod host;
 pub mod hosts;
 pub mod journal;
 pub mod latency;
+pub mod overview;
 
 /// What a screen sees while it answers or draws.
 #[derive(Clone, Copy, Debug)]

@@ -343,7 +343,7 @@ impl Screen for Hosts {
 }
 
 /// Why there is nothing to see, and what to do about it.
-fn nothing(look: &Look<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn nothing(look: &Look<'_>, area: Rect, buf: &mut Buffer) {
     let lines: &[&str] = match (look.fleet.is_known, look.data.is_live()) {
         (true, _) => &[
             "No host has joined this hub yet.",
