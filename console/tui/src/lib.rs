@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod data;
+#[cfg(test)]
+mod documents;
 pub mod draw;
 pub mod filter;
 pub mod format;
