@@ -183,10 +183,7 @@ fn enter_opens_the_host_or_the_hosts_that_it_is_about() {
     );
     stage.press("enter");
     let place = stage.model.screen().place();
-    assert!(
-        place.object == "infer-0011" || place.selected == "infer-0011",
-        "{place:?}"
-    );
+    assert_eq!((&*place.view, &*place.object), ("hosts", "infer-0011"));
     let mut stage = full((80, 24));
     stage.press("G");
     let selected = stage.model.screen().place().selected;
