@@ -22,7 +22,9 @@ const TEXT_MAX: u64 = 4 << 20;
 pub(crate) async fn edit(text: &str, suffix: &str) -> Result<String, String> {
     let cannot = |error: io::Error| format!("cannot write what is to be edited: {error}");
     let folder = TempDir::with_prefix("binnacle-").map_err(cannot)?;
-    let path = folder.path().join(format!("edit{suffix}"));
+    let path = folder
+        .path()
+        .join(format!("edit.{}", suffix.trim_start_matches('.')));
     let mut file = File::create_new(&path).map_err(cannot)?;
     file.set_permissions(Permissions::from_mode(0o600))
         .map_err(cannot)?;

@@ -58,7 +58,7 @@ pub(crate) fn export(name: &str, suffix: &str, text: &[u8]) -> Result<String, St
 /// Writes a recorded session into the state folder. Says where.
 pub(crate) fn keep_recording(name: &str, lines: &[u8]) -> Result<PathBuf, String> {
     let folder = context::state_folder().ok_or("this user has no state folder")?;
-    let written = write_new(&folder.join("recordings"), name, ".jsonl", lines);
+    let written = write_new(&folder.join("recordings"), name, "jsonl", lines);
     written.map_err(|error| format!("cannot write the recording: {error}"))
 }
 
@@ -85,11 +85,11 @@ fn make(folder: &Path) -> io::Result<()> {
 /// Writes a file that was not there before: `name.suffix`, `name-2.suffix` and so on.
 fn write_new(folder: &Path, name: &str, suffix: &str, text: &[u8]) -> io::Result<PathBuf> {
     make(folder)?;
-    let (name, suffix) = (plain(name), plain(suffix));
+    let (name, suffix) = (plain(name), plain(suffix.trim_start_matches('.')));
     for number in 1..=NAMES_MAX {
         let path = match number {
-            1 => folder.join(format!("{name}{suffix}")),
-            _ => folder.join(format!("{name}-{number}{suffix}")),
+            1 => folder.join(format!("{name}.{suffix}")),
+            _ => folder.join(format!("{name}-{number}.{suffix}")),
         };
         match File::options()
             .write(true)

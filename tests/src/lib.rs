@@ -23,4 +23,5 @@ pub mod program;
 pub mod relay;
 pub mod request_log;
 pub mod stranger;
+pub mod terminal;
 pub mod traffic;

@@ -1,8 +1,8 @@
 //! The demo: a hub, three hosts, two models and live traffic in one command.
 //!
 //! It starts the programs that lie beside its own, each as an operator would, in one temporary
-//! folder, and sends them real rows over HTTP and gRPC. [`run`] gives a [`Summary`] that holds
-//! what was sent against what the hub counted. A reaper ([`reaper`]) holds the other end of a
+//! folder, and sends them real rows over HTTP and gRPC. [`start`] gives a [`Running`] demo, whose
+//! [`Summary`] holds what was sent against what the hub counted. A reaper ([`reaper`]) holds the other end of a
 //! pipe: when this process ends, however it ends, the reaper stops the programs and removes the
 //! folder.
 //!
@@ -37,8 +37,6 @@ const TELL_SELDOM: Duration = Duration::from_secs(60);
 pub struct Settings {
     /// The folder of the programs `binnacle`, `binnacle-agent` and `binnacle-runtime`.
     pub binaries: PathBuf,
-    /// How long to send traffic.
-    pub until: Until,
     /// Requests a second, over all hosts and protocols together.
     pub rate: u32,
 }
@@ -134,50 +132,84 @@ pub enum DemoError {
     Interrupted,
 }
 
-/// Runs a demo to its end and says what was sent and what was counted. What happens on the way is
-/// told to `progress`, a line at a time.
+/// A demo whose traffic flows. Dropped, it is stopped and removed by its reaper.
+#[derive(Debug)]
+pub struct Running {
+    fleet: Fleet,
+    traffic: Traffic,
+    watch: Stopwatch,
+    /// Nothing of this demo was counted before.
+    since: String,
+}
+
+/// Starts a demo: everything runs and requests are sent when this returns. What happens on the way
+/// is told to `progress`, a line at a time.
 ///
 /// # Errors
-/// When a program is missing, does not become ready, or the hub does not answer. That the hub
-/// counted something else than was sent is no error: the summary says it.
-pub async fn run(settings: Settings, progress: impl Fn(&str)) -> Result<Summary, DemoError> {
+/// When a program is missing or does not become ready, or at Ctrl-C.
+pub async fn start(settings: &Settings, progress: impl Fn(&str)) -> Result<Running, DemoError> {
+    let since = clock::now_minus(Duration::from_secs(60));
     let rate = settings.rate.clamp(1, RATE_MAX);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    let started = clock::now_minus(Duration::from_secs(60));
     let (fleet, traffic) = tokio::select! {
-        ready = prepare(&settings, rate, &progress) => ready?,
-        _ = &mut interrupted => return Err(DemoError::Interrupted),
+        ready = prepare(settings, rate, &progress) => ready?,
+        _ = tokio::signal::ctrl_c() => return Err(DemoError::Interrupted),
     };
-    let watch = Stopwatch::start();
     progress(&format!(
         "sending {rate} requests a second over HTTP and gRPC"
     ));
-    if settings.until == Until::Interrupted {
-        explain(fleet.hub(), &progress);
+    Ok(Running {
+        fleet,
+        traffic,
+        watch: Stopwatch::start(),
+        since,
+    })
+}
+
+impl Running {
+    /// The hub's address, as `--hub` takes it.
+    #[must_use]
+    pub fn hub(&self) -> String {
+        self.fleet.hub().address()
     }
-    loop {
-        let (left, tell) = match settings.until {
-            Until::Elapsed(all) => (all.saturating_sub(watch.elapsed()), TELL_EVERY),
-            Until::Interrupted => (Duration::MAX, TELL_SELDOM),
-        };
-        if left.is_zero() {
-            break;
+
+    /// Waits until the traffic has lasted as long as it is to, or Ctrl-C.
+    pub async fn last(&self, until: Until, progress: impl Fn(&str)) {
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
+        if until == Until::Interrupted {
+            explain(self.fleet.hub(), &progress);
         }
-        tokio::select! {
-            () = tokio::time::sleep(left.min(tell)) => {}
-            _ = &mut interrupted => break,
+        loop {
+            let (left, tell) = match until {
+                Until::Elapsed(all) => (all.saturating_sub(self.watch.elapsed()), TELL_EVERY),
+                Until::Interrupted => (Duration::MAX, TELL_SELDOM),
+            };
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(tell)) => {}
+                _ = &mut interrupted => return,
+            }
+            progress(&format!("{} requests answered", self.traffic.sent()));
         }
-        progress(&format!("{} requests answered", traffic.sent()));
     }
-    let sent = traffic.stop().await;
-    let took = watch.elapsed();
-    progress("waiting until the hub has counted them all");
-    let counted = fleet.hub().settled(sent.total(), started).await?;
-    let summary = summary::sum_up(took, fleet.hosts(), sent, counted);
-    progress("stopping the fleet");
-    fleet.end().await;
-    Ok(summary)
+
+    /// Ends the traffic, holds what was sent against what was counted, and stops everything.
+    ///
+    /// # Errors
+    /// When the hub does not answer. That it counted something else than was sent is no error:
+    /// the summary says it.
+    pub async fn finish(self, progress: impl Fn(&str)) -> Result<Summary, DemoError> {
+        let sent = self.traffic.stop().await;
+        let took = self.watch.elapsed();
+        progress("waiting until the hub has counted them all");
+        let counted = self.fleet.hub().settled(sent.total(), self.since).await?;
+        let summary = summary::sum_up(took, self.fleet.hosts(), sent, counted);
+        progress("stopping the fleet");
+        self.fleet.end().await;
+        Ok(summary)
+    }
 }
 
 async fn prepare(

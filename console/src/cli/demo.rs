@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use binnacle_demo::{DemoError, Settings, Summary, Until, reaper};
+use binnacle_core::address::NotAnAddress;
+use binnacle_demo::{DemoError, Running, Settings, Summary, Until, reaper};
 use clap::Args;
 
-use crate::cli::{Global, time};
+use crate::cli::{Global, console, time};
+use crate::context::Chosen;
 use crate::format;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Form};
@@ -15,14 +17,18 @@ use crate::output::{self, Form};
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
 
 /// Starts a hub, three agents with an inference server each, and sends real rows to two
-/// models in two versions, over HTTP and gRPC; then holds what was sent against what the hub
-/// counted. Nothing is left behind, even when it is killed.
+/// models in two versions, over HTTP and gRPC. On a terminal the console opens on it. In the end
+/// what was sent is held against what the hub counted. Nothing is left behind, even when it is
+/// killed.
 #[derive(Args, Debug)]
 pub(crate) struct Ask {
     /// Send traffic for a while, print what was sent and counted, and end: exit 1 unless they
     /// are the same. Without it the fleet runs until Ctrl-C.
     #[arg(long)]
     headless: bool,
+    /// Do not open the console; the fleet runs until Ctrl-C.
+    #[arg(long)]
+    no_console: bool,
     /// How long to send traffic [default: 30s with --headless, else until Ctrl-C].
     #[arg(long = "for", value_name = "TIME", value_parser = time::duration)]
     duration: Option<Duration>,
@@ -41,30 +47,26 @@ pub(crate) struct Reaper {
 
 impl Ask {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let until = match (self.duration, self.headless) {
-            (Some(duration), _) => Until::Elapsed(duration),
-            (None, true) => Until::Elapsed(HEADLESS_FOR),
-            (None, false) => Until::Interrupted,
-        };
         let own = std::env::current_exe()?;
         let binaries = own.parent().map(PathBuf::from).unwrap_or_default();
         let settings = Settings {
             binaries,
-            until,
             rate: self.rate,
         };
-        let summary = binnacle_demo::run(settings, |line| eprintln!("{line}")).await;
-        let summary = summary.map_err(|error| match error {
-            DemoError::Interrupted => Failure::of(Exit::Interrupted, &error),
-            DemoError::NoProgram { .. }
-            | DemoError::Start { .. }
-            | DemoError::NotReady { .. }
-            | DemoError::NoLibrary
-            | DemoError::Folder { .. }
-            | DemoError::Connect { .. }
-            | DemoError::Rows { .. }
-            | DemoError::Hub { .. } => Failure::of(Exit::Failed, &error),
-        })?;
+        let tell = |line: &str| eprintln!("{line}");
+        let running = binnacle_demo::start(&settings, tell)
+            .await
+            .map_err(failed)?;
+        let seen = match self.has_console(global) {
+            true => show(global, &running).await,
+            false => {
+                running.last(self.until(), tell).await;
+                Ok(())
+            }
+        };
+        let summary = running.finish(tell).await.map_err(failed)?;
+        // What went wrong on the screen is said once nothing is left behind.
+        seen?;
         match global.form() {
             Form::Json => output::json(&summary)?,
             Form::Text => output::text(told(&summary))?,
@@ -73,6 +75,50 @@ impl Ask {
             true => Ok(Exit::Ok),
             false => Ok(Exit::Failed),
         }
+    }
+}
+
+impl Ask {
+    /// A person who asked for an answer, or for a time, did not ask for a screen.
+    fn has_console(&self, global: &Global) -> bool {
+        let is_asked = self.headless || self.no_console || self.duration.is_some();
+        !is_asked && global.form() == Form::Text && console::has_terminal()
+    }
+
+    fn until(&self) -> Until {
+        match (self.duration, self.headless) {
+            (Some(duration), _) => Until::Elapsed(duration),
+            (None, true) => Until::Elapsed(HEADLESS_FOR),
+            (None, false) => Until::Interrupted,
+        }
+    }
+}
+
+/// Opens the console on the demo, until it is left.
+async fn show(global: &Global, running: &Running) -> Result<(), Failure> {
+    let text = running.hub();
+    let address = text.parse().map_err(|error: NotAnAddress| {
+        Failure::new(Exit::Failed, format!("the demo's hub: {error}"))
+    })?;
+    let hub = Chosen {
+        address,
+        by: "the demo".to_owned(),
+        name: "demo".to_owned(),
+    };
+    console::on(global, hub, None).await.map(|_left| ())
+}
+
+fn failed(error: DemoError) -> Failure {
+    match error {
+        DemoError::Interrupted => Failure::of(Exit::Interrupted, &error),
+        DemoError::NoProgram { .. }
+        | DemoError::Start { .. }
+        | DemoError::NotReady { .. }
+        | DemoError::NoLibrary
+        | DemoError::Folder { .. }
+        | DemoError::Connect { .. }
+        | DemoError::Rows { .. }
+        | DemoError::Hub { .. } => Failure::of(Exit::Failed, &error),
     }
 }
 

@@ -95,7 +95,7 @@ async fn settle(console: &mut Console) -> Result<(), Failure> {
 }
 
 fn unreachable(why: &str) -> Failure {
-    Failure::new(Exit::Unreachable, format!("no hub answers: {why}"))
+    Failure::new(Exit::Unreachable, why)
         .hint("start one with `binnacle hub run`, or name it with --hub ADDR")
 }
 

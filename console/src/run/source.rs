@@ -1,11 +1,13 @@
 //! Where keys come from, and when they do not: while an editor has the terminal, and while the
 //! terminal is asked whether it has shown a frame.
 
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyModifiers};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use tokio::task::JoinHandle;
 
 use crate::editor;
@@ -85,11 +87,7 @@ impl Source {
     /// Waits for whatever is next.
     pub(super) async fn next(&mut self) -> Came {
         match self {
-            Self::Here(stream) => match stream.next().await {
-                Some(Ok(event)) => Came::Events(burst(event, stream)),
-                Some(Err(error)) => Came::Gone(error.to_string()),
-                None => Came::Gone("the terminal was closed".to_owned()),
-            },
+            Self::Here(stream) => burst(stream).await,
             Self::Away(task) => match task.await {
                 Ok(back) => Came::Back(back),
                 Err(error) => Came::Gone(error.to_string()),
@@ -98,15 +96,28 @@ impl Source {
     }
 }
 
-/// Everything that can be read now.
-fn burst(first: Event, stream: &mut EventStream) -> Vec<Event> {
-    let mut events = vec![first];
-    while events.len() < BURST
-        && let Some(Some(Ok(event))) = stream.next().now_or_never()
-    {
-        events.push(event);
-    }
-    events
+/// Waits for an event, and takes every other that is there already.
+async fn burst(stream: &mut EventStream) -> Came {
+    let mut events = Vec::new();
+    // The stream keeps the waker of whoever polled it first, so it has to be the task's own:
+    // looking with one that does nothing would leave the loop asleep for ever.
+    poll_fn(|context| {
+        while events.len() < BURST {
+            match stream.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(event))) => events.push(event),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(gone(&error.to_string())),
+                Poll::Ready(None) => return Poll::Ready(gone("it was closed")),
+                Poll::Pending if events.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Came::Events(std::mem::take(&mut events)))
+    })
+    .await
+}
+
+fn gone(why: &str) -> Came {
+    Came::Gone(why.to_owned())
 }
 
 /// Empties what was typed before the terminal answered. Nobody had seen the question then: only
