@@ -107,6 +107,21 @@ pub(crate) fn console() -> Result<ConsoleConfig, Failure> {
     }
 }
 
+/// The same, read again while the console runs; what is wrong is told on one line.
+pub(crate) fn console_again() -> Result<Box<ConsoleConfig>, String> {
+    let Some(path) = config_path() else {
+        return Ok(Box::default());
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => match parse(&text) {
+            Ok(config) => Ok(Box::new(config.console)),
+            Err(why) => Err(format!("the configuration, {why}")),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Box::default()),
+        Err(error) => Err(format!("the configuration cannot be read: {error}")),
+    }
+}
+
 /// The configuration's file, made with a few words in it if there is none.
 pub(crate) fn config_file() -> Result<PathBuf, Failure> {
     let no_home = || Failure::new(Exit::Failed, "this user has no folder for a configuration");
@@ -162,10 +177,21 @@ fn read(path: &Path) -> Result<Config, Failure> {
             return Err(Failure::new(Exit::Failed, message));
         }
     };
-    // The parser's message names line, column and the keys that there are.
-    toml::from_str(&text).map_err(|error| {
-        let message = format!("{} is wrong: {error}", path.display());
-        Failure::new(Exit::Usage, message.trim_end())
+    parse(&text).map_err(|why| {
+        let message = format!("{} is wrong: {why}", path.display());
+        Failure::new(Exit::Usage, message)
+    })
+}
+
+/// Reads a configuration; what is wrong is told on one line, with its own.
+fn parse(text: &str) -> Result<Config, String> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let what = error.message().replace('\n', ", ");
+        match before {
+            Some(before) => format!("line {}: {what}", before.matches('\n').count() + 1),
+            None => what,
+        }
     })
 }
 

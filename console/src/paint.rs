@@ -53,7 +53,9 @@ pub(crate) fn changes(before: &Buffer, now: &Buffer) -> Vec<u8> {
         look: Look::default(),
     };
     for (x, y, cell) in before.diff_iter(now) {
-        move_to(&mut bytes, pen.at, (x, y));
+        if !walk(&mut bytes, &pen, (x, y), now) {
+            move_to(&mut bytes, pen.at, (x, y));
+        }
         dress(&mut bytes, &mut pen.look, Look::of(cell));
         let (symbol, width) = safe(cell.symbol());
         bytes.extend_from_slice(symbol.as_bytes());
@@ -124,6 +126,35 @@ fn safe(symbol: &str) -> (&str, Option<u16>) {
     let mut letters = symbol.chars();
     let one = letters.next().is_some() && letters.next().is_none();
     (symbol, (one && symbol.width() == 1).then_some(1))
+}
+
+/// Reaches a cell near by on the same line by writing again what lies between, where that is in
+/// the pen's look and no longer than a move: blanks between words cost a byte, not three.
+fn walk(bytes: &mut Vec<u8>, pen: &Pen, (x, y): (u16, u16), now: &Buffer) -> bool {
+    /// A move to the right has as many bytes.
+    const WALK_MAX: u16 = 4;
+    let Some((from, line)) = pen.at else {
+        return false;
+    };
+    if line != y || from >= x || x - from > WALK_MAX {
+        return false;
+    }
+    let mut between = Vec::new();
+    for column in from..x {
+        let Some(cell) = now.cell((column, y)) else {
+            return false;
+        };
+        let (symbol, width) = safe(cell.symbol());
+        if Look::of(cell) != pen.look || width.is_none() {
+            return false;
+        }
+        between.extend_from_slice(symbol.as_bytes());
+    }
+    let is_short = between.len() <= usize::from(WALK_MAX);
+    if is_short {
+        bytes.append(&mut between);
+    }
+    is_short
 }
 
 fn move_to(bytes: &mut Vec<u8>, from: Option<(u16, u16)>, (x, y): (u16, u16)) {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use binnacle_tui::model::Dirty;
 use binnacle_tui::msg::{Effect, Msg};
 use crossterm::event::Event;
 use ratatui::buffer::Buffer;
@@ -121,12 +122,13 @@ impl Shell {
         while !self.is_leaving {
             let now = clock::now();
             let due = self.pace.due(now);
-            if due.is_some_and(|due| due <= now) && self.is_ours() {
+            if due.is_some_and(|due| due <= now) && self.source.is_here() {
                 self.paint()?;
                 panic_in_tests();
                 continue;
             }
-            let due = due.filter(|_| self.is_ours());
+            // Neither into an editor's screen, nor between the pieces of a question.
+            let due = due.filter(|_| self.source.is_here());
             let seen = match self.seen {
                 Seen::Tell(at) => Some(at),
                 Seen::No | Seen::Ask(_) | Seen::Asked(..) => None,
@@ -156,9 +158,9 @@ impl Shell {
         Ok(Exit::Ok)
     }
 
-    /// Whether the terminal shows our frames now, and not an editor.
-    fn is_ours(&self) -> bool {
-        self.source.is_here() || matches!(self.seen, Seen::Asked(..))
+    /// Whether an editor has the terminal.
+    fn has_editor(&self) -> bool {
+        !self.source.is_here() && !matches!(self.seen, Seen::Asked(..))
     }
 
     fn came(&mut self, came: Came) -> io::Result<()> {
@@ -189,7 +191,7 @@ impl Shell {
             }
             Back::Configured(left) => {
                 self.take_again()?;
-                let read = left.and_then(|()| configuration());
+                let read = left.and_then(|()| context::console_again());
                 return self.tell(Msg::Configured(read));
             }
             Back::Asked { has_answered, kept } => (has_answered, kept),
@@ -209,13 +211,14 @@ impl Shell {
         }
         kept.into_iter().try_for_each(|event| self.event(event))?;
         if let Seen::Ask(_) = self.seen {
-            self.ask_seen();
+            // It is asked behind a frame.
+            self.pace.note(Dirty::Input);
         }
         self.tell_next()
     }
 
     fn told(&mut self, told: Told) -> io::Result<Option<Exit>> {
-        let has_editor = !self.is_ours();
+        let has_editor = self.has_editor();
         match told {
             Told::Leave => return Ok(Some(Exit::Interrupted)),
             Told::Interrupt if !has_editor => return Ok(Some(Exit::Interrupted)),
@@ -263,7 +266,7 @@ impl Shell {
             Effect::Repaint => {
                 self.terminal.forget();
                 self.measure()?;
-                self.pace.note(binnacle_tui::model::Dirty::Input);
+                self.pace.note(Dirty::Input);
             }
             Effect::AskSeen => self.seen = Seen::Ask(1),
             Effect::Copy(text) => {
@@ -317,9 +320,7 @@ impl Shell {
         binnacle_tui::draw::draw(&self.console.model, &mut frame);
         let cost = self.terminal.show(frame)?;
         self.pace.painted(cost, clock::now());
-        if let Seen::Ask(_) = self.seen
-            && self.source.is_here()
-        {
+        if let Seen::Ask(_) = self.seen {
             self.ask_seen();
         }
         Ok(())
@@ -345,7 +346,7 @@ impl Shell {
         self.terminal.take_again()?;
         self.reader = Reader::default();
         self.measure()?;
-        self.pace.note(binnacle_tui::model::Dirty::Input);
+        self.pace.note(Dirty::Input);
         Ok(())
     }
 
@@ -380,11 +381,6 @@ async fn at(when: Option<Instant>) {
     }
 }
 
-fn configuration() -> Result<Box<binnacle_tui::config::Config>, String> {
-    let read = context::console();
-    read.map(Box::new).map_err(|failure| failure.message)
-}
-
 /// Tells when the configuration has changed. A file that is being written is waited for: it is
 /// read once it stays as it is from one look to the next.
 async fn watch_configuration(later: mpsc::Sender<Msg>) {
@@ -395,7 +391,11 @@ async fn watch_configuration(later: mpsc::Sender<Msg>) {
         let now = context::stamp();
         if now != known && now == before {
             known = now;
-            if later.send(Msg::Configured(configuration())).await.is_err() {
+            if later
+                .send(Msg::Configured(context::console_again()))
+                .await
+                .is_err()
+            {
                 return;
             }
         }

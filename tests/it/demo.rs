@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use binnacle_tests::patience::eventually;
 use binnacle_tests::program;
+use binnacle_tests::terminal::Start;
 
 /// A hub, three agents, three runtimes.
 const PROGRAMS: usize = 7;
@@ -75,6 +76,34 @@ fn a_headless_demo_counts_what_it_sent_and_leaves_nothing() {
         }
     }
     await_nothing_left(folder.path());
+}
+
+#[test]
+fn a_demo_on_a_terminal_shows_its_fleet_and_ends_with_the_console() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |folder: &Path| folder.to_str().unwrap().to_owned();
+    let temporary = folder.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    // The library that the runtimes load lies in the home of whoever runs the tests.
+    let home = std::env::var("HOME").unwrap();
+    let mut terminal = Start::binnacle(folder.path(), &["demo"])
+        .with("TMPDIR", &text(&temporary))
+        .with("HOME", &home)
+        .with("XDG_STATE_HOME", &text(folder.path()))
+        .with("XDG_CONFIG_HOME", &text(folder.path()))
+        .start();
+    eventually("the console shows the fleet", UP_LIMIT, || {
+        let shown = terminal.text();
+        let is_whole = ["LIVE", "3 hosts"]
+            .iter()
+            .all(|piece| shown.contains(piece));
+        if is_whole { Ok(()) } else { Err(shown) }
+    });
+    terminal.keys(":quit\r");
+    assert_eq!(terminal.await_end(), 0);
+    terminal.is_given_back().unwrap();
+    assert!(terminal.text().contains("every one"), "{}", terminal.text());
+    await_nothing_left(&temporary);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //!
 //! It starts the programs that lie beside its own, each as an operator would, in one temporary
 //! folder, and sends them real rows over HTTP and gRPC. [`start`] gives a [`Running`] demo, whose
-//! [`Summary`] holds what was sent against what the hub counted. A reaper ([`reaper`]) holds the other end of a
-//! pipe: when this process ends, however it ends, the reaper stops the programs and removes the
-//! folder.
+//! [`Summary`] holds what was sent against what the hub counted. A reaper ([`reaper`]) holds the
+//! other end of a pipe: when this process ends, however it ends, the reaper stops the programs and
+//! removes the folder.
 //!
 //! What the programs do is theirs: this crate knows only their command lines.
 

@@ -71,10 +71,11 @@ pub(crate) fn run(is_quick: bool) -> color_eyre::Result<()> {
     );
     assert!(heard.updates.load(Ordering::Relaxed) > 30, "{heard:?}");
     let figures = table(agents, &alone, &watched);
-    match is_quick {
-        true => Ok(print!("{figures}")),
-        false => section::rewrite("watch", &figures),
+    if is_quick {
+        print!("{figures}");
+        return Ok(());
     }
+    section::rewrite("watch", &figures)
 }
 
 /// The hub's CPU over what happens, in percent of a core.

@@ -67,9 +67,7 @@ fn it_stops_to_the_shell_and_comes_back_whole() {
     let terminal = Start::shell(place.home()).start();
     terminal.await_text("sh> ");
     let address = place.hub.address();
-    terminal.keys(&format!(
-        "set -m; binnacle --open hosts --hub {address}; echo ended=$?\n"
-    ));
+    terminal.keys(&format!("set -m; binnacle --open hosts --hub {address}\n"));
     terminal.await_text("host-02");
     terminal.keys("\x1a");
     eventually("the shell has the terminal", FILE_LIMIT, || {
@@ -82,7 +80,7 @@ fn it_stops_to_the_shell_and_comes_back_whole() {
     });
     terminal.keys("jobs\n");
     terminal.await_text("binnacle --open");
-    terminal.keys("fg\n");
+    terminal.keys("fg; echo ended=$?\n");
     terminal.await_text("host-02");
     terminal.await_text("LIVE");
     assert!(terminal.screen(|screen| screen.alternate_screen()));
