@@ -1,7 +1,7 @@
 //! The key map: one table that drives input, the key bar, the help, the palette, the manual
 //! and docs/keys.md.
 //!
-//! A view is one line of [`VIEWS`]; a command is one line of [`BINDINGS`].
+//! A view is one line of [`VIEWS`]; a command is one line of `BINDINGS`.
 
 use crate::config::{Config, Sequence};
 use crate::key::Key;
