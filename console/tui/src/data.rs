@@ -194,6 +194,20 @@ pub struct Asked {
     pub trouble: Option<Arc<str>>,
 }
 
+/// Seconds after which an answer with nothing in it is asked for anew: something may have begun.
+const EMPTY_S: u32 = 3;
+
+impl Asked {
+    /// Seconds after which it is asked for anew.
+    pub fn refreshed_s(&self, question: &Question) -> Option<u32> {
+        let every_s = question.refreshed_s()?;
+        match &self.answer {
+            Some((answer, _)) if answer.is_empty() => Some(every_s.min(EMPTY_S)),
+            Some(_) | None => Some(every_s),
+        }
+    }
+}
+
 /// How far an answer is: each is drawn in its own way.
 #[derive(Clone, Copy, Debug)]
 pub enum Known<'a, T> {

@@ -84,7 +84,7 @@ impl Question {
                 None
             }
             // Half a step at most is missing from the end of what is drawn.
-            Self::Latency { span, .. } => Some((span.step_s / 2).clamp(5, 60)),
+            Self::Latency { span, .. } => Some((span.step_s / 2).clamp(5, 15)),
             Self::HostLatency { .. } => Some(5),
             Self::History { .. } => Some(60),
             Self::Journal { before: None, .. } => Some(15),
@@ -107,6 +107,20 @@ pub enum Answer {
     Past(Arc<Glances>),
     /// To [`Question::Host`]; absent when there is none of this name.
     Host(Option<Arc<HostRow>>),
+}
+
+impl Answer {
+    /// Whether there is nothing in it yet that could be drawn: then it is asked again soon.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Latency(page) => page.points.is_empty(),
+            Self::History(history) => {
+                let mut cells = history.hosts.iter().flat_map(|(_, cells)| cells);
+                cells.all(Option::is_none)
+            }
+            Self::Journal(_) | Self::Past(_) | Self::Host(_) => false,
+        }
+    }
 }
 
 /// Something that is asked of the hub to do.

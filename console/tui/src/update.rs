@@ -191,7 +191,7 @@ fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
         let is_due = match model.data.asked(&question) {
             None => true,
             Some(asked) if asked.is_open => false,
-            Some(asked) => match (question.refreshed_s(), &asked.answer) {
+            Some(asked) => match (asked.refreshed_s(&question), &asked.answer) {
                 (Some(every_s), _) => {
                     model.now_us - asked.asked_us >= i64::from(every_s) * 1_000_000
                 }
@@ -246,10 +246,12 @@ fn wake(model: &mut Model, effects: &mut Vec<Effect>) {
         at(Some(now_us + step_us - lost_us.rem_euclid(step_us)));
     } else if model.frozen.is_none() {
         for question in model.screen().wants(&model.look()).questions {
-            let every_s = question.refreshed_s().map(i64::from);
             let asked = model.data.asked(&question).filter(|asked| !asked.is_open);
+            let every_s = asked.and_then(|asked| asked.refreshed_s(&question));
             if let (Some(every_s), Some(asked)) = (every_s, asked) {
-                at(Some((asked.asked_us + every_s * 1_000_000).max(now_us)));
+                at(Some(
+                    (asked.asked_us + i64::from(every_s) * 1_000_000).max(now_us),
+                ));
             }
         }
     }

@@ -335,8 +335,10 @@ fn confirm(
     is_fresh: bool,
     effects: &mut Vec<Effect>,
 ) -> Option<Wish> {
-    // Keys count once the question was seen, and only if they were pressed for it.
-    if !asking.is_seen || !is_fresh {
+    // Keys count once the question was seen, and only if they were pressed for it; a letter
+    // that is held down may be part of a name, and never does anything.
+    let is_held = !is_fresh && (key.types().is_none() || asking.confirm.weight == Weight::Yes);
+    if !asking.is_seen || is_held {
         return None;
     }
     if key.code() == KeyCode::Char('e') && key.with(KeyModifiers::CONTROL) && asking.at_reason {

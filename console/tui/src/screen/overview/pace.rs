@@ -25,22 +25,30 @@ const FIGURES: u16 = 3;
 /// Steps that are looked at, whatever a hub answers.
 const MAX_STEPS: usize = 1_000;
 
+/// The length of a step in seconds: what was asked for, or what the hub's windows allow.
+fn step_s(page: &LatencyPage) -> u32 {
+    let (_, asked_s) = super::PAST;
+    page.resolution_s.max(asked_s)
+}
+
 /// The points whose step had ended when the page was made: the last is still filling.
 pub(super) fn finished(page: &LatencyPage) -> &[LatencyPoint] {
-    let step_us = i64::from(page.resolution_s) * 1_000_000;
+    let step_us = i64::from(step_s(page)) * 1_000_000;
     let points = page.points.as_slice();
-    let ended = points.partition_point(|point| point.start_us + step_us <= page.to_us);
+    let until_us = page.to_us.min(page.as_of_us);
+    let ended = points.partition_point(|point| point.start_us + step_us <= until_us);
     points.get(..ended).unwrap_or_default()
 }
 
 /// Each finished step of the page from the first with requests on; one without is absent.
 fn steps(page: &LatencyPage) -> Vec<Option<&LatencyPoint>> {
-    let step_us = i64::from(page.resolution_s.max(1)) * 1_000_000;
+    let step_us = i64::from(step_s(page)) * 1_000_000;
     let points = finished(page);
     let Some(first) = points.first() else {
         return Vec::new();
     };
-    let ended = usize::try_from((page.to_us - first.start_us) / step_us).unwrap_or(0);
+    let until_us = page.to_us.min(page.as_of_us);
+    let ended = usize::try_from((until_us - first.start_us) / step_us).unwrap_or(0);
     let mut steps = vec![None; ended.min(MAX_STEPS)];
     for point in points {
         let at = usize::try_from((point.start_us - first.start_us) / step_us);
@@ -74,7 +82,10 @@ pub(super) fn draw(look: &Look<'_>, area: Rect, buf: &mut Buffer) {
     };
     let steps = steps(page);
     if steps.is_empty() {
-        let none = "no requests in the last half hour".to_owned();
+        let none = match page.points.is_empty() {
+            true => "no requests in the last half hour".to_owned(),
+            false => "its first minute is being counted".to_owned(),
+        };
         line::draw_pieces(&[title, (none, quiet)], area, buf);
         return;
     };
@@ -154,7 +165,7 @@ fn told(
         steps.iter().map(|step| step.and_then(figure)).collect()
     };
     let requests = last.map_or(0, |step| step.all.requests);
-    let rate = requests as f64 / f64::from(page.resolution_s.max(1));
+    let rate = requests as f64 / f64::from(step_s(page));
     // A step without requests had none, which is known; its latency is not.
     let rates = steps
         .iter()
