@@ -52,7 +52,7 @@ pub(crate) fn changes(before: &Buffer, now: &Buffer) -> Vec<u8> {
         at: None,
         look: Look::default(),
     };
-    for (x, y, cell) in before.diff_iter(now) {
+    for (x, y, cell) in differing(before, now) {
         if !walk(&mut bytes, &pen, (x, y), now) {
             move_to(&mut bytes, pen.at, (x, y));
         }
@@ -67,6 +67,34 @@ pub(crate) fn changes(before: &Buffer, now: &Buffer) -> Vec<u8> {
         bytes.extend_from_slice(b"\x1b[m");
     }
     bytes
+}
+
+/// The cells that have to be written. A line with letters about whose width terminals differ is
+/// written whole: what is left of a wide letter that was half covered, each shows as it likes.
+fn differing<'a>(
+    before: &'a Buffer,
+    now: &'a Buffer,
+) -> impl Iterator<Item = (u16, u16, &'a Cell)> {
+    let width = usize::from(now.area.width).max(1);
+    let lines = before.content.chunks(width).zip(now.content.chunks(width));
+    lines.zip(now.area.top()..).flat_map(|((before, now), y)| {
+        let odd = |line: &[Cell]| line.iter().any(|cell| safe(cell.symbol()).1.is_none());
+        let is_new = before != now;
+        let is_odd = is_new && (odd(before) || odd(now));
+        let cells = before.iter().zip(now).zip(0_u16..);
+        let mut covered = 0;
+        cells.filter_map(move |((before, now), x)| {
+            // The second half of a wide letter is no letter of its own.
+            if covered > 0 {
+                covered -= 1;
+                return None;
+            }
+            if is_odd {
+                covered = safe(now.symbol()).0.width().saturating_sub(1);
+            }
+            (is_new && (is_odd || before != now)).then_some((x, y, now))
+        })
+    })
 }
 
 /// A frame as lines of text, without what is blank at their ends.
