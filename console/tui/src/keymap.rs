@@ -5,7 +5,12 @@
 
 use crate::config::{Config, Sequence};
 use crate::key::Key;
-use crate::screen::{self, Place, Screen};
+use crate::screen::{Place, Screen};
+
+mod table;
+
+use self::table::BINDINGS;
+pub use self::table::VIEWS;
 
 /// What a key, the help or the palette asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,15 +137,6 @@ const fn view(
     }
 }
 
-/// The views, in the order of their keys.
-#[rustfmt::skip]
-pub const VIEWS: &[View] = &[
-    view("overview", "Overview", &["1", "g o"], "what is wrong now, worst first; what changed lately", screen::overview::open),
-    view("hosts", "Hosts", &["2", "g h"], "every host: lights, load, latency, errors", screen::hosts::open),
-    view("latency", "Latency", &["7", "g l"], "a model's percentiles, histogram and hosts over time", screen::latency::open),
-    view("journal", "Journal", &["A", "g j"], "who changed what, and why", screen::journal::open),
-];
-
 const fn bind(
     command: Command,
     name: &'static str,
@@ -158,56 +154,6 @@ const fn bind(
         group,
     }
 }
-
-use Command as C;
-use Group::{Everywhere, Moving, Table};
-
-/// The commands.
-#[rustfmt::skip]
-const BINDINGS: &[Binding] = &[
-    bind(C::Open, "open", &["enter"], "open", "open what is selected", Moving),
-    bind(C::Mark, "mark", &["space"], "mark", "mark the row, or take the mark away", Table),
-    bind(C::Actions, "actions", &["a"], "actions", "what can be done with the row or the marked rows", Everywhere),
-    bind(C::Filter, "filter", &["/"], "filter", "show only rows that match: words, p99>250, status!=ok", Table),
-    bind(C::Palette, "command", &[":"], "command", "any command, view, host or model by name", Everywhere),
-    bind(C::Help, "keys", &["?", "f1"], "keys", "every key, searchable; enter runs one", Everywhere),
-    bind(C::Down, "down", &["j", "down"], "down", "one row down", Moving),
-    bind(C::Up, "up", &["k", "up"], "up", "one row up", Moving),
-    bind(C::Left, "left", &["h", "left"], "left", "to the left", Moving),
-    bind(C::Right, "right", &["l", "right"], "right", "to the right", Moving),
-    bind(C::Top, "top", &["g g", "home"], "top", "to the first row", Moving),
-    bind(C::Bottom, "bottom", &["G", "end"], "bottom", "to the last row", Moving),
-    bind(C::PageDown, "page-down", &["ctrl-d", "pagedown"], "page", "half a page down", Moving),
-    bind(C::PageUp, "page-up", &["ctrl-u", "pageup"], "page up", "half a page up", Moving),
-    bind(C::Next, "next-panel", &["tab"], "panel", "to the next panel", Moving),
-    bind(C::Out, "out", &["esc"], "out", "one level out: closes, clears the filter, goes back", Moving),
-    bind(C::QuitOrOut, "back-or-quit", &["q"], "back", "back; on the first screen, quit", Moving),
-    bind(C::Back, "back", &["[", "backspace"], "back", "to the screen before", Moving),
-    bind(C::Forward, "forward", &["]"], "forward", "forward again", Moving),
-    bind(C::MarkRange, "mark-range", &["v"], "range", "mark from here to where v is pressed again", Table),
-    bind(C::MarkAll, "mark-all", &["*"], "all", "mark every row that the filter shows", Table),
-    bind(C::Unmark, "unmark", &["u"], "unmark", "take all marks away", Table),
-    bind(C::Sort, "sort", &["s"], "sort", "sort by the next column", Table),
-    bind(C::SortReverse, "sort-reverse", &["S"], "reverse", "sort the other way round", Table),
-    bind(C::Columns, "columns", &["c"], "columns", "choose the columns", Table),
-    bind(C::Copy, "copy", &["y"], "copy", "copy the name of what is selected", Table),
-    bind(C::Export, "export", &["x"], "export", "write the rows into a CSV file", Table),
-    bind(C::Zoom, "zoom", &["z"], "zoom", "one panel over the whole screen, and back", Everywhere),
-    bind(C::Longer, "longer", &["+", "="], "longer", "a longer span of time", Everywhere),
-    bind(C::Shorter, "shorter", &["-"], "shorter", "a shorter span of time", Everywhere),
-    bind(C::Time, "time", &["t"], "time", "show a moment of the past; esc comes back to now", Everywhere),
-    bind(C::Earlier, "earlier", &[","], "earlier", "a minute earlier, in the past", Everywhere),
-    bind(C::Later, "later", &["."], "later", "a minute later, in the past", Everywhere),
-    bind(C::Freeze, "freeze", &["P"], "freeze", "hold the display still, and let it go", Everywhere),
-    bind(C::ArmWrites, "arm-writes", &["W"], "arm", "allow changes in protected environments for 10 min", Everywhere),
-    bind(C::ShowCommand, "show-command", &["!"], "as command", "the headless command that shows the same", Everywhere),
-    bind(C::Verify, "verify", &["V"], "verify", "how the journal is checked", Everywhere),
-    bind(C::Repaint, "repaint", &["ctrl-l"], "repaint", "draw everything anew", Everywhere),
-    bind(C::Suspend, "suspend", &["ctrl-z"], "suspend", "to the shell; fg comes back", Everywhere),
-    bind(C::Record, "record-save", &[], "record", "write this session's messages into a file, for a bug report", Everywhere),
-    bind(C::EditConfig, "configure", &[], "configure", "edit the configuration in $EDITOR", Everywhere),
-    bind(C::Quit, "quit", &[], "quit", "leave (also ctrl-c twice)", Everywhere),
-];
 
 /// Every line of the key map, views first.
 pub fn bindings() -> impl Iterator<Item = Binding> {

@@ -100,7 +100,8 @@ fn draw(svg: &mut String, look: Look, (x, y): (u16, u16), columns: u16, text: &s
         let back = look.back;
         writeln!(
             svg,
-            "<rect x=\"{left}\" y=\"{top}\" width=\"{wide}\" height=\"{HIGH}\" fill=\"#{back:06x}\"/>"
+            "<rect x=\"{left}\" y=\"{top}\" width=\"{wide}\" height=\"{HIGH}\" \
+             fill=\"#{back:06x}\"/>"
         )
         .unwrap();
     }

@@ -135,19 +135,114 @@ const fn column(
 
 use ratatui::layout::HorizontalAlignment::{Left, Right};
 
-#[rustfmt::skip]
 const COLUMNS: &[Column<HostLine>] = &[
-    column("HOST", "host", 16, Left, 0, |line, _| (shown(line.host()), Meaning::Text), |line, _| text(line.host())),
-    column("STATUS", "status", 8, Left, 0, |line, _| (status_text(line.status()), status_meaning(line.status())), |line, _| text(line.status().word())),
-    column("ENV", "env", 8, Left, 5, |line, _| (shown(&line.glance.environment), Meaning::Quiet), |line, _| text(&line.glance.environment)),
-    column("REQ/S", "rps", 7, Right, 1, |line, _| figure(line.rate(), format::rate), |line, _| number(line.rate())),
-    column("P50", "p50", 8, Right, 2, |line, _| latency(line.p50_us(), line), |line, _| number(line.p50_us().map(|us| us / 1e3))),
-    column("P99", "p99", 8, Right, 0, |line, _| latency(line.p99_us(), line), |line, _| number(line.p99_us().map(|us| us / 1e3))),
-    column("ERRORS", "errors", 7, Right, 1, |line, _| { let (errors, requests) = line.errors(); let meaning = if errors > 0 { Meaning::Warn } else { Meaning::Text }; (format::share(errors, requests), meaning) }, |line, _| number(error_share(line))),
-    column("CPU", "cpu", 5, Right, 3, |line, _| figure(cpu(line), |share| format!("{share:.0} %")), |line, _| number(cpu(line))),
-    column("MEM", "mem", 5, Right, 3, |line, _| figure(memory(line), |share| format!("{share:.0} %")), |line, _| number(memory(line))),
-    column("VERSIONS", "versions", 8, Right, 4, |line, _| figure(versions(line), |count| format!("{count:.0}")), |line, _| number(versions(line))),
-    column("WHY", "why", 24, Left, 6, |line, _| (shown(&reason(line)), Meaning::Quiet), |line, _| Value::Text(reason(line).to_string().into())),
+    column(
+        "HOST",
+        "host",
+        16,
+        Left,
+        0,
+        |line, _| (shown(line.host()), Meaning::Text),
+        |line, _| text(line.host()),
+    ),
+    column(
+        "STATUS",
+        "status",
+        8,
+        Left,
+        0,
+        |line, _| (status_text(line.status()), status_meaning(line.status())),
+        |line, _| text(line.status().word()),
+    ),
+    column(
+        "ENV",
+        "env",
+        8,
+        Left,
+        5,
+        |line, _| (shown(&line.glance.environment), Meaning::Quiet),
+        |line, _| text(&line.glance.environment),
+    ),
+    column(
+        "REQ/S",
+        "rps",
+        7,
+        Right,
+        1,
+        |line, _| figure(line.rate(), format::rate),
+        |line, _| number(line.rate()),
+    ),
+    column(
+        "P50",
+        "p50",
+        8,
+        Right,
+        2,
+        |line, _| latency(line.p50_us(), line),
+        |line, _| number(line.p50_us().map(|us| us / 1e3)),
+    ),
+    column(
+        "P99",
+        "p99",
+        8,
+        Right,
+        0,
+        |line, _| latency(line.p99_us(), line),
+        |line, _| number(line.p99_us().map(|us| us / 1e3)),
+    ),
+    column(
+        "ERRORS",
+        "errors",
+        7,
+        Right,
+        1,
+        |line, _| {
+            let (errors, requests) = line.errors();
+            let meaning = if errors > 0 {
+                Meaning::Warn
+            } else {
+                Meaning::Text
+            };
+            (format::share(errors, requests), meaning)
+        },
+        |line, _| number(error_share(line)),
+    ),
+    column(
+        "CPU",
+        "cpu",
+        5,
+        Right,
+        3,
+        |line, _| figure(cpu(line), |share| format!("{share:.0} %")),
+        |line, _| number(cpu(line)),
+    ),
+    column(
+        "MEM",
+        "mem",
+        5,
+        Right,
+        3,
+        |line, _| figure(memory(line), |share| format!("{share:.0} %")),
+        |line, _| number(memory(line)),
+    ),
+    column(
+        "VERSIONS",
+        "versions",
+        8,
+        Right,
+        4,
+        |line, _| figure(versions(line), |count| format!("{count:.0}")),
+        |line, _| number(versions(line)),
+    ),
+    column(
+        "WHY",
+        "why",
+        24,
+        Left,
+        6,
+        |line, _| (shown(&reason(line)), Meaning::Quiet),
+        |line, _| Value::Text(reason(line).to_string().into()),
+    ),
 ];
 
 impl Row for HostLine {
