@@ -268,6 +268,8 @@ impl Book {
         }
         self.late_bytes = 0;
         let (open_us, mut parts) = (self.closing.open_us(), Parts::default());
+        let fresh = self.closing.take_fresh();
+        fresh.into_iter().for_each(|draft| parts.draft(draft));
         let mut watermarks = Vec::with_capacity(listed.len());
         for (name, id) in listed {
             let Some(host) = self.hosts.get_mut(&name) else {

@@ -40,6 +40,9 @@ struct Pass {
     until_us: i64,
     left: Vec<Arc<str>>,
     done: BTreeMap<i64, Cells>,
+    /// What no draft tells of, of hosts that are done: a flush before the pass ends calls it
+    /// durable, so it has to be written with it.
+    fresh: Vec<(i64, Arc<str>, Cell)>,
 }
 
 impl Closing {
@@ -79,6 +82,13 @@ impl Closing {
         std::mem::take(&mut self.waiting)
     }
 
+    /// What a flush has to write as drafts of hosts that the pass under way is done with.
+    pub(crate) fn take_fresh(&mut self) -> Vec<(i64, Arc<str>, Cell)> {
+        let pass = self.pass.as_mut();
+        pass.map(|pass| std::mem::take(&mut pass.fresh))
+            .unwrap_or_default()
+    }
+
     /// Whether a pass is under way.
     pub(crate) fn is_underway(&self) -> bool {
         self.pass.is_some()
@@ -101,6 +111,7 @@ impl Closing {
                 until_us,
                 left: due(hosts, until_us),
                 done: BTreeMap::new(),
+                fresh: Vec::new(),
             });
         }
     }
@@ -116,9 +127,11 @@ impl Closing {
             let Some(host) = hosts.get_mut(&name) else {
                 continue;
             };
-            for (start_us, cell) in host.minutes.finish(span, &host.recent, folder) {
+            for (start_us, cell, fresh) in host.minutes.finish(span, &host.recent, folder) {
                 let cells = pass.done.entry(start_us).or_default();
                 cells.push((name.clone(), cell));
+                let fresh = fresh.map(|fresh| (start_us, name.clone(), fresh));
+                pass.fresh.extend(fresh);
             }
         }
         if pass.left.is_empty() {
@@ -182,6 +195,12 @@ impl Parts {
         };
         put(PartKind::Late, host.minutes.late(open_us, folder));
         put(PartKind::Draft, host.minutes.drafts());
+    }
+
+    /// Adds a draft.
+    pub(crate) fn draft(&mut self, (start_us, name, cell): (i64, Arc<str>, Cell)) {
+        let part = self.0.entry((start_us, PartKind::Draft)).or_default();
+        part.push((name, cell));
     }
 
     /// All of it.

@@ -70,20 +70,26 @@ impl Minutes {
         self.finished_us < until_us && self.parts.iter().any(|part| part.start_us < until_us)
     }
 
-    /// Finishes the minutes of `[open_us, until_us)`: each with its cell.
+    /// Finishes the minutes of `[open_us, until_us)`: each with its cell, and with what no
+    /// draft tells of it yet.
     pub(crate) fn finish(
         &mut self,
         (open_us, until_us): (i64, i64),
         recent: &Recent,
         folder: &mut Folder,
-    ) -> Vec<(i64, Cell)> {
+    ) -> Vec<(i64, Cell, Option<Cell>)> {
         let span = self.open_us(open_us)..until_us;
         self.finished_us = until_us;
         let finished = self
             .parts
             .extract_if(.., |part| span.contains(&part.start_us));
         finished
-            .map(|part| (part.start_us, part.cell(Some(recent), folder)))
+            .map(|part| {
+                let fresh = part
+                    .fresh
+                    .map(|(requests, errors)| counted(requests, errors));
+                (part.start_us, part.cell(Some(recent), folder), fresh)
+            })
             .collect()
     }
 
