@@ -5,6 +5,7 @@ use std::time::Duration;
 use binnacle_core::view::{Glances, Status};
 use binnacle_proto::v1::{
     GlanceRequest, Histogram, Outcome, QueryRequest, QueryResponse, Report, Series, SeriesWindow,
+    hub_message,
 };
 use binnacle_sketch::Latency;
 use binnacle_tests::console::Console;
@@ -149,6 +150,14 @@ fn windows_that_waited_for_an_hour_are_in_the_history_of_that_hour() {
         for (figure, expected) in [("p50_us", 1_200.0), ("p99_us", 1_396.0)] {
             let read = point[figure].as_f64().unwrap();
             assert!((read / expected - 1.0).abs() < 0.006, "{figure}: {read}");
+        }
+    }
+    // What is known may still be on its way to the disk: the ack says when it is there.
+    loop {
+        let message = stranger.heard().unwrap().expect("the stream is open");
+        match message.body {
+            Some(hub_message::Body::Ack(ack)) if ack.durable >= 12 => break,
+            Some(_) | None => {}
         }
     }
     scene.hub.kill();
