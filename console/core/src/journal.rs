@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::caller::Caller;
 use crate::host::Admission;
 use crate::name::Name;
+use crate::registry::{self, Line};
 
 /// A link of the chain.
 pub type Hash = [u8; 32];
@@ -21,7 +22,7 @@ pub const ORIGIN: Hash = [0; 32];
 pub const MAX_REASON: usize = 1_000;
 
 /// One line of the journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// Its place, from 1, without gaps.
     pub sequence: u64,
@@ -31,6 +32,9 @@ pub struct Entry {
     pub caller: Caller,
     /// Why, in the caller's words; empty where none was asked for.
     pub why: String,
+    /// The caller's key for it: asked for again under the same key, it is not done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Line>,
     /// What was decided.
     #[serde(flatten)]
     pub change: Change,
@@ -65,6 +69,9 @@ pub enum Change {
         /// Which.
         host: Name,
     },
+    /// The registry was changed. Last: whatever is no kind of the above is looked for there.
+    #[serde(untagged)]
+    Registry(registry::Change),
 }
 
 impl Change {
@@ -76,13 +83,14 @@ impl Change {
             Self::HostRelabelled(_) => "host_relabelled/v1",
             Self::HostRetired { .. } => "host_retired/v1",
             Self::HostReadmitted { .. } => "host_readmitted/v1",
+            Self::Registry(change) => change.kind(),
         }
     }
 
     /// The host that it concerns.
     pub fn host(&self) -> Option<&Name> {
         match self {
-            Self::Genesis { .. } => None,
+            Self::Genesis { .. } | Self::Registry(_) => None,
             Self::HostAdmitted(admission) | Self::HostRelabelled(admission) => {
                 Some(&admission.host)
             }
@@ -98,6 +106,7 @@ impl Change {
                 format!("host {}", admission.host)
             }
             Self::HostRetired { host } | Self::HostReadmitted { host } => format!("host {host}"),
+            Self::Registry(change) => change.object().to_string(),
         }
     }
 }
@@ -179,8 +188,7 @@ impl Entry {
             sequence,
             what: Flaw::Unreadable(what),
         };
-        let entry: Self =
-            serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+        let entry = read(body).map_err(|error| unreadable(error.to_string()))?;
         if entry.sequence == sequence {
             Ok(entry)
         } else {
@@ -190,6 +198,43 @@ impl Entry {
             )))
         }
     }
+}
+
+/// An entry without what it changes.
+#[derive(Deserialize)]
+struct Envelope {
+    sequence: u64,
+    at_us: i64,
+    caller: Caller,
+    why: String,
+    #[serde(default)]
+    key: Option<Line>,
+    kind: String,
+}
+
+/// Reads the envelope first and the payload by its kind: so a payload that does not read says
+/// what is wrong with it, and not that it is none of all that there are.
+fn read(body: &[u8]) -> serde_json::Result<Entry> {
+    let Envelope {
+        sequence,
+        at_us,
+        caller,
+        why,
+        key,
+        kind,
+    } = serde_json::from_slice(body)?;
+    let change = match registry::Change::KINDS.contains(&kind.as_str()) {
+        true => Change::Registry(serde_json::from_slice(body)?),
+        false => serde_json::from_slice(body)?,
+    };
+    Ok(Entry {
+        sequence,
+        at_us,
+        caller,
+        why,
+        key,
+        change,
+    })
 }
 
 /// The link that follows `previous` over `body`.

@@ -15,7 +15,7 @@ pub const MAX_NAME: usize = 63;
 pub struct Name(Arc<str>);
 
 /// Why a string is no name.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum NotAName {
     /// Nothing there.
     #[error("a name cannot be empty")]

@@ -12,8 +12,10 @@ use imbl::OrdMap;
 use crate::caller::Caller;
 use crate::host::{Admission, Host, Membership};
 use crate::journal::{Change, Entry, Hash, MAX_REASON, ORIGIN};
+use crate::keys::Keys;
 use crate::name::Name;
 use crate::observed::{Observed, StreamId};
+use crate::registry::{self, Line, Registry};
 use crate::report::BootId;
 
 /// Hosts in one fleet. Ten times what the hub is measured with: a name beyond it is a loop
@@ -31,6 +33,10 @@ pub struct State {
     pub store: Arc<str>,
     /// Every host that was ever admitted.
     pub hosts: OrdMap<Name, Arc<Host>>,
+    /// Every model, data set and feature set.
+    pub registry: Registry,
+    /// What was asked for under a key of late.
+    keys: Keys,
 }
 
 impl Default for State {
@@ -40,6 +46,8 @@ impl Default for State {
             hash: ORIGIN,
             store: "".into(),
             hosts: OrdMap::new(),
+            registry: Registry::default(),
+            keys: Keys::default(),
         }
     }
 }
@@ -79,7 +87,18 @@ pub enum Input {
         why: String,
         /// For what.
         request: Request,
+        /// Under which conditions.
+        condition: Condition,
     },
+}
+
+/// What has to be so for a request to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// What it is about is still at this revision.
+    pub if_revision: Option<u64>,
+    /// It was not done before under this key.
+    pub key: Option<Line>,
 }
 
 /// What somebody may ask for.
@@ -89,6 +108,8 @@ pub enum Request {
     RetireHost(Name),
     /// Let a retired host dial again.
     ReadmitHost(Name),
+    /// Change the registry.
+    Registry(Box<registry::Command>),
 }
 
 /// What a host says when it dials.
@@ -113,6 +134,8 @@ pub struct Draft {
     pub caller: Caller,
     /// Why.
     pub why: String,
+    /// The caller's key for it.
+    pub key: Option<Line>,
     /// What changes.
     pub change: Change,
 }
@@ -140,6 +163,9 @@ pub enum Refusal {
     /// More than [`MAX_HOSTS`].
     #[error("the fleet holds {MAX_HOSTS} hosts, its limit; {0} is not admitted")]
     FleetFull(Name),
+    /// The registry does not do it.
+    #[error(transparent)]
+    Registry(#[from] registry::Refusal),
 }
 
 /// What the hub wants a host to do.
@@ -173,6 +199,7 @@ pub fn decide(state: &State, observed: &Observed, input: &Input) -> Result<Vec<D
             Ok(vec![Draft {
                 caller: Caller::Hub,
                 why: String::new(),
+                key: None,
                 change,
             }])
         }
@@ -182,14 +209,16 @@ pub fn decide(state: &State, observed: &Observed, input: &Input) -> Result<Vec<D
             caller,
             why,
             request,
+            condition,
         } => {
             if why.len() > MAX_REASON {
                 return Err(Refusal::LongReason(why.len()));
             }
-            let change = asked(state, why, request)?;
+            let change = asked(state, why, request, condition)?;
             let draft = |change| Draft {
                 caller: caller.clone(),
                 why: why.clone(),
+                key: condition.key.clone(),
                 change,
             };
             Ok(change.map(draft).into_iter().collect())
@@ -225,11 +254,17 @@ fn joined(state: &State, observed: &Observed, greeting: &Greeting) -> Result<Vec
     Ok(vec![Draft {
         caller,
         why: String::new(),
+        key: None,
         change,
     }])
 }
 
-fn asked(state: &State, why: &str, request: &Request) -> Result<Option<Change>, Refusal> {
+fn asked(
+    state: &State,
+    why: &str,
+    request: &Request,
+    condition: &Condition,
+) -> Result<Option<Change>, Refusal> {
     let membership = |name: &Name| match state.hosts.get(name) {
         Some(host) => Ok(&host.membership),
         None => Err(Refusal::UnknownHost(name.clone())),
@@ -244,6 +279,27 @@ fn asked(state: &State, why: &str, request: &Request) -> Result<Option<Change>, 
             Membership::Member => Ok(None),
             Membership::Retired { .. } => Ok(Some(Change::HostReadmitted { host: name.clone() })),
         },
+        Request::Registry(command) => {
+            if matches!(**command, registry::Command::Deprecate(_)) && why.trim().is_empty() {
+                return Err(Refusal::NoReason);
+            }
+            let revised = condition.if_revision;
+            let change = registry::decide(&state.registry, command, revised)?;
+            Ok(change.map(Change::Registry))
+        }
+    }
+}
+
+/// The entry that did what `input` asks for, when it was done before under the same key. It is
+/// not decided again: what was answered then is the answer.
+pub fn before(state: &State, input: &Input) -> Option<u64> {
+    match input {
+        Input::Asked {
+            caller, condition, ..
+        } => state.keys.find(caller, condition.key.as_ref()?),
+        Input::Start { .. } | Input::Joined { .. } | Input::Follows { .. } | Input::Left { .. } => {
+            None
+        }
     }
 }
 
@@ -266,6 +322,7 @@ impl State {
         let Draft {
             caller,
             why,
+            key,
             change,
         } = draft;
         Entry {
@@ -273,6 +330,7 @@ impl State {
             at_us: now_us,
             caller,
             why,
+            key,
             change,
         }
     }
@@ -284,6 +342,10 @@ impl State {
         }
         self.sequence = entry.sequence;
         self.hash = hash;
+        if let Some(key) = &entry.key {
+            self.keys
+                .note(&entry.caller, key, entry.sequence, entry.at_us);
+        }
         match &entry.change {
             Change::Genesis { store } => self.store = store.as_str().into(),
             Change::HostAdmitted(admission) | Change::HostRelabelled(admission) => {
@@ -308,6 +370,14 @@ impl State {
                 );
             }
             Change::HostReadmitted { host } => self.settle(host, entry, Membership::Member),
+            Change::Registry(change) => {
+                let place = registry::Place {
+                    sequence: entry.sequence,
+                    at_us: entry.at_us,
+                    why: &entry.why,
+                };
+                self.registry.apply(change, place);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use binnacle_core::journal::{Change, Entry, Flaw, Stored, Walk};
 use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
 use binnacle_core::report::BootId;
-use binnacle_core::state::{self, Duty, Greeting, Input, Refusal, Request, State};
+use binnacle_core::state::{self, Condition, Duty, Greeting, Input, Refusal, Request, State};
 use proptest::prelude::*;
 
 /// A hub in memory: what the real engine does, with kills at its two dangerous moments.
@@ -94,6 +94,7 @@ fn ask(request: Request) -> Input {
         caller: Caller::Hub,
         why: "because".into(),
         request,
+        condition: Condition::default(),
     }
 }
 

@@ -39,12 +39,14 @@ pub struct Published {
 }
 
 /// What an input caused, on disk by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Written {
     /// The journal's last sequence.
     pub sequence: u64,
-    /// How many entries the input caused.
-    pub entries: usize,
+    /// The entries that the input caused.
+    pub entries: Vec<Arc<Entry>>,
+    /// The entry that did the same before, under the same key: nothing was done now.
+    pub before: Option<u64>,
 }
 
 /// Why an input came to nothing.
@@ -231,14 +233,16 @@ struct Decided {
     state: State,
     observed: Observed,
     stored: Vec<Stored>,
-    changed: Vec<Entry>,
+    changed: Vec<Arc<Entry>>,
     verdicts: Vec<Verdict>,
 }
 
 /// What became of one input.
 enum Verdict {
-    /// It happened, with so many entries.
-    Done(usize),
+    /// It happened, with these entries.
+    Done(Vec<Arc<Entry>>),
+    /// It happened before, as this entry says.
+    Before(u64),
     /// It would have needed an entry, and none can be written.
     Unwritten,
     /// It was decided against.
@@ -294,17 +298,22 @@ impl Owner {
             verdicts: Vec::with_capacity(batch.len()),
         };
         for Message { input, .. } in batch {
+            if let Some(sequence) = state::before(&decided.state, input) {
+                decided.verdicts.push(Verdict::Before(sequence));
+                continue;
+            }
             let verdict = match state::decide(&decided.state, &decided.observed, input) {
                 Err(refusal) => Verdict::Refused(refusal),
                 Ok(drafts) if disk == Disk::Refusing && !drafts.is_empty() => Verdict::Unwritten,
                 Ok(drafts) => {
-                    let entries = drafts.len();
+                    let mut entries = Vec::with_capacity(drafts.len());
                     for draft in drafts {
-                        let entry = decided.state.entry(draft, now_us);
+                        let entry = Arc::new(decided.state.entry(draft, now_us));
                         let stored = entry.seal(&decided.state.hash);
                         decided.state.apply(&entry, stored.hash);
                         decided.stored.push(stored);
-                        decided.changed.push(entry);
+                        decided.changed.push(entry.clone());
+                        entries.push(entry);
                     }
                     decided.observed.note(input, now_us);
                     Verdict::Done(entries)
@@ -343,8 +352,14 @@ impl Owner {
                     Ok(Written {
                         sequence: self.state.sequence,
                         entries,
+                        before: None,
                     })
                 }
+                Verdict::Before(sequence) => Ok(Written {
+                    sequence: self.state.sequence,
+                    entries: Vec::new(),
+                    before: Some(sequence),
+                }),
             };
             // A caller that left has its entry all the same.
             let _left = message.answer.send(answer);

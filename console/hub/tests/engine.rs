@@ -10,7 +10,7 @@ use binnacle_core::host::{Admission, Labels};
 use binnacle_core::name::Name;
 use binnacle_core::observed::StreamId;
 use binnacle_core::report::BootId;
-use binnacle_core::state::{Duty, Greeting, Input, Refusal, Request};
+use binnacle_core::state::{Condition, Duty, Greeting, Input, Refusal, Request};
 use binnacle_hub::clock::Clock;
 use binnacle_hub::engine::{Engine, EngineError, Rejected};
 use binnacle_hub::store::{self, SharedStore, StoreUrl};
@@ -53,6 +53,7 @@ fn retire(n: u64) -> Input {
         caller: Caller::Hub,
         why: "broken".into(),
         request,
+        condition: Condition::default(),
     }
 }
 
@@ -66,9 +67,9 @@ async fn what_was_acknowledged_is_there_when_the_hub_comes_back() {
         for answer in futures::future::join_all(all).await {
             answer.unwrap();
         }
-        assert_eq!(engine.put(retire(7)).await.unwrap().entries, 1);
+        assert_eq!(engine.put(retire(7)).await.unwrap().entries.len(), 1);
         assert_eq!(
-            engine.put(retire(7)).await.unwrap().entries,
+            engine.put(retire(7)).await.unwrap().entries.len(),
             0,
             "once is enough"
         );
@@ -161,7 +162,11 @@ async fn a_second_hub_on_the_same_store_is_fenced_and_says_so() {
             stream: StreamId(9),
         })
         .await;
-    assert_eq!(left.unwrap().entries, 0, "what needs no entry goes on");
+    assert_eq!(
+        left.unwrap().entries.len(),
+        0,
+        "what needs no entry goes on"
+    );
 }
 
 #[tokio::test]

@@ -87,6 +87,7 @@ mod tests {
                 at_us: 0,
                 caller: Caller::Hub,
                 why: "infer-1".into(),
+                key: None,
                 change: Change::HostReadmitted { host: name(host) },
             };
             let stored = entry.seal(&hash);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use binnacle_core::journal::Stored;
 use binnacle_core::name::Name;
-use binnacle_core::state::{Input, Request as Ask};
+use binnacle_core::state::{Condition, Input, Request as Ask};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::{host, journal};
 use tokio::sync::{broadcast, mpsc};
@@ -213,11 +213,12 @@ impl Fleet {
             caller,
             why: asked.reason,
             request,
+            condition: Condition::default(),
         };
         let written = self.hub.engine.put(input).await.map_err(agent::rejected)?;
         Ok(Response::new(proto::Changed {
             sequence: written.sequence,
-            changed: written.entries > 0,
+            changed: !written.entries.is_empty(),
         }))
     }
 }

@@ -1,0 +1,50 @@
+//! What was asked for under a key of late, so that asking again does nothing twice.
+//!
+//! A command whose answer was lost is sent again with the same key. The key stands in the entry
+//! that the command caused, so this is a fold like all state, and holds over restarts.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+
+use crate::caller::Caller;
+use crate::registry::Line;
+
+/// How long a key is known: a pipeline that was stopped over night goes on in the morning.
+const KEEP_US: i64 = 24 * 3_600 * 1_000_000;
+/// Keys that are known at most, the latest: an import of a large registry with a key a line.
+const MAX_KEYS: usize = 100_000;
+
+/// Keys of late, and the entries that they stand in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Keys {
+    known: OrdMap<Arc<str>, u64>,
+    /// In order of time.
+    order: Vector<(i64, Arc<str>)>,
+}
+
+impl Keys {
+    /// The entry that was caused under this key. One caller's key is nothing to another.
+    pub(crate) fn find(&self, caller: &Caller, key: &Line) -> Option<u64> {
+        self.known.get(&*whole(caller, key)).copied()
+    }
+
+    /// Notes an entry's key, and lets go of those that are too old or too many.
+    pub(crate) fn note(&mut self, caller: &Caller, key: &Line, sequence: u64, at_us: i64) {
+        let whole: Arc<str> = whole(caller, key).into();
+        self.known.insert(whole.clone(), sequence);
+        self.order.push_back((at_us, whole));
+        while let Some((noted_us, _)) = self.order.front()
+            && (self.order.len() > MAX_KEYS || at_us - noted_us > KEEP_US)
+        {
+            if let Some((_, old)) = self.order.pop_front() {
+                self.known.remove(&old);
+            }
+        }
+    }
+}
+
+/// A line has no line break: the two cannot run into each other.
+fn whole(caller: &Caller, key: &Line) -> String {
+    format!("{caller}\n{key}")
+}

@@ -1,0 +1,299 @@
+//! The registry: every model with its versions, and what they were made from.
+//!
+//! Here it is an *index*: what a decision, a table or a walk along lineage needs, and for each
+//! version the sequence of the entry that registered it. All else that was said of a version
+//! stands in that entry, is read from the store when somebody looks, and is never held in
+//! memory: a million versions are some two hundred megabytes, and not four gigabytes.
+//!
+//! The registry is a fold like the rest of the state. Nothing in it is ever overwritten: a
+//! version keeps its number and its detail, an alias keeps its moves, and what should not be
+//! used any more is deprecated.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+
+use crate::name::Name;
+
+pub use apply::Place;
+pub use artifact::{Artifact, Digest, Location};
+pub use card::{Card, Objectives, Tags};
+pub use change::Change;
+pub use command::{Command, Refusal};
+pub use dataset::{Column, Columns, DataSetDetail, Span};
+pub use environment::Rules;
+pub use feature::{Allowed, Feature, FeatureKind, Features};
+pub use lineage::{Node, Way};
+pub use objective::Objective;
+pub use reference::{Number, Object, Reference};
+pub use signature::{Datatype, Signature, Tensor};
+pub use text::{Line, Prose};
+pub use version::{Metrics, Parameters, Role, Source, Trained, TrainedOn, VersionDetail};
+
+mod apply;
+pub mod artifact;
+pub mod card;
+pub mod change;
+pub mod command;
+pub mod dataset;
+pub mod environment;
+pub mod feature;
+mod fit;
+pub mod lineage;
+pub mod objective;
+mod past;
+pub mod reference;
+pub mod signature;
+pub mod text;
+pub mod version;
+
+/// The index over all that was registered. Cloning it is cheap.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Registry {
+    /// Every model.
+    pub models: OrdMap<Name, Arc<Model>>,
+    /// Every data set.
+    pub data_sets: OrdMap<Name, Arc<DataSet>>,
+    /// Every feature set.
+    pub feature_sets: OrdMap<Name, Arc<FeatureSet>>,
+    /// Environments with rules of their own.
+    pub environments: OrdMap<Name, Environment>,
+}
+
+/// Whether something may still be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    #[default]
+    Active,
+    /// It should not, and this is why.
+    Deprecated(Arc<Deprecation>),
+}
+
+/// Why something should not be used any more, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deprecation {
+    /// In the words of whom deprecated it.
+    pub why: Arc<str>,
+    /// Since when.
+    pub at_us: i64,
+}
+
+/// What all named things of the registry have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// What is said of it.
+    pub card: Arc<Card>,
+    /// When it was first named.
+    pub created_at_us: i64,
+    /// The entry that last changed the card or the standing: what an editor's copy is
+    /// compared with.
+    pub revision: u64,
+    /// Whether it may still be used.
+    pub standing: Standing,
+    /// Every entry about it and its versions, in order.
+    pub history: Vector<u64>,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What all named things have.
+    pub head: Head,
+    /// Its versions, from 1.
+    pub versions: Vector<Version>,
+    /// Its aliases, those taken away among them.
+    pub aliases: OrdMap<Name, Alias>,
+}
+
+/// A version, as far as decisions, tables and lineage need it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    /// The entry that registered it, where its detail stands.
+    pub sequence: u64,
+    /// When it was registered.
+    pub at_us: i64,
+    /// The entry that last changed its notes or standing; 0 for none.
+    pub revision: u64,
+    /// The entry with its latest notes; 0 where they stand with the detail.
+    pub noted: u64,
+    /// Of its files, and how many bytes they have.
+    pub artifact: Option<(Digest, u64)>,
+    /// What it was trained on.
+    pub data_sets: TrainedOn,
+    /// The feature vector that it is given.
+    pub feature_set: Option<Reference>,
+    /// The version that it was made from.
+    pub parent: Option<Reference>,
+    /// Versions that were made from it, of this model and of others.
+    pub children: Vec<Reference>,
+    /// Whether it may still be used.
+    pub standing: Standing,
+}
+
+/// A named pointer to a version, with all its moves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alias {
+    /// In order of time; never empty.
+    pub moves: Vector<Move>,
+}
+
+/// One move of an alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The entry that says so.
+    pub sequence: u64,
+    /// When.
+    pub at_us: i64,
+    /// Where it pointed from then on; absent where it was taken away.
+    pub to: Option<Number>,
+}
+
+/// A data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataSet {
+    /// What all named things have.
+    pub head: Head,
+    /// Its versions, from 1.
+    pub versions: Vector<DataSetVersion>,
+}
+
+/// A version of a data set, as far as tables and lineage need it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataSetVersion {
+    /// The entry that registered it, where its detail stands.
+    pub sequence: u64,
+    /// When it was registered.
+    pub at_us: i64,
+    /// The entry that last changed its standing; 0 for none.
+    pub revision: u64,
+    /// Over its content, where it was read.
+    pub digest: Option<Digest>,
+    /// The profile that it was read into.
+    pub profile: Option<Digest>,
+    /// How many rows, where it was read.
+    pub rows: Option<u64>,
+    /// Versions that were trained on it, and what for.
+    pub trained: Vector<(Reference, Role)>,
+    /// Whether it may still be used.
+    pub standing: Standing,
+}
+
+/// A feature set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureSet {
+    /// What all named things have.
+    pub head: Head,
+    /// Its versions, from 1.
+    pub versions: Vector<FeatureSetVersion>,
+}
+
+/// A version of a feature set. Its features are held: versions are checked against them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureSetVersion {
+    /// The entry that registered it.
+    pub sequence: u64,
+    /// When it was registered.
+    pub at_us: i64,
+    /// The entry that last changed its standing; 0 for none.
+    pub revision: u64,
+    /// The vector.
+    pub features: Features,
+    /// Versions that are given it.
+    pub given: Vector<Reference>,
+    /// Whether it may still be used.
+    pub standing: Standing,
+}
+
+/// An environment with rules of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// What holds in it.
+    pub rules: Rules,
+    /// The entry that last set them.
+    pub revision: u64,
+    /// When that was.
+    pub at_us: i64,
+}
+
+pub(crate) use command::decide;
+
+/// Where version `number` stands among those of its name.
+fn place(number: Number) -> usize {
+    number.get() as usize - 1
+}
+
+/// The number that the next of `count` versions gets; numbers end with memory, long before.
+fn next(count: usize) -> Number {
+    let next = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
+    Number::new(next).unwrap_or(Number::MIN)
+}
+
+impl Registry {
+    /// A version of a model.
+    pub fn version(&self, version: &Reference) -> Option<&Version> {
+        let model = self.models.get(&version.name)?;
+        model.versions.get(place(version.number))
+    }
+
+    /// A version of a data set.
+    pub fn data_set(&self, version: &Reference) -> Option<&DataSetVersion> {
+        let data_set = self.data_sets.get(&version.name)?;
+        data_set.versions.get(place(version.number))
+    }
+
+    /// A version of a feature set.
+    pub fn feature_set(&self, version: &Reference) -> Option<&FeatureSetVersion> {
+        let feature_set = self.feature_sets.get(&version.name)?;
+        feature_set.versions.get(place(version.number))
+    }
+
+    /// The version that an alias points to now.
+    pub fn aliased(&self, model: &Name, alias: &Name) -> Option<Reference> {
+        let number = self.models.get(model)?.aliases.get(alias)?.now()?;
+        let name = model.clone();
+        Some(Reference { name, number })
+    }
+
+    /// The entry that last changed what an editor of `object` has a copy of; `None` where there
+    /// is no such thing.
+    pub fn revision(&self, object: &Object) -> Option<u64> {
+        match object {
+            Object::Model(name) => self.models.get(name).map(|model| model.head.revision),
+            Object::DataSet(name) => self.data_sets.get(name).map(|set| set.head.revision),
+            Object::FeatureSet(name) => self.feature_sets.get(name).map(|set| set.head.revision),
+            Object::Environment(name) => self.environments.get(name).map(|one| one.revision),
+            Object::Version(version) => {
+                let found = self.version(version)?;
+                Some(found.revision.max(found.sequence))
+            }
+            Object::DataSetVersion(version) => {
+                let found = self.data_set(version)?;
+                Some(found.revision.max(found.sequence))
+            }
+            Object::FeatureSetVersion(version) => {
+                let found = self.feature_set(version)?;
+                Some(found.revision.max(found.sequence))
+            }
+        }
+    }
+}
+
+impl Alias {
+    /// Where it points now.
+    pub fn now(&self) -> Option<Number> {
+        self.moves.last().and_then(|last| last.to)
+    }
+
+    /// The entry that last moved it; 0 where it never was.
+    pub fn revision(&self) -> u64 {
+        self.moves.last().map_or(0, |last| last.sequence)
+    }
+}
+
+impl Standing {
+    /// Whether it may still be used.
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Active)
+    }
+}
