@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "binnacle/v1/common.proto",
     "binnacle/v1/agent.proto",
     "binnacle/v1/fleet.proto",
     "binnacle/v1/telemetry.proto",
+    "binnacle/v1/registry.proto",
 ];
 
 #[test]

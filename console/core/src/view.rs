@@ -15,17 +15,26 @@ pub use self::glance::{CELL_BYTES, Cell, Coarse, Glance, Glances, History};
 pub use self::latency::{
     Bar, LatencyPage, LatencyPoint, LatencyRow, LatencyTable, Percentiles, Shape, latency,
 };
+pub use self::registry::{
+    AliasItem, DataSetItem, EnvironmentItem, FeatureSetItem, LineageItem, ModelItem, MoveItem,
+    Named, Numbered, SetItem, Trainee, VersionItem,
+};
 pub use self::status::{Status, health, live};
 pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, troubles};
 // What rows are made of, for those who see rows alone.
 pub use crate::host::Labels;
 pub use crate::name::Name;
+pub use crate::registry::{
+    Artifact, Card, DataSetDetail, FeatureKind, Object as RegistryObject, Reference, Rules,
+    Signature, VersionDetail,
+};
 pub use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vitals};
 pub use crate::series::Outcome;
 
 mod entry;
 mod glance;
 mod latency;
+mod registry;
 mod status;
 mod trouble;
 

@@ -19,6 +19,8 @@ mod agent;
 mod entries;
 mod fleet;
 pub(crate) mod glance;
+mod registry;
+mod rejection;
 mod rows;
 mod standing;
 #[path = "server/telemetry.rs"]
@@ -84,6 +86,7 @@ pub(crate) async fn serve(
 async fn routes(hub: &Arc<Hub>) -> Routes {
     use proto::agents_server::AgentsServer;
     use proto::fleet_server::FleetServer;
+    use proto::registry_server::RegistryServer;
     use proto::telemetry_server::TelemetryServer;
 
     let agents =
@@ -92,11 +95,16 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         FleetServer::new(fleet::Fleet { hub: hub.clone() }).max_decoding_message_size(MAX_QUESTION);
     let telemetry = TelemetryServer::new(telemetry_server::Telemetry { hub: hub.clone() })
         .max_decoding_message_size(MAX_QUESTION);
+    let registry = RegistryServer::new(registry::Registry { hub: hub.clone() })
+        .max_decoding_message_size(MAX_QUESTION);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<AgentsServer<agent::Agents>>().await;
     reporter.set_serving::<FleetServer<fleet::Fleet>>().await;
     reporter
         .set_serving::<TelemetryServer<telemetry_server::Telemetry>>()
+        .await;
+    reporter
+        .set_serving::<RegistryServer<registry::Registry>>()
         .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(binnacle_proto::FILE_DESCRIPTOR_SET)
@@ -106,6 +114,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
     Routes::new(agents)
         .add_service(fleet)
         .add_service(telemetry)
+        .add_service(registry)
         .add_service(health)
         .add_service(reflection)
 }

@@ -53,6 +53,10 @@ pub trait Store: Send + Sync + fmt::Debug {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>>;
 
+    /// The entries at these places, in order of sequence, each once; places that hold none are
+    /// left out. Refused beyond [`MAX_PAGE`] places.
+    fn entries_at(&self, places: Vec<u64>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>>;
+
     /// The last entry's sequence and hash; `None` when there is no entry.
     fn head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>>;
 
@@ -101,6 +105,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Lets go of whatever holds the data, with everything in its place. Asks that come later
     /// are refused.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Places of entries, each once and in order, if they are not too many.
+fn within_a_page(places: Vec<u64>) -> Result<std::collections::BTreeSet<u64>, StoreError> {
+    if places.len() > MAX_PAGE as usize {
+        return Err(StoreError::TooMany {
+            asked: places.len(),
+        });
+    }
+    Ok(places.into_iter().collect())
 }
 
 /// How long a row's span is.
@@ -249,6 +263,12 @@ pub enum StoreError {
     /// No store is meant by this text.
     #[error("{0:?} is no store: say sqlite://PATH, or memory: to forget at the end")]
     Url(String),
+    /// More places of entries than one page has.
+    #[error("{asked} entries were asked for at once, a page has at most {MAX_PAGE}")]
+    TooMany {
+        /// How many.
+        asked: usize,
+    },
     /// There is nothing there, and it may not be made.
     #[error("there is no store at {path}: check the path, or start a hub to make one")]
     Missing {

@@ -481,7 +481,7 @@ fn known(registry: &Registry, object: &Object) -> Result<(), Refusal> {
 }
 
 /// There is no such thing, and how to see what there is.
-pub(crate) fn unknown(object: Object) -> Refusal {
+pub fn unknown(object: Object) -> Refusal {
     let hint = match &object {
         Object::Model(_) => {
             "`binnacle model list` shows those that are, `binnacle model create` names one"

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use binnacle_core::name::Name;
 use binnacle_core::observed::StreamId;
-use binnacle_core::state::{Assignment, Input, Refusal};
+use binnacle_core::state::{Assignment, Input};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::{Refused, greeting, report};
 use proto::agent_message::Body as FromAgent;
@@ -22,8 +22,8 @@ use proto::hub_message::Body as ToAgent;
 use tokio::sync::{oneshot, watch};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::engine::Rejected;
 use crate::server::Hub;
+use crate::server::rejection::rejected;
 use crate::telemetry::{Acks, TelemetryError};
 
 /// How long a new stream may take to say Hello: a slow link's handshake, and some more.
@@ -288,18 +288,5 @@ pub(crate) fn unmeasured(error: TelemetryError) -> Status {
         | TelemetryError::Restless
         | TelemetryError::Store(_)
         | TelemetryError::Unwritten(_) => Status::unavailable(message),
-    }
-}
-
-pub(crate) fn rejected(rejected: Rejected) -> Status {
-    let message = rejected.to_string();
-    match rejected {
-        Rejected::Stopping | Rejected::NotWritten(_) => Status::unavailable(message),
-        Rejected::Refused(refusal) => match refusal {
-            Refusal::UnknownHost(_) => Status::not_found(message),
-            Refusal::Retired { .. } => Status::permission_denied(message),
-            Refusal::NoReason | Refusal::LongReason(_) => Status::invalid_argument(message),
-            Refusal::FleetFull(_) => Status::resource_exhausted(message),
-        },
     }
 }

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::engine::Published;
 use crate::identity;
 use crate::server::entries::Pages;
+use crate::server::rejection::rejected;
 use crate::server::{Hub, agent, rows};
 use crate::store::StoreError;
 
@@ -86,7 +87,7 @@ impl proto::fleet_server::Fleet for Fleet {
             let name = name(&asked.name)?;
             if !published.state.hosts.contains_key(&name) {
                 let unknown = binnacle_core::state::Refusal::UnknownHost(name);
-                return Err(agent::rejected(unknown.into()));
+                return Err(rejected(unknown.into()));
             }
             vec![name]
         };
@@ -215,7 +216,7 @@ impl Fleet {
             request,
             condition: Condition::default(),
         };
-        let written = self.hub.engine.put(input).await.map_err(agent::rejected)?;
+        let written = self.hub.engine.put(input).await.map_err(rejected)?;
         Ok(Response::new(proto::Changed {
             sequence: written.sequence,
             changed: !written.entries.is_empty(),

@@ -13,7 +13,7 @@ use super::compaction::{MINUTES_AT_ONCE, Sum};
 use super::{
     Compaction, Flushed, KEEP_FINE_US, KEEP_MINUTES_US, KEEP_US, KEEP_WATERMARK_US, MAX_PAGE,
     MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup, RollupBatch, RollupQuery, Span, Store,
-    StoreError, Watermark,
+    StoreError, Watermark, within_a_page,
 };
 
 /// A store in memory. The lock is held for the length of one call, never across a wait.
@@ -168,6 +168,16 @@ impl Store for Memory {
             let kept = self.kept();
             let page = kept.journal.range(after.saturating_add(1)..).take(limit);
             Ok(page.map(|(_, entry)| entry.clone()).collect())
+        }
+        .boxed()
+    }
+
+    fn entries_at(&self, places: Vec<u64>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        async move {
+            let places = within_a_page(places)?;
+            let kept = self.kept();
+            let found = places.iter().filter_map(|place| kept.journal.get(place));
+            Ok(found.cloned().collect())
         }
         .boxed()
     }

@@ -22,7 +22,7 @@ use sqlx::{Row as _, Sqlite as Db, SqliteConnection, Transaction};
 
 use super::{
     Compaction, Flushed, MAX_PAGE, MinuteCell, MinuteQuery, Rollup, RollupBatch, RollupQuery,
-    Store, StoreError, Watermark,
+    Store, StoreError, Watermark, within_a_page,
 };
 
 mod minute;
@@ -191,6 +191,24 @@ impl Store for Sqlite {
         let sql = "SELECT sequence, hash, body FROM journal WHERE sequence > $1 \
                    ORDER BY sequence LIMIT $2";
         self.page(sql, after, limit).boxed()
+    }
+
+    fn entries_at(&self, places: Vec<u64>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        async move {
+            let operation = "read the journal";
+            let places = within_a_page(places)?;
+            let places = serde_json::to_string(&places).expect("numbers are JSON");
+            let sql = "SELECT sequence, hash, body FROM journal \
+                       WHERE sequence IN (SELECT value FROM json_each($1)) ORDER BY sequence";
+            sqlx::query(sql)
+                .bind(places)
+                .fetch(&self.readers)
+                .map_err(at(operation))
+                .and_then(|row| std::future::ready(entry(&row, operation)))
+                .try_collect()
+                .await
+        }
+        .boxed()
     }
 
     fn entries_before(

@@ -138,6 +138,14 @@ async fn the_journal_keeps_entries_in_order_and_fences_a_second_writer() {
         let newest: Vec<_> = all.iter().rev().cloned().collect();
         assert_eq!(store.entries_before(0, 2).await.unwrap(), newest[..2]);
         assert_eq!(store.entries_before(3, 9).await.unwrap(), newest[3..]);
+        let places = store.entries_at(vec![4, 2, 99, 4]).await.unwrap();
+        let places: Vec<u64> = places.iter().map(|stored| stored.sequence).collect();
+        assert_eq!(places, [2, 4]);
+        let many = vec![1; MAX_PAGE as usize + 1];
+        assert!(matches!(
+            store.entries_at(many).await,
+            Err(StoreError::TooMany { .. })
+        ));
         for wrong in [
             chain(5, 6),
             chain(7, 7),

@@ -467,6 +467,9 @@ impl Store for Flaky {
     fn entries(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         self.store.entries(after, limit)
     }
+    fn entries_at(&self, places: Vec<u64>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        self.store.entries_at(places)
+    }
     fn entries_before(
         &self,
         before: u64,

@@ -1,0 +1,340 @@
+//! What is asked of the registry: changes, tables, lineage, history, export.
+//!
+//! Changes go to the engine like every decision. Everything else reads the published index, and
+//! for versions that are looked at their entries, from the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use binnacle_core::journal::{Change, Entry};
+use binnacle_core::name::Name;
+use binnacle_core::registry::change::Imported;
+use binnacle_core::registry::{self, Object, Registry as Index};
+use binnacle_core::state::{self, Input, State};
+use binnacle_core::view::LineageItem;
+use binnacle_proto::v1 as proto;
+use binnacle_wire::registry::{command_from, document_to, object_from};
+use binnacle_wire::{Refused, journal};
+use futures::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+use crate::engine::{Rejected, Written};
+use crate::identity;
+use crate::server::Hub;
+use crate::server::rejection::rejected;
+use crate::store::{MAX_PAGE, SharedStore, StoreError};
+
+mod table;
+
+/// Entries of a history, if the caller does not say.
+const HISTORY_PAGE: u32 = 100;
+/// Entries of a history at most.
+const HISTORY_LIMIT: u32 = 1_000;
+/// Entries read at once for an export: a few megabytes.
+const EXPORT_CHUNK: u32 = 512;
+
+/// The service that knows what was registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Registry {
+    pub(crate) hub: Arc<Hub>,
+}
+
+type Lines = std::pin::Pin<Box<dyn Stream<Item = Result<proto::ExportLine, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl proto::registry_server::Registry for Registry {
+    type ExportStream = Lines;
+
+    async fn change(
+        &self,
+        request: Request<proto::RegistryCommand>,
+    ) -> Result<Response<proto::RegistryChanged>, Status> {
+        let caller = identity::caller(&request);
+        let asked = command_from(request.into_inner()).map_err(malformed)?;
+        let input = Input::Asked {
+            caller,
+            why: asked.why,
+            request: asked.request,
+            condition: asked.condition,
+        };
+        let answer = match asked.is_dry_run {
+            true => self.decided(&input)?,
+            false => {
+                let written = self.hub.engine.put(input).await.map_err(rejected)?;
+                self.changed(&written).await?
+            }
+        };
+        Ok(Response::new(answer))
+    }
+
+    async fn list(
+        &self,
+        request: Request<proto::ListRequest>,
+    ) -> Result<Response<proto::ListResponse>, Status> {
+        let published = self.hub.engine.published();
+        let table = table::Table {
+            state: &published.state,
+            store: &self.hub.store,
+        };
+        let mut answer = table.page(request.into_inner()).await?;
+        answer.as_of_us = self.hub.clock.now_us();
+        Ok(Response::new(answer))
+    }
+
+    async fn lineage(
+        &self,
+        request: Request<proto::LineageRequest>,
+    ) -> Result<Response<proto::LineageResponse>, Status> {
+        let asked = request.into_inner();
+        let object = object(asked.object)?;
+        let way = match asked.uses {
+            true => registry::Way::Uses,
+            false => registry::Way::Sources,
+        };
+        let published = self.hub.engine.published();
+        let tree = published.state.registry.lineage(&object, way);
+        let tree = tree.ok_or_else(|| unknown(object))?;
+        Ok(Response::new(proto::LineageResponse {
+            tree: document_to(&LineageItem::of(&tree)).into(),
+            as_of_us: self.hub.clock.now_us(),
+        }))
+    }
+
+    async fn entries_about(
+        &self,
+        request: Request<proto::EntriesAboutRequest>,
+    ) -> Result<Response<proto::EntriesAboutResponse>, Status> {
+        let asked = request.into_inner();
+        let limit = match asked.limit {
+            0 => HISTORY_PAGE,
+            limit => limit.min(HISTORY_LIMIT),
+        };
+        let object = object(asked.object)?;
+        let published = self.hub.engine.published();
+        let mut entries =
+            history(&published.state.registry, &self.hub.store, &object, limit).await?;
+        entries.reverse();
+        Ok(Response::new(proto::EntriesAboutResponse {
+            entries,
+            as_of_us: self.hub.clock.now_us(),
+        }))
+    }
+
+    async fn export(
+        &self,
+        _request: Request<proto::ExportRequest>,
+    ) -> Result<Response<Lines>, Status> {
+        let head = self.hub.engine.published().state.sequence;
+        let store = self.hub.store.clone();
+        let chunks = futures::stream::try_unfold(0, move |after| {
+            let store = store.clone();
+            async move {
+                if after >= head {
+                    return Ok::<_, Status>(None);
+                }
+                let page = store.entries(after, EXPORT_CHUNK).await;
+                let page = page.map_err(|error| unreadable(&error))?;
+                let last = page.last().map_or(head, |stored| stored.sequence);
+                let lines = page.iter().filter(|stored| stored.sequence <= head);
+                let lines: Result<Vec<_>, Status> = lines.filter_map(line).collect();
+                Ok(Some((lines?, last)))
+            }
+        });
+        let lines = chunks.flat_map(|chunk| {
+            let lines: Vec<Result<_, Status>> = match chunk {
+                Ok(lines) => lines.into_iter().map(Ok).collect(),
+                Err(status) => vec![Err(status)],
+            };
+            futures::stream::iter(lines)
+        });
+        Ok(Response::new(Box::pin(lines)))
+    }
+}
+
+/// A change of the registry as a line; `None` for what is not of the registry.
+fn line(stored: &binnacle_core::journal::Stored) -> Option<Result<proto::ExportLine, Status>> {
+    let entry = match Entry::from_body(stored.sequence, &stored.body) {
+        Ok(entry) => entry,
+        Err(fault) => return Some(Err(Status::data_loss(fault.to_string()))),
+    };
+    let Change::Registry(change) = entry.change else {
+        return None;
+    };
+    // What was taken over goes on as it came: an export of an import is the same export.
+    let line = match change {
+        registry::Change::Imported(imported) => *imported,
+        change => Imported {
+            at_us: entry.at_us,
+            caller: entry.caller,
+            why: entry.why,
+            change,
+        },
+    };
+    let line = document_to(&line).into();
+    Some(Ok(proto::ExportLine { line }))
+}
+
+impl Registry {
+    /// What would be changed now.
+    fn decided(&self, input: &Input) -> Result<proto::RegistryChanged, Status> {
+        let published = self.hub.engine.published();
+        let drafts = state::decide(&published.state, &published.observed, input);
+        let drafts = drafts.map_err(|refusal| rejected(Rejected::Refused(refusal)))?;
+        let object = drafts.first().map(|draft| object_of(&draft.change));
+        Ok(proto::RegistryChanged {
+            sequence: 0,
+            changed: object.is_some(),
+            object: object.unwrap_or_default(),
+            revision: 0,
+        })
+    }
+
+    /// What was changed, or was changed before under the same key.
+    async fn changed(&self, written: &Written) -> Result<proto::RegistryChanged, Status> {
+        let answer = |entry: &Entry, changed| proto::RegistryChanged {
+            sequence: entry.sequence,
+            changed,
+            object: object_of(&entry.change),
+            revision: entry.sequence,
+        };
+        if let Some(entry) = written.entries.last() {
+            return Ok(answer(entry, true));
+        }
+        let Some(before) = written.before else {
+            return Ok(proto::RegistryChanged::default());
+        };
+        let found = self.hub.store.entries_at(vec![before]).await;
+        let found = found.map_err(|error| unreadable(&error))?;
+        let stored = found.first().ok_or_else(|| gone(before))?;
+        let entry = Entry::from_body(before, &stored.body);
+        let entry = entry.map_err(|fault| Status::data_loss(fault.to_string()))?;
+        Ok(answer(&entry, false))
+    }
+}
+
+/// The bare name of what a change is about: `fraud@3`.
+fn object_of(change: &Change) -> String {
+    let object = change.object();
+    let name = object.rsplit(' ').next();
+    name.unwrap_or_default().to_owned()
+}
+
+/// The entries about a thing, oldest first; of one version, those that concern it.
+async fn history(
+    index: &Index,
+    store: &SharedStore,
+    object: &Object,
+    limit: u32,
+) -> Result<Vec<proto::Entry>, Status> {
+    let head = match object {
+        Object::Model(name) => index.models.get(name).map(|model| &model.head),
+        Object::Version(version) => index.models.get(&version.name).map(|model| &model.head),
+        Object::DataSet(name) => index.data_sets.get(name).map(|set| &set.head),
+        Object::DataSetVersion(version) => index.data_sets.get(&version.name).map(|set| &set.head),
+        Object::FeatureSet(name) => index.feature_sets.get(name).map(|set| &set.head),
+        Object::FeatureSetVersion(version) => {
+            index.feature_sets.get(&version.name).map(|set| &set.head)
+        }
+        Object::Environment(_) => None,
+    };
+    let head = head.ok_or_else(|| unknown(object.clone()))?;
+    index
+        .revision(object)
+        .ok_or_else(|| unknown(object.clone()))?;
+    let is_whole = matches!(
+        object,
+        Object::Model(_) | Object::DataSet(_) | Object::FeatureSet(_)
+    );
+    let mut found = Vec::new();
+    let mut rest: Vec<u64> = head.history.iter().copied().collect();
+    while found.len() < limit as usize && !rest.is_empty() {
+        let chunk = rest.split_off(rest.len().saturating_sub(HISTORY_LIMIT as usize));
+        for stored in entries_at(store, chunk).await?.into_iter().rev() {
+            if is_whole || is_about(&stored, object) {
+                found.push(journal::to_proto(stored));
+            }
+        }
+    }
+    found.truncate(limit as usize);
+    found.reverse();
+    Ok(found)
+}
+
+fn is_about(stored: &binnacle_core::journal::Stored, object: &Object) -> bool {
+    let entry = Entry::from_body(stored.sequence, &stored.body);
+    let Ok(Change::Registry(change)) = entry.map(|entry| entry.change) else {
+        return false;
+    };
+    if change.object() == *object {
+        return true;
+    }
+    // A move of an alias is also about the version that it came to, and the one that it left.
+    match (change.original(), object) {
+        (registry::Change::AliasMoved(moved), Object::Version(version)) => {
+            moved.model == version.name
+                && (moved.to == Some(version.number) || moved.from == Some(version.number))
+        }
+        _ => false,
+    }
+}
+
+async fn entries_at(
+    store: &SharedStore,
+    places: Vec<u64>,
+) -> Result<Vec<binnacle_core::journal::Stored>, Status> {
+    let mut found = Vec::with_capacity(places.len());
+    for chunk in places.chunks(MAX_PAGE as usize) {
+        let page = store.entries_at(chunk.to_vec()).await;
+        found.extend(page.map_err(|error| unreadable(&error))?);
+    }
+    Ok(found)
+}
+
+/// Entries by their sequence.
+async fn read(store: &SharedStore, places: Vec<u64>) -> Result<HashMap<u64, Entry>, Status> {
+    let read = |stored: binnacle_core::journal::Stored| {
+        let entry = Entry::from_body(stored.sequence, &stored.body);
+        let entry = entry.map_err(|fault| Status::data_loss(fault.to_string()))?;
+        Ok((stored.sequence, entry))
+    };
+    entries_at(store, places)
+        .await?
+        .into_iter()
+        .map(read)
+        .collect()
+}
+
+fn object(object: Option<proto::ObjectName>) -> Result<Object, Status> {
+    let object = object.ok_or_else(|| Status::invalid_argument("object: is missing"))?;
+    object_from(&object).map_err(malformed)
+}
+
+fn unknown(object: Object) -> Status {
+    let refusal = registry::command::unknown(object);
+    rejected(Rejected::Refused(refusal.into()))
+}
+
+fn gone(sequence: u64) -> Status {
+    Status::data_loss(format!(
+        "entry {sequence} of the journal is not where it was"
+    ))
+}
+
+fn malformed(refused: Refused) -> Status {
+    Status::invalid_argument(refused.to_string())
+}
+
+fn unreadable(error: &StoreError) -> Status {
+    Status::unavailable(crate::engine::chain(error))
+}
+
+/// How many hosts say that they belong to each environment.
+fn hosts(state: &State) -> std::collections::BTreeMap<Name, u32> {
+    let mut counts = std::collections::BTreeMap::new();
+    for host in state.hosts.values() {
+        *counts
+            .entry(host.admission.environment.clone())
+            .or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,37 @@
+//! What the engine's refusals are called on the wire, so that scripts can tell them apart.
+
+use binnacle_core::registry;
+use binnacle_core::state::Refusal;
+use tonic::{Code, Status};
+
+use crate::engine::Rejected;
+
+pub(crate) fn rejected(rejected: Rejected) -> Status {
+    let message = rejected.to_string();
+    match rejected {
+        Rejected::Stopping | Rejected::NotWritten(_) => Status::unavailable(message),
+        Rejected::Refused(refusal) => match refusal {
+            Refusal::UnknownHost(_) => Status::not_found(message),
+            Refusal::Retired { .. } => Status::permission_denied(message),
+            Refusal::NoReason | Refusal::LongReason(_) => Status::invalid_argument(message),
+            Refusal::FleetFull(_) => Status::resource_exhausted(message),
+            Refusal::Registry(refusal) => Status::new(code(&refusal), message),
+        },
+    }
+}
+
+/// How the registry's refusals are told apart by scripts.
+fn code(refusal: &registry::Refusal) -> Code {
+    match refusal {
+        registry::Refusal::Unknown(..) | registry::Refusal::UnknownAlias { .. } => Code::NotFound,
+        registry::Refusal::Exists(_) => Code::AlreadyExists,
+        registry::Refusal::Changed { .. } | registry::Refusal::OutOfOrder { .. } => Code::Aborted,
+        registry::Refusal::Misfit { .. }
+        | registry::Refusal::Objectives(_)
+        | registry::Refusal::NoStanding => Code::InvalidArgument,
+        registry::Refusal::HasVersions { .. }
+        | registry::Refusal::Deprecated(..)
+        | registry::Refusal::Aliased { .. } => Code::FailedPrecondition,
+        registry::Refusal::Full { .. } => Code::ResourceExhausted,
+    }
+}
