@@ -11,17 +11,24 @@ use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
+mod alias;
 mod console;
+mod dataset;
 mod demo;
 mod doctor;
+mod environment;
+mod featureset;
 mod host;
 mod hub;
 mod journal;
 mod latency;
 mod manual;
+mod model;
+mod registry;
 mod replay;
 mod snapshot;
 mod time;
+mod version;
 mod watch;
 
 /// One terminal for every machine-learning model in production.
@@ -74,6 +81,28 @@ enum Command {
     /// Machines with an agent: list, show, retire, readmit.
     #[command(subcommand)]
     Host(host::Verb),
+    /// Named, owned things that predict: list, show, create, edit, history.
+    #[command(subcommand)]
+    Model(model::Verb),
+    /// Immutable, numbered artifacts of a model: list, show, register, compare, lineage.
+    #[command(subcommand)]
+    Version(version::Verb),
+    /// Named pointers to versions: list, show, set, remove.
+    #[command(subcommand)]
+    Alias(alias::Verb),
+    /// Versioned data that models are trained on: list, show, register, lineage.
+    #[command(subcommand)]
+    Dataset(dataset::Verb),
+    /// Ordered feature vectors that models are given: list, show, register, lineage.
+    #[command(subcommand)]
+    Featureset(featureset::Verb),
+    /// Hosts, and the rules that hold there: list, set.
+    #[command(subcommand)]
+    Environment(environment::Verb),
+    /// Write the whole registry as JSON lines.
+    Export(registry::copy::Export),
+    /// Take over what another hub exported, into an empty registry.
+    Import(registry::copy::Import),
     /// Requests, errors and percentiles by model and version, merged over hosts.
     Latency(latency::Ask),
     /// The record of every decision: list, verify, export.
@@ -156,6 +185,14 @@ impl Command {
         match self {
             Self::Hub(verb) => verb.run().await,
             Self::Host(verb) => verb.run(global).await,
+            Self::Model(verb) => verb.run(global).await,
+            Self::Version(verb) => verb.run(global).await,
+            Self::Alias(verb) => verb.run(global).await,
+            Self::Dataset(verb) => verb.run(global).await,
+            Self::Featureset(verb) => verb.run(global).await,
+            Self::Environment(verb) => verb.run(global).await,
+            Self::Export(export) => export.run(global).await,
+            Self::Import(import) => import.run(global).await,
             Self::Latency(ask) => ask.run(global).await,
             Self::Journal(verb) => verb.run(global).await,
             Self::Watch(ask) => ask.run(global).await,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use binnacle_core::address::Address;
 use binnacle_proto::v1 as proto;
 use proto::fleet_client::FleetClient;
+use proto::registry_client::RegistryClient;
 use proto::telemetry_client::TelemetryClient;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
@@ -74,6 +75,11 @@ impl Link {
     /// The service that knows what was measured.
     pub(crate) fn telemetry(&self) -> TelemetryClient<Channel> {
         TelemetryClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// The service that knows what was registered.
+    pub(crate) fn registry(&self) -> RegistryClient<Channel> {
+        RegistryClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     /// A question, with its time limit.

@@ -66,6 +66,13 @@ impl TryFrom<Arc<str>> for Name {
     }
 }
 
+impl std::str::FromStr for Name {
+    type Err = NotAName;
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        Self::parse(text)
+    }
+}
+
 impl From<Name> for Arc<str> {
     fn from(name: Name) -> Self {
         name.0

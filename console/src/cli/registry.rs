@@ -127,7 +127,10 @@ impl How {
                 (true, false) => format!("{object} is as it would be: nothing is to be changed"),
                 (false, true) => format!("{object} {is}; journal {}", changed.sequence),
                 (false, false) if changed.sequence > 0 => {
-                    format!("{object} was {is} before under this key; journal {}", changed.sequence)
+                    format!(
+                        "{object} was {is} before under this key; journal {}",
+                        changed.sequence
+                    )
                 }
                 (false, false) => format!("{object} was so already: nothing was changed"),
             })?,
@@ -148,7 +151,11 @@ pub(crate) async fn rows<T: DeserializeOwned>(
             limit: PAGE,
             ..asked.clone()
         };
-        let page = link.registry().list(link.question(page)).await?.into_inner();
+        let page = link
+            .registry()
+            .list(link.question(page))
+            .await?
+            .into_inner();
         let more = !page.rows.is_empty() && rows.len() + page.rows.len() < page.total as usize;
         for row in &page.rows {
             rows.push(document_from("row", row)?);
@@ -198,7 +205,9 @@ impl Change {
         form: Form,
     ) -> Result<Exit, Failure> {
         let command = Command::Deprecate(object_to(&object(kind, &self.name)?));
-        self.how.tell(link, command, &self.name, "deprecated", form).await
+        self.how
+            .tell(link, command, &self.name, "deprecated", form)
+            .await
     }
 
     /// Lets it be used again.
@@ -209,7 +218,9 @@ impl Change {
         form: Form,
     ) -> Result<Exit, Failure> {
         let command = Command::Restore(object_to(&object(kind, &self.name)?));
-        self.how.tell(link, command, &self.name, "restored", form).await
+        self.how
+            .tell(link, command, &self.name, "restored", form)
+            .await
     }
 }
 
@@ -258,7 +269,11 @@ impl Lineage {
             object: Some(object_to(&object(kind, &self.name)?)),
             uses,
         };
-        let answer = link.registry().lineage(link.question(asked)).await?.into_inner();
+        let answer = link
+            .registry()
+            .lineage(link.question(asked))
+            .await?
+            .into_inner();
         let tree: LineageItem = document_from("tree", &answer.tree)?;
         match form {
             Form::Json => {

@@ -70,13 +70,21 @@ impl Edit {
     pub(crate) fn edited(&self, card: Card) -> Result<Card, Failure> {
         match &self.file {
             Some(path) => file(path),
-            None => self.set.iter().try_fold(card, |card, (key, value)| set(card, key, value)),
+            None => self
+                .set
+                .iter()
+                .try_fold(card, |card, (key, value)| set(card, key, value)),
         }
     }
 }
 
 fn set(mut card: Card, key: &str, value: &str) -> Result<Card, Failure> {
-    let words = || value.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words = || {
+        value
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+    };
     match key {
         "owner" => card.owner = Line::parse(value).map_err(wrong)?,
         "team" => card.team = Line::parse(value).map_err(wrong)?,
@@ -95,16 +103,18 @@ fn set(mut card: Card, key: &str, value: &str) -> Result<Card, Failure> {
 /// A document out of a file, TOML or JSON by what it begins with.
 pub(crate) fn file<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Result<T, Failure> {
     let unreadable = |error: std::io::Error| {
-        Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display()))
+        Failure::new(
+            Exit::Failed,
+            format!("cannot read {}: {error}", path.display()),
+        )
     };
     let text = match path.as_os_str() == "-" {
         true => std::io::read_to_string(std::io::stdin()).map_err(unreadable)?,
         false => std::fs::read_to_string(path).map_err(unreadable)?,
     };
-    let malformed = |error: String| {
-        Failure::new(Exit::Usage, format!("{}: {}", path.display(), error.trim()))
-    };
-    match text.trim_start().starts_with(['{', '[']) && !text.trim_start().starts_with("[[") {
+    let malformed =
+        |error: String| Failure::new(Exit::Usage, format!("{}: {}", path.display(), error.trim()));
+    match text.trim_start().starts_with('{') {
         true => serde_json::from_str(&text).map_err(|error| malformed(error.to_string())),
         false => toml::from_str(&text).map_err(|error| malformed(error.to_string())),
     }

@@ -79,7 +79,9 @@ impl Import {
                 idempotency_key: key(at, &line),
                 ..How::default()
             };
-            let changed = how.ask(&link, Command::Import(line.into_bytes().into())).await;
+            let changed = how
+                .ask(&link, Command::Import(line.into_bytes().into()))
+                .await;
             let changed = changed.map_err(|failure| Failure {
                 message: format!("line {at}: {}", failure.message),
                 hint: "the lines before it were taken over; the same command goes on from there"
@@ -109,6 +111,10 @@ impl Import {
 fn key(at: u64, line: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(line.as_bytes());
-    let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let short: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("import {at} {short}")
 }

@@ -1,0 +1,266 @@
+//! `binnacle dataset`: versioned data that models are trained on.
+
+use std::path::PathBuf;
+
+use binnacle_core::registry::DataSetDetail;
+use binnacle_core::view::{DataSetItem, Reference, SetItem, rfc3339, shown};
+use binnacle_proto::v1 as proto;
+use binnacle_wire::registry::document;
+use clap::{Args, Subcommand};
+use proto::registry_command::Command;
+
+use crate::cli::Global;
+use crate::cli::model::standing;
+use crate::cli::registry::card::Edit;
+use crate::cli::registry::{self, Change, History, How, Lineage, Way, card};
+use crate::format;
+use crate::link::Link;
+use crate::outcome::{Exit, Failure};
+use crate::output::{self, Column, Document, Form};
+
+const KIND: proto::ObjectKind = proto::ObjectKind::DataSet;
+const MISSING: &str = "`binnacle dataset list` shows those that are";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Every data set; or with a name, its versions.
+    List(List),
+    /// One version, with its columns and the versions that were trained on it.
+    Show {
+        /// Which, as in transactions@3.
+        version: Reference,
+    },
+    /// Register a version: the first one names the data set.
+    Register(Register),
+    /// Change what is said of a data set.
+    Edit(Changed),
+    /// Say that a data set, or a version of it, should not be used any more.
+    Deprecate(Change),
+    /// Let what is deprecated be used again.
+    Restore(Change),
+    /// Who changed what, newest first.
+    History(History),
+    /// What was made from it.
+    Lineage(Lineage),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// The versions of this one.
+    name: Option<String>,
+    /// Only those whose name, tags, owner or team contain this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    filter: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Register {
+    /// Its name; a new one is named by its first version.
+    name: String,
+    /// What is said of it, in a TOML or JSON file: location, format, rows, columns, …
+    #[arg(long, value_name = "FILE")]
+    document: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Changed {
+    /// Which.
+    name: String,
+    #[command(flatten)]
+    edit: Edit,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Verb {
+    pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let (link, form) = (global.link().await?, global.form());
+        match self {
+            Self::List(list) => match &list.name {
+                Some(name) => versions(&link, name, form).await,
+                None => list.sets(&link, form).await,
+            },
+            Self::Show { version } => show(&link, &version, form).await,
+            Self::Register(register) => {
+                let detail: DataSetDetail = card::file(&register.document)?;
+                let command = Command::RegisterDataSet(document(&register.name, &detail));
+                register
+                    .how
+                    .tell(&link, command, &register.name, "registered", form)
+                    .await
+            }
+            Self::Edit(edit) => edit.run(&link, form).await,
+            Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
+            Self::Restore(change) => change.restore(&link, KIND, form).await,
+            Self::History(history) => history.run(&link, KIND, form).await,
+            Self::Lineage(lineage) => lineage.run(&link, KIND, Way::Uses, form).await,
+        }
+    }
+}
+
+impl List {
+    async fn sets(&self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let asked = proto::ListRequest {
+            noun: proto::Noun::DataSets.into(),
+            search: self.filter.clone(),
+            ..Default::default()
+        };
+        let (rows, as_of_us) = registry::rows::<SetItem>(link, asked).await?;
+        match form {
+            Form::Json => output::json(&Document::new("binnacle.datasets/v1", as_of_us, &rows))?,
+            Form::Text if rows.is_empty() => {
+                output::text("no data sets: `binnacle dataset register NAME …` adds one")?;
+            }
+            Form::Text => output::text(sets("DATA SET", &rows, as_of_us))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// Data sets or feature sets as a table.
+pub(crate) fn sets(noun: &'static str, rows: &[SetItem], as_of_us: i64) -> String {
+    let columns = [
+        Column::Left(noun),
+        Column::Left("OWNER"),
+        Column::Right("VERSIONS"),
+        Column::Right("LATEST"),
+        Column::Left("STANDING"),
+    ];
+    let cells = |row: &SetItem| {
+        let named = &row.named;
+        let latest = named.latest_at_us;
+        vec![
+            named.name.to_string(),
+            shown(named.card.owner.as_str()),
+            named.versions.to_string(),
+            latest.map_or_else(
+                || "–".to_owned(),
+                |at_us| format!("{} ago", format::age(as_of_us - at_us)),
+            ),
+            standing(named.deprecated.as_deref()),
+        ]
+    };
+    output::table(&columns, rows.iter().map(cells))
+}
+
+async fn versions(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
+    let asked = proto::ListRequest {
+        noun: proto::Noun::DataSetVersions.into(),
+        name: name.into(),
+        descending: true,
+        ..Default::default()
+    };
+    let (rows, as_of_us) = registry::rows::<DataSetItem>(link, asked).await?;
+    let schema = "binnacle.dataset-versions/v1";
+    match form {
+        Form::Json => output::json(&Document::new(schema, as_of_us, &rows))?,
+        Form::Text => {
+            let columns = [
+                Column::Left("VERSION"),
+                Column::Right("ROWS"),
+                Column::Left("FORMAT"),
+                Column::Left("LOCATION"),
+                Column::Right("TRAINED"),
+                Column::Right("AGE"),
+                Column::Left("STANDING"),
+            ];
+            let cells = |row: &DataSetItem| {
+                let detail = &row.detail;
+                vec![
+                    row.numbered.version.to_string(),
+                    detail.rows.map_or("–".to_owned(), |rows| rows.to_string()),
+                    detail.format.to_string(),
+                    shown(detail.location.as_str()),
+                    row.trained.len().to_string(),
+                    format::age(as_of_us - row.numbered.at_us),
+                    standing(row.numbered.deprecated.as_deref()),
+                ]
+            };
+            output::text(output::table(&columns, rows.iter().map(cells)))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn show(link: &Link, version: &Reference, form: Form) -> Result<Exit, Failure> {
+    let noun = proto::Noun::DataSetVersions;
+    let name = version.to_string();
+    let (row, as_of_us) = registry::row::<DataSetItem>(link, noun, &name, MISSING).await?;
+    let schema = "binnacle.dataset-versions/v1";
+    match form {
+        Form::Json => output::json(&Document::new(schema, as_of_us, &[row]))?,
+        Form::Text => output::text(page(&row, as_of_us))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn page(row: &DataSetItem, as_of_us: i64) -> String {
+    let (numbered, detail) = (&row.numbered, &row.detail);
+    let count = |count: Option<u64>| count.map_or("not known".to_owned(), |is| is.to_string());
+    let digest = detail
+        .digest
+        .map_or("not read".to_owned(), |digest| digest.to_string());
+    let mut lines = vec![
+        format!(
+            "{}  {}",
+            numbered.version,
+            standing(numbered.deprecated.as_deref())
+        ),
+        format!(
+            "  registered   {} ago by {}, journal {}",
+            format::age(as_of_us - numbered.at_us),
+            shown(&numbered.registered_by),
+            numbered.sequence
+        ),
+        format!("  location     {}", shown(detail.location.as_str())),
+        format!("  format       {}", detail.format),
+        format!("  rows         {}", count(detail.rows)),
+        format!("  bytes        {}", count(detail.bytes)),
+        format!("  digest       {digest}"),
+    ];
+    if let Some(span) = &detail.span {
+        let (from, to) = (rfc3339(span.from_us), rfc3339(span.to_us));
+        lines.push(format!(
+            "  time         {from} to {to}, by {}",
+            shown(span.column.as_str())
+        ));
+    }
+    if let Some(at_us) = detail.recorded_at_us {
+        lines.push(format!("  recorded     {}", rfc3339(at_us)));
+    }
+    if let Some(profile) = &detail.profile {
+        lines.push(format!("  profile      {profile}"));
+    }
+    for column in detail.columns.iter() {
+        let (name, kind) = (shown(column.name.as_str()), shown(column.kind.as_str()));
+        let nullable = if column.nullable {
+            "  may be missing"
+        } else {
+            ""
+        };
+        lines.push(format!("  column       {name}  {kind}{nullable}"));
+    }
+    for trainee in &row.trained {
+        lines.push(format!("  {:<12} {}", trainee.role.word(), trainee.version));
+    }
+    let notes = detail.notes.as_str().lines();
+    lines.extend(notes.map(|line| format!("  {}", shown(line))));
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n")
+}
+
+impl Changed {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let noun = proto::Noun::DataSets;
+        let (row, _) = registry::row::<SetItem>(link, noun, &self.name, MISSING).await?;
+        let card = self.edit.edited(row.named.card)?;
+        let how = How {
+            if_revision: self.how.if_revision.or(Some(row.named.revision)),
+            ..self.how
+        };
+        let command = Command::EditDataSet(document(&self.name, &card));
+        how.tell(link, command, &self.name, "edited", form).await
+    }
+}

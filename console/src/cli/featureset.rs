@@ -1,0 +1,214 @@
+//! `binnacle featureset`: the ordered feature vectors that models are given.
+
+use std::path::PathBuf;
+
+use binnacle_core::registry::change::FeatureSetDetail;
+use binnacle_core::view::{FeatureSetItem, Reference, SetItem, shown};
+use binnacle_proto::v1 as proto;
+use binnacle_wire::registry::document;
+use clap::{Args, Subcommand};
+use proto::registry_command::Command;
+
+use crate::cli::Global;
+use crate::cli::dataset::sets;
+use crate::cli::model::standing;
+use crate::cli::registry::card::Edit;
+use crate::cli::registry::{self, Change, History, How, Lineage, Way, card};
+use crate::format;
+use crate::link::Link;
+use crate::outcome::{Exit, Failure};
+use crate::output::{self, Column, Document, Form};
+
+const KIND: proto::ObjectKind = proto::ObjectKind::FeatureSet;
+const MISSING: &str = "`binnacle featureset list` shows those that are";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Every feature set; or with a name, its versions.
+    List(List),
+    /// One version, with its features in order.
+    Show {
+        /// Which, as in fraud-features@2.
+        version: Reference,
+    },
+    /// Register a version: the first one names the feature set.
+    Register(Register),
+    /// Change what is said of a feature set.
+    Edit(Changed),
+    /// Say that a feature set, or a version of it, should not be used any more.
+    Deprecate(Change),
+    /// Let what is deprecated be used again.
+    Restore(Change),
+    /// Who changed what, newest first.
+    History(History),
+    /// What is given it.
+    Lineage(Lineage),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// The versions of this one.
+    name: Option<String>,
+    /// Only those whose name, tags, owner or team contain this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    filter: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Register {
+    /// Its name; a new one is named by its first version.
+    name: String,
+    /// Its features in order, in a TOML or JSON file: [[features]] with name, type, unit, …
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Changed {
+    /// Which.
+    name: String,
+    #[command(flatten)]
+    edit: Edit,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Verb {
+    pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let (link, form) = (global.link().await?, global.form());
+        match self {
+            Self::List(list) => match &list.name {
+                Some(name) => versions(&link, name, form).await,
+                None => list.sets(&link, form).await,
+            },
+            Self::Show { version } => show(&link, &version, form).await,
+            Self::Register(register) => {
+                let detail: FeatureSetDetail = card::file(&register.file)?;
+                let command = Command::RegisterFeatureSet(document(&register.name, &detail));
+                register
+                    .how
+                    .tell(&link, command, &register.name, "registered", form)
+                    .await
+            }
+            Self::Edit(edit) => edit.run(&link, form).await,
+            Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
+            Self::Restore(change) => change.restore(&link, KIND, form).await,
+            Self::History(history) => history.run(&link, KIND, form).await,
+            Self::Lineage(lineage) => lineage.run(&link, KIND, Way::Uses, form).await,
+        }
+    }
+}
+
+impl List {
+    async fn sets(&self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let asked = proto::ListRequest {
+            noun: proto::Noun::FeatureSets.into(),
+            search: self.filter.clone(),
+            ..Default::default()
+        };
+        let (rows, as_of_us) = registry::rows::<SetItem>(link, asked).await?;
+        let schema = "binnacle.featuresets/v1";
+        match form {
+            Form::Json => output::json(&Document::new(schema, as_of_us, &rows))?,
+            Form::Text if rows.is_empty() => {
+                output::text("no feature sets: `binnacle featureset register NAME …` adds one")?;
+            }
+            Form::Text => output::text(sets("FEATURE SET", &rows, as_of_us))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+async fn versions(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
+    let asked = proto::ListRequest {
+        noun: proto::Noun::FeatureSetVersions.into(),
+        name: name.into(),
+        descending: true,
+        ..Default::default()
+    };
+    let (rows, as_of_us) = registry::rows::<FeatureSetItem>(link, asked).await?;
+    let schema = "binnacle.featureset-versions/v1";
+    match form {
+        Form::Json => output::json(&Document::new(schema, as_of_us, &rows))?,
+        Form::Text => {
+            let columns = [
+                Column::Left("VERSION"),
+                Column::Right("FEATURES"),
+                Column::Right("GIVEN TO"),
+                Column::Right("AGE"),
+                Column::Left("STANDING"),
+            ];
+            let cells = |row: &FeatureSetItem| {
+                vec![
+                    row.numbered.version.to_string(),
+                    row.detail.features.count().to_string(),
+                    row.given.len().to_string(),
+                    format::age(as_of_us - row.numbered.at_us),
+                    standing(row.numbered.deprecated.as_deref()),
+                ]
+            };
+            output::text(output::table(&columns, rows.iter().map(cells)))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn show(link: &Link, version: &Reference, form: Form) -> Result<Exit, Failure> {
+    let noun = proto::Noun::FeatureSetVersions;
+    let name = version.to_string();
+    let (row, as_of_us) = registry::row::<FeatureSetItem>(link, noun, &name, MISSING).await?;
+    let schema = "binnacle.featureset-versions/v1";
+    match form {
+        Form::Json => output::json(&Document::new(schema, as_of_us, &[row]))?,
+        Form::Text => {
+            let columns = [
+                Column::Right("#"),
+                Column::Left("FEATURE"),
+                Column::Left("TYPE"),
+                Column::Left("UNIT"),
+                Column::Left("ALLOWED"),
+                Column::Left("DESCRIPTION"),
+            ];
+            let features = (1..).zip(row.detail.features.iter());
+            let cells = features.map(|(number, feature): (u32, _)| {
+                vec![
+                    number.to_string(),
+                    shown(feature.name.as_str()),
+                    feature.kind.to_string(),
+                    shown(feature.unit.as_str()),
+                    shown(&feature.allowed.to_string()),
+                    shown(feature.description.as_str()),
+                ]
+            });
+            let given: Vec<String> = row.given.iter().map(ToString::to_string).collect();
+            let numbered = &row.numbered;
+            let head = format!(
+                "{}  {}\n  registered   {} ago by {}, journal {}\n  given to     {}",
+                numbered.version,
+                standing(numbered.deprecated.as_deref()),
+                format::age(as_of_us - numbered.at_us),
+                shown(&numbered.registered_by),
+                numbered.sequence,
+                given.join(" ")
+            );
+            output::text(format!("{head}\n\n{}", output::table(&columns, cells)))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+impl Changed {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let noun = proto::Noun::FeatureSets;
+        let (row, _) = registry::row::<SetItem>(link, noun, &self.name, MISSING).await?;
+        let card = self.edit.edited(row.named.card)?;
+        let how = How {
+            if_revision: self.how.if_revision.or(Some(row.named.revision)),
+            ..self.how
+        };
+        let command = Command::EditFeatureSet(document(&self.name, &card));
+        how.tell(link, command, &self.name, "edited", form).await
+    }
+}

@@ -1,0 +1,398 @@
+//! `binnacle version`: immutable, numbered artifacts of a model.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use binnacle_core::name::Name;
+use binnacle_core::registry::{
+    Artifact, Digest, Line, Location, Metrics, Parameters, Prose, Signature, Source, Trained,
+    TrainedOn, VersionDetail,
+};
+use binnacle_core::view::{Reference, VersionItem, shown};
+use binnacle_proto::v1 as proto;
+use binnacle_wire::registry::document;
+use clap::{Args, Subcommand};
+use proto::registry_command::Command;
+
+use crate::cli::Global;
+use crate::cli::model::standing;
+use crate::cli::registry::{self, Change, History, How, Lineage, Way, card, pair};
+use crate::format;
+use crate::link::Link;
+use crate::outcome::{Exit, Failure};
+use crate::output::{self, Column, Document, Form};
+
+mod compare;
+
+const KIND: proto::ObjectKind = proto::ObjectKind::Model;
+const MISSING: &str = "`binnacle version list --model MODEL` shows those that are";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// The versions of a model, newest first, with their metrics side by side.
+    List(List),
+    /// One version, with all that is said of it.
+    Show {
+        /// Which, as in fraud@7.
+        version: Reference,
+    },
+    /// Register a version: it gets the model's next number, and never changes.
+    Register(Box<Register>),
+    /// Two versions side by side, and what differs.
+    Compare {
+        /// One.
+        left: Reference,
+        /// The other.
+        right: Reference,
+    },
+    /// Replace the notes of a version.
+    Note(Note),
+    /// Say that a version should not be used any more.
+    Deprecate(Change),
+    /// Let a deprecated version be used again.
+    Restore(Change),
+    /// Who changed what about a version, newest first.
+    History(History),
+    /// What a version was made from; with --uses, what was made from it.
+    Lineage(Lineage),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Whose.
+    #[arg(long, value_name = "NAME")]
+    model: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Note {
+    /// Which, as in fraud@7.
+    version: Reference,
+    /// What they now say.
+    text: String,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Register {
+    /// Of which model.
+    #[arg(long, value_name = "NAME")]
+    model: String,
+    /// Where its files are: s3://, gs://, az://, https:// or file:// on the hub.
+    #[arg(long, value_name = "URL", requires = "sha256")]
+    url: Option<String>,
+    /// The SHA-256 of the files at --url.
+    #[arg(long, value_name = "HEX", requires = "url")]
+    sha256: Option<Digest>,
+    /// How many bytes there are at --url.
+    #[arg(long, value_name = "N", requires = "url", default_value_t = 0)]
+    bytes: u64,
+    /// What the files are: onnx, safetensors, pickle, …; guessed from the name without it.
+    #[arg(long, value_name = "NAME")]
+    format: Option<Name>,
+    /// A data set and its role, as in transactions@3:train; may be given more than once.
+    #[arg(long, value_name = "REF:ROLE")]
+    dataset: Vec<Trained>,
+    /// The feature vector that it is given, as in fraud-features@2.
+    #[arg(long, value_name = "REF")]
+    featureset: Option<Reference>,
+    /// The version that it was made from.
+    #[arg(long, value_name = "REF")]
+    parent: Option<Reference>,
+    /// What it was measured to do, as in auc=0.97; may be given more than once.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    metric: Vec<(String, String)>,
+    /// What it was trained with; may be given more than once.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    param: Vec<(String, String)>,
+    /// Its inputs and outputs, in a TOML or JSON file.
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// The training run, as its tracker names it.
+    #[arg(long, value_name = "ID", default_value = "")]
+    run: String,
+    /// The commit of the code.
+    #[arg(long, value_name = "HASH", default_value = "")]
+    commit: String,
+    /// Who trained it.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    author: String,
+    /// What others should know.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    notes: String,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Verb {
+    pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let (link, form) = (global.link().await?, global.form());
+        match self {
+            Self::List(list) => list.run(&link, form).await,
+            Self::Show { version } => show(&link, &version, form).await,
+            Self::Register(register) => register.run(&link, form).await,
+            Self::Compare { left, right } => {
+                let (left, _) = one(&link, &left).await?;
+                let (right, as_of_us) = one(&link, &right).await?;
+                compare::tell(&left, &right, as_of_us, form)
+            }
+            Self::Note(note) => {
+                let notes = Prose::parse(&note.text).map_err(wrong)?;
+                let command = Command::NoteVersion(document(&note.version, &notes));
+                let name = note.version.to_string();
+                note.how.tell(&link, command, &name, "noted", form).await
+            }
+            Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
+            Self::Restore(change) => change.restore(&link, KIND, form).await,
+            Self::History(history) => history.run(&link, KIND, form).await,
+            Self::Lineage(lineage) => lineage.run(&link, KIND, Way::Sources, form).await,
+        }
+    }
+}
+
+fn wrong(error: impl ToString) -> Failure {
+    Failure::new(Exit::Usage, error.to_string())
+}
+
+/// One version, with its detail.
+pub(crate) async fn one(link: &Link, version: &Reference) -> Result<(VersionItem, i64), Failure> {
+    registry::row(link, proto::Noun::Versions, &version.to_string(), MISSING).await
+}
+
+impl List {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let asked = proto::ListRequest {
+            noun: proto::Noun::Versions.into(),
+            name: self.model.clone(),
+            descending: true,
+            ..Default::default()
+        };
+        let (rows, as_of_us) = registry::rows::<VersionItem>(link, asked).await?;
+        match form {
+            Form::Json => output::json(&Document::new("binnacle.versions/v1", as_of_us, &rows))?,
+            Form::Text if rows.is_empty() => {
+                let model = &self.model;
+                output::text(format!(
+                    "no versions: `binnacle version register --model {model} …` adds one"
+                ))?;
+            }
+            Form::Text => output::text(table(&rows, as_of_us))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn table(rows: &[VersionItem], as_of_us: i64) -> String {
+    let columns = [
+        Column::Left("VERSION"),
+        Column::Left("ALIASES"),
+        Column::Left("METRICS"),
+        Column::Spare("TRAINED ON"),
+        Column::Spare("FEATURES"),
+        Column::Left("BY"),
+        Column::Right("AGE"),
+        Column::Left("STANDING"),
+    ];
+    let cells = |row: &VersionItem| {
+        let numbered = &row.numbered;
+        let aliases: Vec<&str> = row.aliases.iter().map(Name::as_str).collect();
+        let metrics = row.detail.metrics.iter();
+        let metrics: Vec<String> = metrics
+            .map(|(name, value)| format!("{} {value}", shown(name.as_str())))
+            .collect();
+        let trained: Vec<String> = row
+            .detail
+            .data_sets
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let features = row.detail.feature_set.as_ref();
+        vec![
+            numbered.version.to_string(),
+            aliases.join(" "),
+            metrics.join("  "),
+            trained.join(" "),
+            features.map(ToString::to_string).unwrap_or_default(),
+            shown(&numbered.registered_by),
+            format::age(as_of_us - numbered.at_us),
+            standing(numbered.deprecated.as_deref()),
+        ]
+    };
+    output::table(&columns, rows.iter().map(cells))
+}
+
+async fn show(link: &Link, version: &Reference, form: Form) -> Result<Exit, Failure> {
+    let (row, as_of_us) = one(link, version).await?;
+    match form {
+        Form::Json => output::json(&Document::new("binnacle.versions/v1", as_of_us, &[row]))?,
+        Form::Text => output::text(page(&row, as_of_us))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn page(row: &VersionItem, as_of_us: i64) -> String {
+    let (numbered, detail) = (&row.numbered, &row.detail);
+    let aliases: Vec<&str> = row.aliases.iter().map(Name::as_str).collect();
+    let mut lines = vec![
+        format!(
+            "{}  {}  {}",
+            numbered.version,
+            aliases.join(" "),
+            standing(numbered.deprecated.as_deref())
+        ),
+        format!(
+            "  registered   {} ago by {}, journal {}",
+            format::age(as_of_us - numbered.at_us),
+            shown(&numbered.registered_by),
+            numbered.sequence
+        ),
+    ];
+    lines.extend(
+        facts(detail)
+            .into_iter()
+            .map(|(name, value)| format!("  {name:<12} {value}")),
+    );
+    let notes = detail.notes.as_str().lines();
+    lines.extend(notes.map(|line| format!("  {}", shown(line))));
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n")
+}
+
+/// What is said of a version, one fact a line, in the order of a page.
+fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    let mut fact = |name: &str, value: String| {
+        if !value.is_empty() {
+            facts.push((name.to_owned(), value));
+        }
+    };
+    if let Some(artifact) = &detail.artifact {
+        let Artifact {
+            location,
+            format,
+            sha256,
+            bytes,
+        } = artifact;
+        fact(
+            "files",
+            format!("{format}, {bytes} bytes, {}", shown(&location.to_string())),
+        );
+        fact("sha256", sha256.to_string());
+    }
+    for tensor in detail.signature.inputs.iter() {
+        fact("input", shown(&tensor.to_string()));
+    }
+    for tensor in detail.signature.outputs.iter() {
+        fact("output", shown(&tensor.to_string()));
+    }
+    for trained in detail.data_sets.iter() {
+        fact(trained.role.word(), trained.data_set.to_string());
+    }
+    fact(
+        "features",
+        detail
+            .feature_set
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    );
+    fact(
+        "parent",
+        detail
+            .parent
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    );
+    for (name, value) in detail.metrics.iter() {
+        fact("metric", format!("{} {value}", shown(name.as_str())));
+    }
+    for (name, value) in detail.parameters.iter() {
+        fact(
+            "parameter",
+            format!("{} {}", shown(name.as_str()), shown(value.as_str())),
+        );
+    }
+    let Source {
+        run,
+        commit,
+        author,
+    } = &detail.source;
+    for (name, value) in [("run", run), ("commit", commit), ("author", author)] {
+        fact(name, shown(value.as_str()));
+    }
+    facts
+}
+
+impl Register {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let detail = self.detail()?;
+        let command = Command::RegisterVersion(document(&self.model, &detail));
+        self.how
+            .tell(link, command, &self.model, "registered", form)
+            .await
+    }
+
+    fn detail(&self) -> Result<VersionDetail, Failure> {
+        let line = |text: &str| Line::parse(text).map_err(wrong);
+        let mut metrics = BTreeMap::new();
+        for (name, value) in &self.metric {
+            let number = value.parse::<f64>();
+            let number =
+                number.map_err(|_| wrong(format!("metric {name}: {value:?} is no number")))?;
+            metrics.insert(line(name)?, number);
+        }
+        let mut parameters = BTreeMap::new();
+        for (name, value) in &self.param {
+            parameters.insert(line(name)?, line(value)?);
+        }
+        let signature = match &self.signature {
+            Some(path) => card::file::<Signature>(path)?,
+            None => Signature::default(),
+        };
+        Ok(VersionDetail {
+            artifact: self.artifact()?,
+            signature,
+            metrics: Metrics::parse(metrics).map_err(wrong)?,
+            parameters: Parameters::parse(parameters).map_err(wrong)?,
+            source: Source {
+                run: line(&self.run)?,
+                commit: line(&self.commit)?,
+                author: line(&self.author)?,
+            },
+            data_sets: TrainedOn::parse(self.dataset.clone()).map_err(wrong)?,
+            feature_set: self.featureset.clone(),
+            parent: self.parent.clone(),
+            notes: Prose::parse(&self.notes).map_err(wrong)?,
+        })
+    }
+
+    fn artifact(&self) -> Result<Option<Artifact>, Failure> {
+        let (Some(url), Some(sha256)) = (&self.url, self.sha256) else {
+            return Ok(None);
+        };
+        let format = self.format.clone().or_else(|| guessed(url));
+        let format = format.ok_or_else(|| wrong(format!("say --format: {url} does not tell")))?;
+        Ok(Some(Artifact {
+            location: Location::referred(url).map_err(wrong)?,
+            format,
+            sha256,
+            bytes: self.bytes,
+        }))
+    }
+}
+
+/// The format that a file's name tells.
+fn guessed(path: &str) -> Option<Name> {
+    let (_, extension) = path.rsplit_once('.')?;
+    let format = match extension {
+        "onnx" | "safetensors" | "joblib" | "gguf" => extension,
+        "pkl" | "pickle" => "pickle",
+        "pt" | "pth" => "torch",
+        "h5" | "keras" => "keras",
+        "bst" | "ubj" => "xgboost",
+        _ => return None,
+    };
+    Name::parse(format).ok()
+}
