@@ -18,6 +18,7 @@ mod demo;
 mod faults;
 mod glance;
 mod manual;
+mod registry;
 mod scene;
 mod spine;
 mod tidy;
