@@ -12,6 +12,7 @@ use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
 mod alias;
+mod artifact;
 mod console;
 mod dataset;
 mod demo;
@@ -90,6 +91,9 @@ enum Command {
     /// Named pointers to versions: list, show, set, remove.
     #[command(subcommand)]
     Alias(alias::Verb),
+    /// Files by their SHA-256, in the hub's store: upload, download, verify, collect.
+    #[command(subcommand)]
+    Artifact(artifact::Verb),
     /// Versioned data that models are trained on: list, show, register, lineage.
     #[command(subcommand)]
     Dataset(dataset::Verb),
@@ -188,6 +192,7 @@ impl Command {
             Self::Model(verb) => verb.run(global).await,
             Self::Version(verb) => verb.run(global).await,
             Self::Alias(verb) => verb.run(global).await,
+            Self::Artifact(verb) => verb.run(global).await,
             Self::Dataset(verb) => verb.run(global).await,
             Self::Featureset(verb) => verb.run(global).await,
             Self::Environment(verb) => verb.run(global).await,

@@ -117,8 +117,8 @@ pub struct Version {
     pub revision: u64,
     /// The entry with its latest notes; 0 where they stand with the detail.
     pub noted: u64,
-    /// Of its files, and how many bytes they have.
-    pub artifact: Option<(Digest, u64)>,
+    /// Its files.
+    pub artifact: Option<Files>,
     /// What it was trained on.
     pub data_sets: TrainedOn,
     /// The feature vector that it is given.
@@ -129,6 +129,17 @@ pub struct Version {
     pub children: Vec<Reference>,
     /// Whether it may still be used.
     pub standing: Standing,
+}
+
+/// The files of a version, as far as the index knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Over their bytes.
+    pub sha256: Digest,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Whether they lie in the hub's artifact store, and are not only referred to.
+    pub is_stored: bool,
 }
 
 /// A named pointer to a version, with all its moves.
@@ -276,6 +287,14 @@ impl Registry {
                 Some(found.revision.max(found.sequence))
             }
         }
+    }
+}
+
+impl Version {
+    /// Its blob in the hub's artifact store, and how many bytes it has.
+    pub fn stored(&self) -> Option<(Digest, u64)> {
+        let files = self.artifact.filter(|files| files.is_stored)?;
+        Some((files.sha256, files.bytes))
     }
 }
 

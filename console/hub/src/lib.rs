@@ -22,6 +22,7 @@ use crate::telemetry::{Telemetry, TelemetryError};
 
 pub use crate::notify::{Phase, notify};
 
+pub mod artifact;
 pub mod clock;
 pub mod engine;
 mod identity;
@@ -120,6 +121,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         store: store.clone(),
         started_us: clock.now_us(),
         glances: Default::default(),
+        blobs: artifact::Blobs::in_folder(settings.data.join("artifacts")),
         clock,
         stopping,
     });

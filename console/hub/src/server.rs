@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::artifact::Blobs;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::listen::Listener;
@@ -16,6 +17,7 @@ use crate::store::SharedStore;
 use crate::telemetry;
 
 mod agent;
+mod artifact;
 mod entries;
 mod fleet;
 pub(crate) mod glance;
@@ -31,6 +33,8 @@ mod telemetry_server;
 const MAX_REPORT: usize = 16 << 20;
 /// Bytes in one message from a console: questions are small.
 const MAX_QUESTION: usize = 1 << 20;
+/// Bytes in one part of an upload: ours sends a quarter of it.
+const MAX_PART: usize = 4 << 20;
 /// How often a silent connection is asked whether it lives: a host that lost its power is
 /// noticed within this and [`PING_ANSWER`].
 const PING: Duration = Duration::from_secs(15);
@@ -49,6 +53,7 @@ pub(crate) struct Hub {
     pub(crate) clock: Clock,
     pub(crate) started_us: i64,
     pub(crate) glances: glance::Board,
+    pub(crate) blobs: Blobs,
     /// True from when the hub begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -85,6 +90,7 @@ pub(crate) async fn serve(
 
 async fn routes(hub: &Arc<Hub>) -> Routes {
     use proto::agents_server::AgentsServer;
+    use proto::artifacts_server::ArtifactsServer;
     use proto::fleet_server::FleetServer;
     use proto::registry_server::RegistryServer;
     use proto::telemetry_server::TelemetryServer;
@@ -97,6 +103,8 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .max_decoding_message_size(MAX_QUESTION);
     let registry = RegistryServer::new(registry::Registry { hub: hub.clone() })
         .max_decoding_message_size(MAX_QUESTION);
+    let artifacts = ArtifactsServer::new(artifact::Artifacts { hub: hub.clone() })
+        .max_decoding_message_size(MAX_PART);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<AgentsServer<agent::Agents>>().await;
     reporter.set_serving::<FleetServer<fleet::Fleet>>().await;
@@ -105,6 +113,9 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .await;
     reporter
         .set_serving::<RegistryServer<registry::Registry>>()
+        .await;
+    reporter
+        .set_serving::<ArtifactsServer<artifact::Artifacts>>()
         .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(binnacle_proto::FILE_DESCRIPTOR_SET)
@@ -115,6 +126,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .add_service(fleet)
         .add_service(telemetry)
         .add_service(registry)
+        .add_service(artifacts)
         .add_service(health)
         .add_service(reflection)
 }

@@ -91,7 +91,7 @@ impl Verb {
                 Ok(Exit::Ok)
             }
             Self::Set(set) => {
-                let is = format!("alias of {}", set.version);
+                let is = format!("set to {}", set.version);
                 let command = Command::MoveAlias(proto::MoveAlias {
                     model: set.version.name.to_string(),
                     alias: set.alias.clone(),

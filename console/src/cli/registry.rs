@@ -107,9 +107,10 @@ impl How {
         form: Form,
     ) -> Result<Exit, Failure> {
         let changed = self.ask(link, command).await?;
+        // The hub's word has the number that it gave; an alias is told by its own name.
         let object = match changed.object.as_str() {
-            "" => object,
-            said => said,
+            said if said.starts_with(object) => said,
+            _ => object,
         };
         let told = Told {
             object,

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use proto::registry_command::Command;
 
 use crate::cli::Global;
+use crate::cli::artifact;
 use crate::cli::model::standing;
 use crate::cli::registry::{self, Change, History, How, Lineage, Way, card, pair};
 use crate::format;
@@ -23,6 +24,7 @@ use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
 mod compare;
+mod signature;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::Model;
 const MISSING: &str = "`binnacle version list --model MODEL` shows those that are";
@@ -79,6 +81,9 @@ pub(crate) struct Register {
     /// Of which model.
     #[arg(long, value_name = "NAME")]
     model: String,
+    /// Its file: uploaded to the hub's store. An ONNX file tells its signature by itself.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    file: Option<PathBuf>,
     /// Where its files are: s3://, gs://, az://, https:// or file:// on the hub.
     #[arg(long, value_name = "URL", requires = "sha256")]
     url: Option<String>,
@@ -327,14 +332,15 @@ fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
 
 impl Register {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let detail = self.detail()?;
+        let artifact = self.artifact(link, form).await?;
+        let detail = self.detail(artifact)?;
         let command = Command::RegisterVersion(document(&self.model, &detail));
         self.how
             .tell(link, command, &self.model, "registered", form)
             .await
     }
 
-    fn detail(&self) -> Result<VersionDetail, Failure> {
+    fn detail(&self, artifact: Option<Artifact>) -> Result<VersionDetail, Failure> {
         let line = |text: &str| Line::parse(text).map_err(wrong);
         let mut metrics = BTreeMap::new();
         for (name, value) in &self.metric {
@@ -349,10 +355,10 @@ impl Register {
         }
         let signature = match &self.signature {
             Some(path) => card::file::<Signature>(path)?,
-            None => Signature::default(),
+            None => self.told(artifact.as_ref())?,
         };
         Ok(VersionDetail {
-            artifact: self.artifact()?,
+            artifact,
             signature,
             metrics: Metrics::parse(metrics).map_err(wrong)?,
             parameters: Parameters::parse(parameters).map_err(wrong)?,
@@ -368,7 +374,34 @@ impl Register {
         })
     }
 
-    fn artifact(&self) -> Result<Option<Artifact>, Failure> {
+    /// The signature that the file itself tells.
+    fn told(&self, artifact: Option<&Artifact>) -> Result<Signature, Failure> {
+        let is_onnx = artifact.is_some_and(|files| files.format.as_str() == "onnx");
+        match &self.file {
+            Some(path) if is_onnx => signature::of_onnx(path).map_err(|what| {
+                let message = format!("cannot read the signature of {}: {what}", path.display());
+                Failure::new(Exit::Usage, message).hint("say what the file is with --format")
+            }),
+            Some(_) | None => Ok(Signature::default()),
+        }
+    }
+
+    /// Where the files are; those that are here are uploaded: a version is never registered
+    /// before its files are there.
+    async fn artifact(&self, link: &Link, form: Form) -> Result<Option<Artifact>, Failure> {
+        if let Some(path) = &self.file {
+            let name = path.to_string_lossy();
+            let format = self.format.clone().or_else(|| guessed(&name));
+            let format =
+                format.ok_or_else(|| wrong(format!("say --format: {name} does not tell")))?;
+            let (sha256, bytes) = artifact::upload(link, path, form).await?;
+            return Ok(Some(Artifact {
+                location: Location::Stored,
+                format,
+                sha256,
+                bytes,
+            }));
+        }
         let (Some(url), Some(sha256)) = (&self.url, self.sha256) else {
             return Ok(None);
         };

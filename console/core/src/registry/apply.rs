@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use imbl::Vector;
 
+use super::artifact::Location;
 use super::change::{Carded, Change, FeatureSetDetail, Moved, Noted, Pointed, Registered, Ruled};
 use super::reference::{Object, Reference};
 use super::version::{Trained, TrainedOn, VersionDetail};
 use super::{
     Alias, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment, FeatureSet,
-    FeatureSetVersion, Head, Model, Move, Registry, Standing, Version, place,
+    FeatureSetVersion, Files, Head, Model, Move, Registry, Standing, Version, place,
 };
 use crate::name::Name;
 
@@ -164,7 +165,11 @@ impl Registry {
             at_us: at.at_us,
             revision: 0,
             noted: 0,
-            artifact: artifact.map(|artifact| (artifact.sha256, artifact.bytes)),
+            artifact: artifact.map(|artifact| Files {
+                sha256: artifact.sha256,
+                bytes: artifact.bytes,
+                is_stored: !matches!(artifact.location, Location::Referred(_)),
+            }),
             data_sets,
             feature_set,
             parent,

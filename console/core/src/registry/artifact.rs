@@ -74,6 +74,13 @@ impl fmt::Display for Location {
     }
 }
 
+impl Digest {
+    /// A digest out of its 32 bytes.
+    pub fn try_from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
 impl FromStr for Digest {
     type Err = NotADigest;
     fn from_str(text: &str) -> Result<Self, NotADigest> {

@@ -10,7 +10,7 @@ use binnacle_core::journal::{Change, Entry};
 use binnacle_core::name::Name;
 use binnacle_core::registry::change::Imported;
 use binnacle_core::registry::{self, Object, Registry as Index};
-use binnacle_core::state::{self, Input, State};
+use binnacle_core::state::{self, Input, Request as Ask, State};
 use binnacle_core::view::LineageItem;
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::{command_from, document_to, object_from};
@@ -18,6 +18,7 @@ use binnacle_wire::{Refused, journal};
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
+use crate::artifact::Stat;
 use crate::engine::{Rejected, Written};
 use crate::identity;
 use crate::server::Hub;
@@ -51,6 +52,7 @@ impl proto::registry_server::Registry for Registry {
     ) -> Result<Response<proto::RegistryChanged>, Status> {
         let caller = identity::caller(&request);
         let asked = command_from(request.into_inner()).map_err(malformed)?;
+        self.has_files(&asked.request).await?;
         let input = Input::Asked {
             caller,
             why: asked.why,
@@ -175,6 +177,36 @@ fn line(stored: &binnacle_core::journal::Stored) -> Option<Result<proto::ExportL
 }
 
 impl Registry {
+    /// Refuses a version whose files are said to be stored, and are not, or are of another
+    /// length.
+    async fn has_files(&self, request: &Ask) -> Result<(), Status> {
+        let Ask::Registry(command) = request else {
+            return Ok(());
+        };
+        let registry::Command::RegisterVersion(_, detail) = &**command else {
+            return Ok(());
+        };
+        let Some(files) = detail.artifact.as_ref() else {
+            return Ok(());
+        };
+        if files.location != registry::Location::Stored {
+            return Ok(());
+        }
+        let stat = self.hub.blobs.stat(files.sha256).await;
+        match stat.map_err(|error| Status::unavailable(crate::engine::chain(&error)))? {
+            Stat::Whole(bytes) if bytes == files.bytes => Ok(()),
+            Stat::Whole(bytes) => {
+                let (sha256, said) = (files.sha256, files.bytes);
+                let what = format!("artifact: {sha256} has {bytes} bytes, not {said}");
+                Err(Status::invalid_argument(what))
+            }
+            Stat::Staged(_) => {
+                let what = format!("artifact: {} is not stored; upload it first", files.sha256);
+                Err(Status::failed_precondition(what))
+            }
+        }
+    }
+
     /// What would be changed now.
     fn decided(&self, input: &Input) -> Result<proto::RegistryChanged, Status> {
         let published = self.hub.engine.published();
