@@ -21,10 +21,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::store::{MinuteQuery, SharedStore, Span, StoreError};
-use crate::telemetry::answer::{Answered, Cut, Rows};
 use crate::telemetry::book::Book;
 use crate::telemetry::history::ByMinute;
 use crate::telemetry::owner::{Ask, Owner, Work};
+use crate::telemetry::query::ATTEMPTS;
+use crate::telemetry::shelf::Topic;
 
 mod answer;
 #[cfg(test)]
@@ -39,12 +40,15 @@ mod minutes;
 mod models;
 mod names;
 mod owner;
+mod pages;
 #[cfg(test)]
 mod past;
 mod pending;
+mod query;
 mod ranges;
 mod recent;
 mod seconds;
+mod shelf;
 mod tally;
 mod traffic;
 
@@ -54,10 +58,6 @@ const INBOX: usize = 8_192;
 /// Hosts whose traffic is summed up in one go: some milliseconds, in which nothing else is
 /// counted.
 const READINGS: usize = 100;
-/// How often a query starts anew because old rows were added together while it read: that
-/// happens once a minute, so that twice in one query is a store that is far too slow.
-const ATTEMPTS: usize = 5;
-
 /// A host that has not reported for this long is silent: five windows, so that a pause of the
 /// network or of a busy agent is not called one.
 pub const LIVE_WITHIN_US: i64 = 5_000_000;
@@ -68,7 +68,8 @@ const SECOND_US: i64 = 1_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Bytes over all; a quarter each for the seconds, for what waits for the disk and for
-    /// the hosts' last minutes, and the rest for what is open and for the hosts themselves.
+    /// the hosts' last minutes, a sixteenth for minutes that are asked about again and again,
+    /// and the rest for what is open and for the hosts themselves.
     pub memory_limit: usize,
 }
 
@@ -90,6 +91,10 @@ impl Settings {
 
     fn recent_limit(&self) -> usize {
         self.memory_limit / 4
+    }
+
+    fn shelf_limit(&self) -> usize {
+        self.memory_limit / 16
     }
 }
 
@@ -378,6 +383,13 @@ impl Telemetry {
         self.ask(|reply| Ask::Pulses { hosts, reply }).await
     }
 
+    /// The hosts whose pulse has turned since this was last asked, in order of name: those that
+    /// fell silent or are heard again, or whose lights say something else. For one who asks: what
+    /// was told is not told again.
+    pub async fn turned(&self) -> Result<Vec<(Arc<str>, Pulse)>, TelemetryError> {
+        self.ask(|reply| Ask::Turned { reply }).await
+    }
+
     /// The last minute that is finished; `None` before the first since the hub started.
     pub fn last_minute(&self) -> Option<Arc<Minute>> {
         self.finished.borrow().clone()
@@ -394,53 +406,10 @@ impl Telemetry {
             return Ok(rows.clone());
         }
         // After a restart, there is less: what there is.
-        let (whole_from_us, looks) = self.seconds(from_us, to_us).await?;
+        let (whole_from_us, looks) = self.seconds(Topic::all(), from_us, to_us).await?;
         let rows = Arc::new(models::rows(&looks, whole_from_us, to_us));
         *shared = Some((to_us, rows.clone()));
         Ok(rows)
-    }
-
-    /// Windows merged over hosts and time.
-    pub async fn query(&self, question: Question) -> Result<Answer, TelemetryError> {
-        if let Some(host) = question.host.clone() {
-            let cut = Cut::new(&question, SECOND_US);
-            let (from_us, to_us) = (cut.from_us, cut.to_us);
-            let ask = |reply| Ask::Recent {
-                host,
-                from_us,
-                to_us,
-                reply,
-            };
-            return answer::from_recent(&question, &cut, &self.ask(ask).await?);
-        }
-        let mut cut = Cut::new(&question, SECOND_US);
-        loop {
-            let (whole_from_us, looks) = self.seconds(cut.reach_us(), cut.to_us).await?;
-            if cut.from_us < whole_from_us {
-                return self.query_disk(question).await;
-            }
-            match answer::from_seconds(&question, &cut, &looks)? {
-                Answered::Whole(answer) => return Ok(answer),
-                // Longer than the last one, and there are three lengths.
-                Answered::Wider(resolution_us) => cut = Cut::new(&question, resolution_us),
-            }
-        }
-    }
-
-    async fn query_disk(&self, question: Question) -> Result<Answer, TelemetryError> {
-        let cut = Cut::on_disk(&question, self.clock.now_us());
-        for _ in 0..ATTEMPTS {
-            let mut rows = Rows::new(question.clone(), cut);
-            let query = rows.query();
-            let (query, beside) = self.ask(|reply| Ask::BesideDisk { query, reply }).await?;
-            let flush = query.flush;
-            let compacted = self.store.rollups(query, &mut |row| rows.take(row)).await;
-            if compacted.map_err(TelemetryError::Store)? <= flush {
-                beside.into_iter().for_each(|row| rows.take(row));
-                return rows.finish();
-            }
-        }
-        Err(TelemetryError::Restless)
     }
 
     /// Hosts' requests over time; the span is widened to whole steps, and holds nothing of
@@ -500,10 +469,12 @@ impl Telemetry {
     /// Seconds that memory holds, and the time from which on it holds all of them.
     async fn seconds(
         &self,
+        topic: Topic,
         from_us: i64,
         to_us: i64,
     ) -> Result<(i64, Vec<seconds::Look>), TelemetryError> {
         self.ask(|reply| Ask::Seconds {
+            topic,
             from_us,
             to_us,
             reply,

@@ -82,6 +82,7 @@ async fn show(hub: Arc<Hub>) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut latest: Option<Arc<Shown>> = None;
+    let mut looked_at: Option<Arc<Published>> = None;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -90,7 +91,17 @@ async fn show(hub: Arc<Hub>) {
         if hub.glances.is_left() {
             return;
         }
-        match Shown::after(latest.as_deref(), &hub).await {
+        let published = hub.engine.published();
+        let is_same = looked_at
+            .replace(published.clone())
+            .is_some_and(|before| Arc::ptr_eq(&before, &published));
+        let before = latest.as_deref();
+        let minute = hub.telemetry.last_minute();
+        let shown = match before.filter(|it| is_same && it.is_of(minute.as_deref())) {
+            Some(before) => before.turned(&published, &hub).await,
+            None => Shown::after(before, &published, minute, &hub).await,
+        };
+        match shown {
             Ok(Some(shown)) => {
                 let shown = Arc::new(shown);
                 latest = Some(shown.clone());
@@ -104,21 +115,69 @@ async fn show(hub: Arc<Hub>) {
 }
 
 impl Shown {
+    /// Whether its figures are of this minute.
+    fn is_of(&self, minute: Option<&Minute>) -> bool {
+        let start_us = |minute: &Minute| minute.start_us;
+        self.minute.as_deref().map(start_us) == minute.map(start_us)
+    }
+
+    /// What is to be shown after this where nothing was decided or observed, and no minute was
+    /// finished: then only those hosts need a look whose pulse has turned.
+    async fn turned(&self, published: &Published, hub: &Hub) -> Result<Option<Self>, Status> {
+        let turned = hub.telemetry.turned().await.map_err(agent::unmeasured)?;
+        let at = (hub.started_us, hub.clock.now_us());
+        let (mut places, mut changed) = (Vec::new(), Vec::new());
+        for (host, pulse) in &turned {
+            let place = self.hosts.binary_search_by(|known| known.host.cmp(host));
+            let known = place.ok().and_then(|at| Some((at, self.hosts.get(at)?)));
+            let decided = Name::parse(host).ok().and_then(|name| {
+                let host = published.state.hosts.get(&name)?;
+                Some((name, host))
+            });
+            // One that is not admitted, or just was: then that was decided, and all are looked at.
+            let (Some((place, known)), Some((name, host))) = (known, decided) else {
+                continue;
+            };
+            let standing = Standing::of(host, published.observed.of(&name), Some(pulse), at);
+            if !holds(known, host, &standing) {
+                places.push(place);
+                changed.push(Arc::new(glance_of(&name, host, standing, known.cell)));
+            }
+        }
+        if changed.is_empty() {
+            return Ok(None);
+        }
+        let mut hosts = self.hosts.clone();
+        for (place, fresh) in places.into_iter().zip(&changed) {
+            if let Some(known) = hosts.get_mut(place) {
+                known.clone_from(fresh);
+            }
+        }
+        Ok(Some(Self {
+            number: self.number + 1,
+            minute: self.minute.clone(),
+            hosts,
+            changed: Some(changed),
+        }))
+    }
+
     /// What is to be shown after `before`; nothing where that still holds.
-    async fn after(before: Option<&Self>, hub: &Hub) -> Result<Option<Self>, Status> {
-        let published = hub.engine.published();
+    async fn after(
+        before: Option<&Self>,
+        published: &Published,
+        minute: Option<Arc<Minute>>,
+        hub: &Hub,
+    ) -> Result<Option<Self>, Status> {
         let names: Vec<_> = published.state.hosts.keys().map(Name::shared).collect();
         let mut pulses = Vec::with_capacity(names.len());
         for chunk in names.chunks(CHUNK) {
             let some = hub.telemetry.pulses(chunk.to_vec()).await;
             pulses.extend(some.map_err(agent::unmeasured)?);
         }
-        let minute = hub.telemetry.last_minute();
-        let start_us = |minute: &Option<Arc<Minute>>| minute.as_ref().map(|it| it.start_us);
-        let is_turned = before.is_none_or(|it| start_us(&it.minute) != start_us(&minute));
+        let is_turned = before.is_none_or(|it| !it.is_of(minute.as_deref()));
         let at = (hub.started_us, hub.clock.now_us());
         let previous = before.filter(|_| !is_turned);
-        let mut fleet = Merge::new(&published, previous, minute.as_deref());
+        let mut fleet = Merge::new(published, previous, minute.as_deref());
         let (mut hosts, mut changed) = (Vec::with_capacity(names.len()), Vec::new());
         for ((name, host), pulse) in published.state.hosts.iter().zip(&pulses) {
             let (streams, known, cell) = fleet.of(name);

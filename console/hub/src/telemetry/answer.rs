@@ -6,6 +6,7 @@
 //! answer is widened to them, and says so.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use binnacle_core::series::{SeriesKey, SeriesWindow};
 use binnacle_sketch::Encoded;
@@ -61,6 +62,12 @@ impl Cut {
     /// Where windows begin that may reach into it.
     pub(crate) fn reach_us(&self) -> i64 {
         self.from_us.saturating_sub(Span::Minute.us())
+    }
+
+    /// The whole minutes that it lies in.
+    pub(crate) fn minutes(&self) -> Range<i64> {
+        // Whole ones, since one that was counted in one piece may turn up in any of them.
+        floor(self.from_us, Span::Minute.us())..ceil(self.to_us, Span::Minute.us())
     }
 
     fn point_of(&self, start_us: i64) -> i64 {
@@ -235,11 +242,12 @@ impl Rows {
         }
     }
 
-    /// The rows that it needs: whole minutes, since a minute may turn up in any of them.
+    /// The rows that it needs.
     pub(crate) fn query(&self) -> RollupQuery {
+        let minutes = self.cut.minutes();
         RollupQuery {
-            from_us: floor(self.cut.from_us, Span::Minute.us()),
-            to_us: ceil(self.cut.to_us, Span::Minute.us()),
+            from_us: minutes.start,
+            to_us: minutes.end,
             model: self.question.model.clone(),
             version: self.question.version.clone(),
             flush: 0,
@@ -247,7 +255,7 @@ impl Rows {
     }
 
     /// Takes one row in.
-    pub(crate) fn take(&mut self, row: Rollup) {
+    pub(crate) fn take(&mut self, row: &Rollup) {
         let end_us = row.start_us.saturating_add(row.span.us());
         if row.span == Span::Minute && row.start_us < self.cut.to_us && self.cut.from_us < end_us {
             self.has_minutes = true;
@@ -257,7 +265,7 @@ impl Rows {
             self.points
                 .add_window(self.cut.point_of(row.start_us), &key, &row.window);
         } else {
-            self.edges.push(row);
+            self.edges.push(row.clone());
         }
     }
 

@@ -4,7 +4,8 @@
 //! that the next flush writes, and in its host's last minute. Its sequences join the next
 //! flush's watermarks together with its counts, so that the two can never disagree.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use binnacle_core::report::{BootId, Report};
@@ -19,10 +20,12 @@ use crate::telemetry::closing::{Closing, Parts};
 use crate::telemetry::history::MinutesBeside;
 use crate::telemetry::hosts::{Host, Room};
 use crate::telemetry::names::Names;
+use crate::telemetry::pages::Known;
 use crate::telemetry::pending::Pending;
 use crate::telemetry::ranges::Standing;
 use crate::telemetry::recent::{self, Packer};
 use crate::telemetry::seconds::{Look, Seconds};
+use crate::telemetry::shelf::{Page, Shelf, Topic};
 use crate::telemetry::tally::{Counted, Folder};
 use crate::telemetry::{Ack, HostReading, Minute, Pulse, Settings};
 
@@ -42,6 +45,7 @@ pub(crate) struct Book {
     packer: Packer,
     seconds: Seconds,
     closing: Closing,
+    shelf: Shelf,
     pending: Pending,
     /// What is being written: neither on the disk for sure, nor pending.
     flying: Option<Arc<RollupBatch>>,
@@ -83,6 +87,7 @@ impl Book {
         Self {
             seconds: Seconds::new(whole_from_s, settings.seconds_limit()),
             closing: Closing::new(now_us, flushed.flush),
+            shelf: Shelf::new(settings.shelf_limit()),
             settings,
             writer,
             names: Names::default(),
@@ -145,6 +150,7 @@ impl Book {
             host.tell(ack);
         }
         let start_us = self.place(start_us, received_us);
+        self.shelf.counted(start_us);
         let counted = self.count(&report, start_us, received_us);
         let mut room = Room {
             packer: &mut self.packer,
@@ -242,6 +248,7 @@ impl Book {
         }
         self.hosts.retain(|_, host| !host.is_gone());
         self.recent_bytes = self.hosts.values().map(Host::bytes).sum();
+        self.shelf.sweep(now_us);
     }
 
     /// What is to be written next: what failed before, or all that came since.
@@ -365,6 +372,18 @@ impl Book {
         hosts.iter().map(pulse).collect()
     }
 
+    /// The hosts whose pulse has turned since this was last asked, in order of name: a walk over
+    /// all of them, which a look-up of each would take ten times as long for.
+    pub(crate) fn turned(&mut self, now_us: i64) -> Vec<(Arc<str>, Pulse)> {
+        let turned = self.hosts.iter_mut().filter_map(|(name, host)| {
+            let pulse = host.has_turned(now_us).then(|| host.pulse())?;
+            Some((name.clone(), pulse?))
+        });
+        let mut turned: Vec<_> = turned.collect();
+        turned.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        turned
+    }
+
     /// One host's windows of the last minute that began in `[from_us, to_us)`.
     pub(crate) fn recent(&self, host: &str, from_us: i64, to_us: i64) -> Vec<(i64, Counted)> {
         let Some(host) = self.hosts.get(host) else {
@@ -390,10 +409,49 @@ impl Book {
         self.seconds.whole_from_s() * SECOND_US
     }
 
-    /// The seconds of `[from_us, to_us)` that memory holds.
-    pub(crate) fn seconds(&self, from_us: i64, to_us: i64) -> Vec<Look> {
+    /// The seconds of `[from_us, to_us)` that memory holds; of those that are open, only what
+    /// the topic takes.
+    pub(crate) fn seconds(&self, of: &Topic, from_us: i64, to_us: i64) -> Vec<Look> {
         let (from_s, to_s) = (from_us.div_euclid(SECOND_US), to_us.div_euclid(SECOND_US));
-        self.seconds.look(from_s, to_s, &self.names)
+        self.seconds.look(from_s, to_s, of, &self.names)
+    }
+
+    /// What is known of a span of whole minutes, and what has to be read.
+    pub(crate) fn minutes(&mut self, topic: &Topic, span: Range<i64>, now_us: i64) -> Known {
+        let (number, shelved) = self.shelf.look(topic, span.clone(), now_us);
+        let (mut remembered, mut read) = (BTreeSet::new(), BTreeSet::new());
+        for minute_us in span.step_by(Span::Minute.us() as usize) {
+            if shelved.contains_key(&minute_us) {
+                continue;
+            }
+            let from_s = minute_us.div_euclid(SECOND_US);
+            let to_s = from_s + i64::from(Span::Minute.seconds());
+            // A longer window is a row of its own length on the disk, and is not told apart here.
+            let is_remembered = minute_us >= self.whole_from_us()
+                && self.seconds.longest_s(from_s, to_s) <= Span::TenSeconds.seconds();
+            match is_remembered {
+                true => remembered.insert(minute_us),
+                false => read.insert(minute_us),
+            };
+        }
+        let in_memory = hull(&remembered);
+        let looks = self.seconds(topic, in_memory.start, in_memory.end);
+        let (query, beside) = self.beside_disk(topic.query(hull(&read)));
+        Known {
+            number,
+            settled_us: self.shelf.settled_us(),
+            shelved,
+            remembered,
+            looks,
+            read,
+            query,
+            beside,
+        }
+    }
+
+    /// Takes pages for the shelf in, which were begun under this number.
+    pub(crate) fn shelve(&mut self, topic: Topic, number: u64, pages: Vec<(i64, Page)>) {
+        self.shelf.put(topic, number, pages);
     }
 
     /// What a query asks for and the disk does not hold; the rest of it is there in rows of
@@ -423,7 +481,7 @@ impl Book {
     pub(crate) fn memory(&self) -> u64 {
         let hosts = self.hosts.len() * HOST_BYTES + self.recent_bytes;
         let deltas = self.pending.bytes() + self.flying_bytes();
-        (self.seconds.bytes() + deltas + hosts) as u64
+        (self.seconds.bytes() + self.shelf.bytes() + deltas + hosts) as u64
     }
 
     /// Each limit that something ran into, and how often.
@@ -437,6 +495,7 @@ impl Book {
             ("telemetry_boots_forgotten", self.drops.boots),
             ("telemetry_requests_counted_as_other", self.names.overflow()),
             ("telemetry_seconds_evicted", self.seconds.evicted()),
+            ("telemetry_minutes_evicted", self.shelf.evicted()),
         ])
     }
 
@@ -444,5 +503,13 @@ impl Book {
         let rows = self.flying.iter().flat_map(|batch| &batch.rollups);
         rows.map(|row| size_of::<Rollup>() + row.window.latency.counts.len())
             .sum()
+    }
+}
+
+/// From the first of these minutes to the end of the last.
+fn hull(minutes: &BTreeSet<i64>) -> Range<i64> {
+    match (minutes.first(), minutes.last()) {
+        (Some(&first), Some(&last)) => first..last.saturating_add(Span::Minute.us()),
+        (None, _) | (_, None) => 0..0,
     }
 }

@@ -43,6 +43,10 @@ pub(crate) struct Host {
     heard_since_us: i64,
     /// What its server's lights say, and since when.
     health: (Status, i64),
+    /// Grows when its pulse changes other than by the time of the last report.
+    turns: u32,
+    /// What of that, and whether it is heard, whoever asks for turns was told last.
+    told: Option<(u32, bool)>,
     /// What it last said of the moment.
     pub(crate) moment: Arc<Moment>,
     /// Its last minute.
@@ -128,6 +132,8 @@ impl Default for Host {
             seen_us: None,
             heard_since_us: 0,
             health: (Status::Ok, 0),
+            turns: 0,
+            told: None,
             moment: Arc::default(),
             recent: Recent::default(),
             minutes: Minutes::default(),
@@ -157,6 +163,7 @@ impl Host {
         let is_heard = |seen_us| received_us - seen_us <= LIVE_WITHIN_US;
         if !self.seen_us.is_some_and(is_heard) {
             self.heard_since_us = received_us;
+            self.turns = self.turns.wrapping_add(1);
         }
         self.seen_us = Some(received_us);
         match report.moment.take() {
@@ -164,6 +171,10 @@ impl Host {
                 self.skew_us = moment.sent_at_us.saturating_sub(received_us);
                 self.in_flight = report.in_flight;
                 let (health, _) = view::health(moment.server.as_ref());
+                // Why it is not well may be another with each report.
+                if self.health.0 != health || health != Status::Ok {
+                    self.turns = self.turns.wrapping_add(1);
+                }
                 if self.health.0 != health {
                     self.health = (health, received_us);
                 }
@@ -196,6 +207,16 @@ impl Host {
             health_since_us,
             reason,
         })
+    }
+
+    /// Whether its pulse is another one than when this was last asked: it fell silent or was
+    /// heard again, or its lights say something else.
+    pub(crate) fn has_turned(&mut self, now_us: i64) -> bool {
+        let Some(seen_us) = self.seen_us else {
+            return false;
+        };
+        let now = (self.turns, now_us - seen_us <= LIVE_WITHIN_US);
+        self.told.replace(now) != Some(now)
     }
 
     /// Counts a window that [`Host::hear`] placed at `start_us`, with as many requests and

@@ -1,5 +1,5 @@
 //! The law: whatever happens between agents and hub, counted = sent, by series and time, and
-//! by host and minute.
+//! by host and minute; and what somebody asks about again is answered as if it were read anew.
 //!
 //! Agents keep what is not durable, send live windows first and what waited behind, oldest
 //! first, add together what was never sent, and send again what may have been lost. Writes
@@ -15,8 +15,10 @@ use binnacle_sketch::Latency;
 use proptest::prelude::*;
 
 use crate::store::{MinuteQuery, RollupQuery, SharedStore, Span, StoreUrl};
-use crate::telemetry::Settings;
+use crate::telemetry::answer::{Cut, Rows};
 use crate::telemetry::book::Book;
+use crate::telemetry::shelf::Topic;
+use crate::telemetry::{Answer, Question, Settings, query};
 
 const SECOND: i64 = 1_000_000;
 /// Some noon.
@@ -45,6 +47,13 @@ enum Step {
     Flush(Ending),
     /// The hub finishes minutes, some hosts at a time.
     Turn,
+    /// Nothing happens for a while.
+    Pass { seconds: i64 },
+    /// Somebody asks about the past; meanwhile a host may send the next thing that waits.
+    Ask {
+        asked: Asked,
+        meanwhile: Option<usize>,
+    },
     /// The hub dies and starts again.
     Kill,
 }
@@ -72,8 +81,37 @@ fn step() -> impl Strategy<Value = Step> {
             1 => Just(Ending::AfterCommit),
         ].prop_map(Step::Flush),
         3 => Just(Step::Turn),
+        1 => (1..90i64).prop_map(|seconds| Step::Pass { seconds }),
+        4 => (asked(), prop::option::of(0..HOSTS)).prop_map(
+            |(asked, meanwhile)| Step::Ask { asked, meanwhile }
+        ),
         1 => Just(Step::Kill),
     ]
+}
+
+/// A question, by what it takes and how far it lies back.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    model: Option<usize>,
+    is_folded: bool,
+    back_s: i64,
+    length_s: i64,
+    step_s: u32,
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let step_s = prop::sample::select(vec![0, 1, 10, 60, 90]);
+    // Few of them, so that the same is asked again.
+    let model = prop::option::of(0..2usize);
+    (model, any::<bool>(), 0..300i64, 1..400i64, step_s).prop_map(
+        |(model, is_folded, back_s, length_s, step_s)| Asked {
+            model,
+            is_folded,
+            back_s,
+            length_s,
+            step_s,
+        },
+    )
 }
 
 /// An agent, as far as its windows go.
@@ -168,6 +206,8 @@ impl World {
             Step::Reconnect { host } => self.reconnect(host),
             Step::Flush(ending) => self.flush(ending).await,
             Step::Turn => self.turn(),
+            Step::Pass { seconds } => self.now_us += seconds * SECOND,
+            Step::Ask { asked, meanwhile } => self.ask(asked, meanwhile).await,
             Step::Kill => {
                 self.starts += 1;
                 self.book = open(&self.store, self.starts, self.now_us).await;
@@ -263,6 +303,44 @@ impl World {
             }
         }
         self.check_no_request_twice().await;
+    }
+
+    /// What is on the shelf is what the disk and memory say, whatever is counted meanwhile.
+    async fn ask(&mut self, asked: Asked, meanwhile: Option<usize>) {
+        let to_us = self.now_us - asked.back_s * SECOND;
+        let question = Question {
+            model: asked.model.map(|model| format!("m{model}").into()),
+            version: None,
+            host: None,
+            from_us: to_us - asked.length_s * SECOND,
+            to_us,
+            step_s: asked.step_s,
+            is_folded: asked.is_folded,
+        };
+        let (topic, cut) = (Topic::of(&question), Cut::on_disk(&question, self.now_us));
+        // The second time, most of it is on the shelf.
+        for meanwhile in [meanwhile, None] {
+            let expected = self.read_anew(&question, cut).await;
+            let known = self.book.minutes(&topic, cut.minutes(), self.now_us);
+            let fresh = query::fresh(&self.store, &question, &known).await;
+            let fresh = fresh.unwrap().unwrap();
+            let answer = query::together(question.clone(), cut, &known, &fresh);
+            assert_eq!(answer.unwrap(), expected, "{asked:?}");
+            if let Some(host) = meanwhile {
+                self.resend(host);
+            }
+            let pages = query::settled(&known, &fresh);
+            self.book.shelve(topic.clone(), known.number, pages);
+        }
+    }
+
+    async fn read_anew(&mut self, question: &Question, cut: Cut) -> Answer {
+        let mut rows = Rows::new(question.clone(), cut);
+        let (query, beside) = self.book.beside_disk(rows.query());
+        let mut take = |row| rows.take(&row);
+        self.store.rollups(query, &mut take).await.unwrap();
+        beside.iter().for_each(|row| rows.take(row));
+        rows.finish().unwrap()
     }
 
     /// What a query would count now: what the disk holds, and what is beside it.

@@ -1,8 +1,9 @@
 //! Each model's requests of late, all hosts and outcomes together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use binnacle_core::series::SeriesKey;
 use binnacle_core::view::{ModelRow, Traffic};
 use binnacle_sketch::Encoded;
 
@@ -38,11 +39,11 @@ struct Sum<'a> {
 pub(crate) fn rows(looks: &[Look], whole_from_us: i64, to_us: i64) -> Vec<ModelRow> {
     let to_s = to_us.div_euclid(SECOND_US);
     let known_s = (to_s - whole_from_us.div_euclid(SECOND_US)).clamp(SHORT_S, LONG_S);
-    let mut models = BTreeMap::<&str, Sum<'_>>::new();
+    let mut models = Models::default();
     for look in looks {
         let is_short = look.second >= to_s - SHORT_S;
         for counted in look.parts.iter().flat_map(|part| part.pieces()) {
-            let sum = models.entry(&counted.key.model).or_default();
+            let sum = models.sum(&counted.key);
             let requests = counted.latency.count().unwrap_or(0);
             let errors = if counted.key.outcome.is_error() {
                 requests
@@ -59,11 +60,38 @@ pub(crate) fn rows(looks: &[Look], whole_from_us: i64, to_us: i64) -> Vec<ModelR
         }
     }
     let mut folder = Folder::sparse();
-    let row = |(model, sum): (&str, Sum<'_>)| ModelRow {
-        model: model.into(),
+    let mut row = |(model, sum): (&&str, &Sum<'_>)| ModelRow {
+        model: (*model).into(),
         traffic: sum.traffic(known_s, &mut folder),
     };
-    models.into_iter().map(row).collect()
+    let named = models.by_name.iter();
+    named
+        .filter_map(|(model, &place)| Some(row((model, models.sums.get(place)?))))
+        .collect()
+}
+
+/// Models in order of name, and where the sum of each series is.
+#[derive(Default)]
+struct Models<'a> {
+    by_name: BTreeMap<&'a str, usize>,
+    /// By where the key lies, which all pieces of a series share: comparing names for each piece
+    /// would take longer than adding it.
+    by_key: HashMap<*const SeriesKey, usize>,
+    sums: Vec<Sum<'a>>,
+}
+
+impl<'a> Models<'a> {
+    fn sum(&mut self, key: &'a Arc<SeriesKey>) -> &mut Sum<'a> {
+        let place = *self.by_key.entry(Arc::as_ptr(key)).or_insert_with(|| {
+            *self.by_name.entry(&key.model).or_insert_with(|| {
+                self.sums.push(Sum::default());
+                self.sums.len() - 1
+            })
+        });
+        self.sums
+            .get_mut(place)
+            .expect("the place was just looked up or filled")
+    }
 }
 
 impl Sum<'_> {

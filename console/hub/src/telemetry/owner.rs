@@ -3,6 +3,7 @@
 //! Writing runs beside it, one batch at a time: a slow disk delays what agents may forget,
 //! and nothing else.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +17,9 @@ use crate::clock::Clock;
 use crate::store::{Compaction, Rollup, RollupQuery, SharedStore, Span, StoreError};
 use crate::telemetry::book::Book;
 use crate::telemetry::history::MinutesBeside;
+use crate::telemetry::pages::Known;
 use crate::telemetry::seconds::Look;
+use crate::telemetry::shelf::{Page, Topic};
 use crate::telemetry::tally::Counted;
 use crate::telemetry::{Ack, HostReading, Minute, Pulse, Status};
 
@@ -67,6 +70,10 @@ pub(crate) enum Ask {
         hosts: Vec<Arc<str>>,
         reply: oneshot::Sender<Vec<Option<Pulse>>>,
     },
+    /// Which hosts' pulses have turned since this was last asked.
+    Turned {
+        reply: oneshot::Sender<Vec<(Arc<str>, Pulse)>>,
+    },
     /// One host's last minute.
     Recent {
         host: Arc<str>,
@@ -74,8 +81,10 @@ pub(crate) enum Ask {
         to_us: i64,
         reply: oneshot::Sender<Vec<(i64, Counted)>>,
     },
-    /// Seconds that memory holds, and the time from which on it holds all of them.
+    /// Seconds that memory holds, and the time from which on it holds all of them; of those that
+    /// are open, only what the topic takes.
     Seconds {
+        topic: Topic,
         from_us: i64,
         to_us: i64,
         reply: oneshot::Sender<(i64, Vec<Look>)>,
@@ -84,6 +93,18 @@ pub(crate) enum Ask {
     BesideDisk {
         query: RollupQuery,
         reply: oneshot::Sender<(RollupQuery, Vec<Rollup>)>,
+    },
+    /// What is known of these minutes, and what has to be read.
+    Minutes {
+        topic: Topic,
+        span: Range<i64>,
+        reply: oneshot::Sender<Known>,
+    },
+    /// Pages for the shelf, begun under this number.
+    Shelve {
+        topic: Topic,
+        number: u64,
+        pages: Vec<(i64, Page)>,
     },
     /// What the disk does not hold of hosts' minutes.
     MinutesBeside {
@@ -175,6 +196,9 @@ impl Owner {
             Ask::Pulses { hosts, reply } => {
                 let _gone = reply.send(self.book.pulses(&hosts));
             }
+            Ask::Turned { reply } => {
+                let _gone = reply.send(self.book.turned(self.clock.now_us()));
+            }
             Ask::Recent {
                 host,
                 from_us,
@@ -184,13 +208,24 @@ impl Owner {
                 let _gone = reply.send(self.book.recent(&host, from_us, to_us));
             }
             Ask::Seconds {
+                topic,
                 from_us,
                 to_us,
                 reply,
             } => {
                 let whole_from_us = self.book.whole_from_us();
-                let _gone = reply.send((whole_from_us, self.book.seconds(from_us, to_us)));
+                let looks = self.book.seconds(&topic, from_us, to_us);
+                let _gone = reply.send((whole_from_us, looks));
             }
+            Ask::Minutes { topic, span, reply } => {
+                let now_us = self.clock.now_us();
+                let _gone = reply.send(self.book.minutes(&topic, span, now_us));
+            }
+            Ask::Shelve {
+                topic,
+                number,
+                pages,
+            } => self.book.shelve(topic, number, pages),
             Ask::BesideDisk { query, reply } => {
                 let _gone = reply.send(self.book.beside_disk(query));
             }

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use binnacle_core::series::Outcome;
 
 use crate::telemetry::names::{Names, SeriesId, nameless};
+use crate::telemetry::shelf::Topic;
 use crate::telemetry::tally::{Counted, Folder, Tally};
 
 /// How far back: what an engineer who was just woken looks at first.
@@ -168,12 +169,22 @@ impl Seconds {
         }
     }
 
-    /// The seconds of `[from_s, to_s)`, as they are now.
-    pub(crate) fn look(&self, from_s: i64, to_s: i64, names: &Names) -> Vec<Look> {
+    /// The longest window that began in `[from_s, to_s)`, in seconds; 0 where none did.
+    pub(crate) fn longest_s(&self, from_s: i64, to_s: i64) -> u32 {
+        let kept = self.kept.range(from_s..to_s.max(from_s));
+        kept.map(|(_, second)| second.longest_s).max().unwrap_or(0)
+    }
+
+    /// The seconds of `[from_s, to_s)`, as they are now; of those that are open, only series
+    /// that the topic takes.
+    pub(crate) fn look(&self, from_s: i64, to_s: i64, of: &Topic, names: &Names) -> Vec<Look> {
         let look = |(&second, at): (&i64, &Second)| Look {
             second,
             longest_s: at.longest_s,
-            parts: [at.sealed.clone(), Arc::new(Sealed::new(at.opened(names)))],
+            parts: [
+                at.sealed.clone(),
+                Arc::new(Sealed::new(at.opened(of, names))),
+            ],
         };
         self.kept
             .range(from_s..to_s.max(from_s))
@@ -183,10 +194,10 @@ impl Seconds {
 }
 
 impl Second {
-    fn opened(&self, names: &Names) -> Vec<Counted> {
+    fn opened(&self, of: &Topic, names: &Names) -> Vec<Counted> {
         let mut pieces = Vec::new();
         for (&id, tally) in &self.open {
-            if let Some(key) = names.key(id) {
+            if let Some(key) = names.key(id).filter(|key| of.takes(key)) {
                 // Not added together: that is for whoever asks to do, in their own time.
                 tally.pieces(key, &mut pieces);
             }
