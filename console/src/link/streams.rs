@@ -4,6 +4,7 @@
 //! them. A stream that is silent for longer than [`SILENT`] is lost, whatever the transport
 //! believes.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,11 @@ const SILENT: Duration = Duration::from_secs(5);
 /// Between two rows of a followed host, and of all models.
 const HOSTS_EVERY: Duration = Duration::from_secs(1);
 const MODELS_EVERY: Duration = Duration::from_secs(2);
+/// The same where there are many models, for each of them: the hub adds each up anew, and a fleet
+/// with a thousand is not read line by line every two seconds.
+const MODEL_EVERY: Duration = Duration::from_millis(5);
+/// The longest.
+const MODELS_RARELY: Duration = Duration::from_secs(10);
 /// A cursor that runs down a table changes what is followed with each line: it is waited for.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
 /// Hosts that the hub follows for one subscriber at most.
@@ -108,22 +114,28 @@ impl Streams<'_> {
     }
 
     async fn models(&self) -> Ended {
-        let asked = proto::SubscribeRequest {
-            view: proto::View::Models.into(),
-            keys: Vec::new(),
-            resolution_ms: milliseconds(MODELS_EVERY),
-        };
-        let updates = self.link.telemetry().subscribe(asked).await;
-        let mut updates = updates.map_err(refused)?.into_inner();
+        let (mut known, mut every) = (HashSet::new(), MODELS_EVERY);
         loop {
-            let update = updates
-                .message()
-                .await
-                .map_err(refused)?
-                .ok_or_else(ended)?;
-            let rows = update.models.into_iter().map(host::model_from);
-            self.inbox
-                .models(rows.collect::<Result<_, _>>().map_err(unreadable)?);
+            let asked = proto::SubscribeRequest {
+                view: proto::View::Models.into(),
+                keys: Vec::new(),
+                resolution_ms: milliseconds(every),
+            };
+            let updates = self.link.telemetry().subscribe(asked).await;
+            let mut updates = updates.map_err(refused)?.into_inner();
+            // Asked anew only where it makes a difference: each time begins with all rows.
+            while models_every(known.len()) < every * 2 {
+                let update = updates
+                    .message()
+                    .await
+                    .map_err(refused)?
+                    .ok_or_else(ended)?;
+                let rows = update.models.into_iter().map(host::model_from);
+                let rows = rows.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+                known.extend(rows.iter().map(|row| row.model.clone()));
+                self.inbox.models(rows);
+            }
+            every = models_every(known.len());
         }
     }
 
@@ -180,6 +192,14 @@ impl Streams<'_> {
     }
 }
 
+/// How often so many models are told.
+fn models_every(models: usize) -> Duration {
+    let models = u32::try_from(models).unwrap_or(u32::MAX);
+    MODEL_EVERY
+        .saturating_mul(models)
+        .clamp(MODELS_EVERY, MODELS_RARELY)
+}
+
 fn ended() -> String {
     "the hub ended the stream".to_owned()
 }
@@ -190,4 +210,17 @@ fn unreadable(error: impl std::fmt::Display) -> String {
 
 fn milliseconds(every: Duration) -> u32 {
     u32::try_from(every.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_models_are_told_less_often_than_ten_and_never_hardly() {
+        assert_eq!(models_every(0), MODELS_EVERY);
+        assert_eq!(models_every(10), MODELS_EVERY);
+        assert_eq!(models_every(1_000), Duration::from_secs(5));
+        assert_eq!(models_every(usize::MAX), MODELS_RARELY);
+    }
 }
