@@ -46,7 +46,11 @@ pub(crate) struct Options {
     /// Only what a console that watches costs, with 1,000 models.
     #[arg(long)]
     watched: bool,
-    /// Only one run, with so many agents: for a profiler, or to compare two builds.
+    /// How often each screen is watched; a round takes eight minutes.
+    #[arg(long, default_value_t = 2, requires = "watched")]
+    rounds: usize,
+    /// Only one run, with so many agents: for a profiler, to compare two builds, or for a machine
+    /// that is too busy for ten thousand.
     #[arg(long)]
     agents: Option<usize>,
     /// Series of each agent of that one run.
@@ -94,7 +98,10 @@ pub(crate) fn run(args: &Options) -> color_eyre::Result<()> {
         false => &[(100, 1), (1_000, 1), (10_000, 1), (1_000, 10), (1_000, 50)],
     };
     if args.watched {
-        return watch::run(args.quick);
+        let agents = args
+            .agents
+            .unwrap_or(if args.quick { 1_000 } else { 10_000 });
+        return watch::run(agents, args.rounds, args.quick);
     }
     if let Some(agents) = args.agents {
         let series = args.series;

@@ -1,158 +1,158 @@
-//! What one console that watches costs the hub: it looks at the whole fleet, follows sixty
-//! hosts by the second, and draws the fleet's requests anew every five seconds.
+//! What one console that watches costs the hub, and itself: the real program on a terminal of
+//! 200×60, on each of its screens in turn, over a fleet with a past.
 //!
-//! The hub's CPU time is taken over whole minutes with and without the console, in turn, so
-//! that a busy machine weighs on both.
+//! The hub's CPU time is taken over the same part of each minute, with no console and with
+//! one, in turn: each span holds six flushes and one finished minute, and a busy machine weighs
+//! on all of them.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
-use binnacle_proto::v1::telemetry_client::TelemetryClient;
-use binnacle_proto::v1::{GlanceRequest, QueryRequest, SubscribeRequest, View};
-use tonic::transport::{Channel, Endpoint};
+use binnacle_tests::program::Program;
+use binnacle_tests::terminal::{Start, Terminal};
 
-use super::{Plan, Swarm, address, cpu_us, now_us, start};
-use crate::section;
+use self::page::{Figures, Watched};
+use super::{Plan, Swarm, address, cpu_of, cpu_us, now_us, start};
 
-/// Bytes in one answer, as consoles have it.
-const MAX_ANSWER: usize = 64 << 20;
-/// Hosts on a screen.
-const HOSTS: usize = 60;
-/// Whole minutes, so that each holds the work that comes once a minute.
-const SPAN: Duration = Duration::from_secs(60);
-/// Pairs of spans, without the console and with it.
-const ROUNDS: usize = 2;
+mod page;
+mod past;
 
-/// What the console was sent.
-#[derive(Debug, Default)]
-struct Heard {
-    whole: AtomicU64,
-    changed: AtomicU64,
-    updates: AtomicU64,
-    answers: AtomicU64,
-}
+/// Models of the fleet.
+const MODELS: usize = 1_000;
+/// Models of each host.
+const SERIES: usize = 2;
+/// Columns and lines of the terminal.
+const SIZE: (u16, u16) = (200, 60);
+/// Screens, and how the console is told to open each.
+const SCREENS: [(&str, &str); 4] = [
+    ("Overview", "overview"),
+    ("Hosts", "hosts"),
+    ("Latency, all models", "latency"),
+    ("Latency, one model", "latency/model-07"),
+];
+/// How far into its minute a span begins, and how long it is: behind the end of the minute, and
+/// before the next, so that there is time to leave a console and to open another.
+const BEGINS: Duration = Duration::from_secs(1);
+const SPAN: Duration = Duration::from_secs(55);
+/// How long before its span a console is opened.
+const OPENED_BEFORE: Duration = Duration::from_secs(3);
+/// When, in its minute, the last one is finished, and for how long no flush comes.
+const PASS: (Duration, Duration) = (Duration::from_millis(3_900), Duration::from_millis(7_300));
+/// A begin of the same length later on, with neither a flush nor a minute to be finished.
+const CALM: Duration = Duration::from_millis(13_900);
 
 /// Runs it, and writes its section.
-pub(crate) fn run(is_quick: bool) -> color_eyre::Result<()> {
-    let agents = if is_quick { 1_000 } else { 10_000 };
+pub(crate) fn run(agents: usize, rounds: usize, is_quick: bool) -> color_eyre::Result<()> {
     let plan = Plan {
         agents,
-        series: 1,
-        models: 1_000,
+        series: SERIES,
+        models: MODELS,
         span: SPAN,
     };
     let folder = tempfile::tempdir()?;
+    past::write(&folder.path().join("data"), MODELS)?;
     let hub = start(folder.path());
     let mut swarm = Swarm::start(&plan, &address(folder.path()));
     swarm.wait("all are welcomed", |tally| tally.welcomed == agents as u64);
     swarm.order("report");
     // A minute, so that the work of a minute is there to be done.
-    std::thread::sleep(SPAN + Duration::from_secs(12));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let heard = Arc::<Heard>::default();
-    let (mut alone, mut watched) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        alone.push(core_percent(&hub, || std::thread::sleep(SPAN)));
-        watched.push(core_percent(&hub, || {
-            runtime.block_on(async {
-                let console = watch(address(folder.path()), heard.clone());
-                let _ended = tokio::time::timeout(SPAN, console).await;
-            });
-        }));
+    std::thread::sleep(Duration::from_secs(60));
+    let mut figures = Figures::new(agents, rounds);
+    for _ in 0..rounds {
+        for (screen, place) in SCREENS {
+            let (alone, pass) = alone(&hub);
+            let watched = watched(&hub, folder.path(), place);
+            eprintln!("{screen}: alone {alone:.2} % (a minute's end {pass:.2} %), {watched:.2?}");
+            figures.add(screen, alone, pass, watched);
+        }
     }
-    eprintln!("alone {alone:.2?} %, watched {watched:.2?} %, {heard:?}");
-    assert!(
-        heard.whole.load(Ordering::Relaxed) > ROUNDS as u64,
-        "a glance each minute"
-    );
-    assert!(heard.updates.load(Ordering::Relaxed) > 30, "{heard:?}");
-    let figures = table(agents, &alone, &watched);
-    if is_quick {
-        print!("{figures}");
-        return Ok(());
-    }
-    section::rewrite("watch", &figures)
+    figures.memory(hub.resident());
+    figures.write(is_quick)
 }
 
-/// The hub's CPU over what happens, in percent of a core.
-fn core_percent(hub: &binnacle_tests::program::Program, happens: impl FnOnce()) -> f64 {
-    let (cpu, began) = (cpu_us(hub), Instant::now());
-    happens();
-    (cpu_us(hub) - cpu) as f64 / began.elapsed().as_micros() as f64 * 100.0
+/// The hub's CPU in percent of a core while nobody looks; and what finishing a minute takes of
+/// it, in percent of a core over the minute.
+fn alone(hub: &Program) -> (f64, f64) {
+    let minute = await_minute(Duration::ZERO);
+    await_at(minute, BEGINS);
+    let cpu = cpu_us(hub);
+    let busy = part(hub, minute, PASS.0);
+    let calm = part(hub, minute, CALM);
+    await_at(minute, BEGINS + SPAN);
+    let cpu = cpu_us(hub) - cpu;
+    let pass = (busy as f64 - calm as f64) / 60_000_000.0 * 100.0;
+    (percent(cpu), pass)
 }
 
-fn table(agents: usize, alone: &[f64], watched: &[f64]) -> String {
-    let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
-    let (alone, watched) = (mean(alone), mean(watched));
-    let mut text = String::new();
-    let mut line = |what: &str, percent: f64| {
-        writeln!(text, "| {what} | {percent:.1} % |").expect("text takes everything");
-    };
-    line(
-        &format!("{agents} agents, 1,000 models, nobody watches"),
-        alone,
-    );
-    line("and one console watches", watched);
-    line("which is, for the console", watched - alone);
-    format!("\n| the hub's CPU, of one core | |\n| --- | --: |\n{text}\n")
+/// The hub's CPU in microseconds in one part of a minute.
+fn part(hub: &Program, minute: i64, begins: Duration) -> u64 {
+    await_at(minute, begins);
+    let cpu = cpu_us(hub);
+    await_at(minute, begins + PASS.1);
+    cpu_us(hub) - cpu
 }
 
-/// One console.
-async fn watch(hub: String, heard: Arc<Heard>) {
-    let path = hub.strip_prefix("unix:").expect("a unix socket");
-    let endpoint = Endpoint::from_shared(format!("unix://{path}")).expect("a path is a URI");
-    let channel = endpoint.connect().await.expect("the hub listens");
-    let client = TelemetryClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-    tokio::join!(
-        look(client.clone(), &heard),
-        follow(client.clone(), &heard),
-        draw(client, &heard),
-    );
-}
-
-async fn look(mut client: TelemetryClient<Channel>, heard: &Heard) {
-    let glances = client.glance(GlanceRequest::default()).await;
-    let mut glances = glances.expect("the hub answers").into_inner();
-    while let Some(update) = glances.message().await.expect("the hub goes on") {
-        let counter = if update.whole {
-            &heard.whole
-        } else {
-            &heard.changed
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+/// The same of a hub on which a console looks, and what the console itself took.
+fn watched(hub: &Program, folder: &Path, place: &str) -> Watched {
+    let minute = await_minute(OPENED_BEFORE);
+    let console = open(folder, place);
+    await_at(minute, BEGINS);
+    let stat = format!("/proc/{}/stat", console.id());
+    let (cpu, own, bytes) = (cpu_us(hub), cpu_of(&stat), console.bytes());
+    await_at(minute, BEGINS + SPAN);
+    let raw = console.raw();
+    let written = &raw[bytes..];
+    Watched {
+        hub: percent(cpu_us(hub) - cpu),
+        own: percent(cpu_of(&stat) - own),
+        resident: resident(console.id()),
+        bytes_s: written.len() as f64 / SPAN.as_secs_f64(),
+        frames_s: frames(written) as f64 / SPAN.as_secs_f64(),
     }
 }
 
-async fn follow(mut client: TelemetryClient<Channel>, heard: &Heard) {
-    let asked = SubscribeRequest {
-        view: View::Hosts.into(),
-        keys: (0..HOSTS).map(|n| format!("swarm-{n:05}")).collect(),
-        resolution_ms: 1_000,
-    };
-    let updates = client.subscribe(asked).await;
-    let mut updates = updates.expect("the hub answers").into_inner();
-    while updates.message().await.expect("the hub goes on").is_some() {
-        heard.updates.fetch_add(1, Ordering::Relaxed);
-    }
+fn open(folder: &Path, place: &str) -> Terminal {
+    let hub = address(folder);
+    let args = ["--hub", &hub, "--open", place];
+    let console = Start::binnacle(folder, &args).size(SIZE.0, SIZE.1).start();
+    console.await_text("LIVE");
+    console
 }
 
-async fn draw(mut client: TelemetryClient<Channel>, heard: &Heard) {
-    let mut tick = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        tick.tick().await;
-        let now_us = now_us();
-        let asked = QueryRequest {
-            from_us: now_us - 15 * 60_000_000,
-            to_us: now_us,
-            step_s: 5,
-            fold: true,
-            ..QueryRequest::default()
-        };
-        client.query(asked).await.expect("the hub answers");
-        heard.answers.fetch_add(1, Ordering::Relaxed);
-    }
+/// Frames that were written: each is shown at once, between two marks.
+fn frames(written: &[u8]) -> usize {
+    const BEGINS: &[u8] = b"\x1b[?2026h";
+    let marks = written.windows(BEGINS.len());
+    marks.filter(|bytes| *bytes == BEGINS).count()
+}
+
+fn resident(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    kilobytes.expect("Linux says so") * 1_024
+}
+
+fn percent(cpu_us: u64) -> f64 {
+    cpu_us as f64 / SPAN.as_micros() as f64 * 100.0
+}
+
+/// Waits until so long before the next whole minute; answers with that minute.
+fn await_minute(before: Duration) -> i64 {
+    let minute = 60_000_000;
+    let next = (now_us() + before.as_micros() as i64).div_euclid(minute) * minute + minute;
+    std::thread::sleep(until(next).saturating_sub(before));
+    next
+}
+
+fn await_at(minute: i64, begins: Duration) {
+    std::thread::sleep(until(minute) + begins.saturating_sub(since(minute)));
+}
+
+fn until(at: i64) -> Duration {
+    Duration::from_micros(u64::try_from(at - now_us()).unwrap_or(0))
+}
+
+fn since(at: i64) -> Duration {
+    Duration::from_micros(u64::try_from(now_us() - at).unwrap_or(0))
 }
