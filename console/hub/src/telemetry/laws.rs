@@ -322,8 +322,11 @@ impl World {
         for meanwhile in [meanwhile, None] {
             let expected = self.read_anew(&question, cut).await;
             let known = self.book.minutes(&topic, cut.minutes(), self.now_us);
-            let fresh = query::fresh(&self.store, &question, &known).await;
-            let fresh = fresh.unwrap().unwrap();
+            let mut fresh = Vec::new();
+            for part in known.parts() {
+                let pages = query::pages(&self.store, &question, &known, part).await;
+                fresh.extend(pages.unwrap().unwrap());
+            }
             let answer = query::together(question.clone(), cut, &known, &fresh);
             assert_eq!(answer.unwrap(), expected, "{asked:?}");
             if let Some(host) = meanwhile {

@@ -1,10 +1,10 @@
 //! How a question about all hosts is answered: from memory by the second where that reaches,
 //! else minute by minute from the shelf, from memory, or from the disk.
 
-use crate::store::{SharedStore, Span};
+use crate::store::{RollupQuery, SharedStore, Span};
 use crate::telemetry::answer::{self, Answered, Cut, Rows};
 use crate::telemetry::owner::Ask;
-use crate::telemetry::pages::{Binder, Known};
+use crate::telemetry::pages::{Binder, Known, Part};
 use crate::telemetry::shelf::{self, Page, Topic};
 use crate::telemetry::{Answer, Question, SECOND_US, Telemetry, TelemetryError};
 
@@ -55,26 +55,28 @@ impl Telemetry {
         topic: Topic,
         cut: Cut,
     ) -> Result<Answer, TelemetryError> {
-        for _ in 0..ATTEMPTS {
+        'again: for _ in 0..ATTEMPTS {
             let ask = |reply| Ask::Minutes {
                 topic: topic.clone(),
                 span: cut.minutes(),
                 reply,
             };
             let known = self.ask(ask).await?;
-            let Some(fresh) = fresh(&self.store, &question, &known).await? else {
-                continue;
-            };
-            let pages = settled(&known, &fresh);
-            if !pages.is_empty() {
+            let mut fresh = Vec::new();
+            for part in known.parts() {
+                let Some(pages) = pages(&self.store, &question, &known, part).await? else {
+                    continue 'again;
+                };
+                // Each part at once: whoever asked may have gone by the next, and asks again.
                 let (topic, number) = (topic.clone(), known.number);
                 let brought = Ask::Shelve {
                     topic,
                     number,
-                    pages,
+                    pages: settled(&known, &pages),
                 };
                 let sent = self.asks.send(brought).await;
                 sent.map_err(|_| TelemetryError::Stopped)?;
+                fresh.extend(pages);
             }
             return together(question, cut, &known, &fresh);
         }
@@ -103,37 +105,44 @@ impl Telemetry {
     }
 }
 
-/// Pages of the minutes that are not on the shelf; `None` where old rows were added together
+/// Pages of minutes that are not on the shelf; `None` where old rows were added together
 /// meanwhile.
-pub(super) async fn fresh(
+pub(super) async fn pages(
     store: &SharedStore,
     question: &Question,
     known: &Known,
+    part: Part,
 ) -> Result<Option<Vec<(i64, Page)>>, TelemetryError> {
-    let mut pages = Vec::new();
-    if !known.read.is_empty() {
-        let mut binder = Binder::new(question);
-        let flush = known.query.flush;
-        let mut take = |row| binder.take(&row);
-        let compacted = store.rollups(known.query.clone(), &mut take).await;
-        if compacted.map_err(TelemetryError::Store)? > flush {
-            return Ok(None);
+    let mut binder = Binder::new(question);
+    match part {
+        Part::Read(span) => {
+            let query = RollupQuery {
+                from_us: span.start,
+                to_us: span.end,
+                ..known.query.clone()
+            };
+            let mut take = |row| binder.take(&row);
+            let compacted = store.rollups(query, &mut take).await;
+            if compacted.map_err(TelemetryError::Store)? > known.query.flush {
+                return Ok(None);
+            }
+            let beside = known.beside.iter();
+            beside
+                .filter(|row| span.contains(&row.start_us))
+                .for_each(|row| binder.take(row));
+            Ok(Some(binder.finish(known.read.range(span).copied())))
         }
-        known.beside.iter().for_each(|row| binder.take(row));
-        pages = binder.finish(known.read.iter().copied());
+        Part::Remembered(minute_us) => {
+            let minute = minute_us..minute_us.saturating_add(Span::Minute.us());
+            let looks = known.looks.iter();
+            looks
+                .filter(|look| minute.contains(&(look.second * SECOND_US)))
+                .for_each(|look| binder.take_second(look));
+            // A minute of a large fleet takes some milliseconds: reports must not wait for all.
+            tokio::task::yield_now().await;
+            Ok(Some(binder.finish(std::iter::once(minute_us))))
+        }
     }
-    for &minute_us in &known.remembered {
-        let mut binder = Binder::new(question);
-        let minute = minute_us..minute_us.saturating_add(Span::Minute.us());
-        let looks = known.looks.iter();
-        looks
-            .filter(|look| minute.contains(&(look.second * SECOND_US)))
-            .for_each(|look| binder.take_second(look));
-        pages.extend(binder.finish(std::iter::once(minute_us)));
-        // A minute of a large fleet takes some milliseconds: reports must not wait for all.
-        tokio::task::yield_now().await;
-    }
-    Ok(Some(pages))
 }
 
 /// Those of them that the shelf takes.
