@@ -6,6 +6,7 @@
 //! hosts and time.
 
 pub mod latency;
+pub mod profile;
 mod varint;
 
 pub use latency::{Counts, Encoded, Latency, Malformed};
