@@ -8,7 +8,7 @@ use super::hold;
 use super::tree;
 
 /// Each crate of ours, its folder, and the crates of ours that it may depend on.
-const EDGES: [(&str, &str, &[&str]); 12] = [
+const EDGES: [(&str, &str, &[&str]); 13] = [
     ("binnacle-proto", "proto", &[]),
     ("open-inference", "proto/open-inference", &[]),
     ("binnacle-sketch", "agent/sketch", &[]),
@@ -24,6 +24,7 @@ const EDGES: [(&str, &str, &[&str]); 12] = [
         "console/wire",
         &["binnacle-proto", "binnacle-core", "binnacle-sketch"],
     ),
+    ("binnacle-data", "console/data", &["binnacle-sketch"]),
     (
         "binnacle-hub",
         "console/hub",
@@ -57,6 +58,7 @@ const EDGES: [(&str, &str, &[&str]); 12] = [
             "binnacle-core",
             "binnacle-wire",
             "binnacle-sketch",
+            "binnacle-data",
             "binnacle-hub",
             "binnacle-agent",
             "open-inference",

@@ -1,0 +1,33 @@
+//! Data sets, read once: their content digest, their schema and their reference profile.
+//!
+//! [`read`] takes Parquet, CSV or JSON lines from a file or an object store through one pass in
+//! bounded memory and gives a [`Registered`]. It blocks: call it from a thread that may (in a
+//! runtime, `spawn_blocking`). All three formats become the same table of canonical cells, so
+//! the digest and the profile belong to the content and not to how it was stored:
+//!
+//! - the digest is defined in [`digest`];
+//! - the profile, comparing two of them, and their rows for a screen are
+//!   [`binnacle_sketch::profile`]'s;
+//! - what is wrong with a file is a [`DataError`], which says where and what to do.
+//!
+//! What a table costs in memory is its widest block: 4,096 rows of all columns, and what the
+//! format holds of a row group's pages. The length of the file does not matter.
+
+mod block;
+mod csv;
+pub mod digest;
+mod error;
+mod format;
+mod json_lines;
+mod parquet;
+mod read;
+mod schema;
+mod source;
+mod table;
+mod text;
+
+pub use error::{At, DataError};
+pub use format::{Format, Packing};
+pub use read::{Options, Progress, Registered, read};
+pub use schema::{CELL_BYTES, COLUMNS, Column, Type};
+pub use source::Source;

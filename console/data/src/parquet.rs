@@ -1,0 +1,188 @@
+//! Parquet, page by page: row groups follow one another without a seam, so that neither their
+//! size nor their compression can be told from what is read.
+//!
+//! The decoder is not ours, and a damaged file may make it panic; that is caught here and told as
+//! what it is, a file that cannot be read.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::reader::{ChunkReader, Length};
+use arrow_schema::{ArrowError, DataType};
+use binnacle_sketch::profile::BLOCK;
+use bytes::Bytes;
+
+use crate::error::DataError;
+use crate::read::{Options, Progress, Registered};
+use crate::schema::{self, Type, shown};
+use crate::source::{Opened, Sequential};
+use crate::table::Table;
+
+mod cells;
+
+/// Bytes that are read at once where the length of what is wanted is not known: the head of a
+/// page, whose length is told in the page before.
+const HEAD: usize = 4 << 10;
+/// The most that one page or dictionary may take. Writers make pages of about 1 MB; a damaged
+/// length must not ask for all memory.
+const PAGE: usize = 256 << 20;
+
+/// Reads a Parquet file.
+pub(crate) fn read(
+    file: &Opened,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Registered, DataError> {
+    let (mut batches, columns) = guarded(file, || open(file, options))??;
+    let kinds: Vec<Type> = columns.iter().map(|(_, kind)| *kind).collect();
+    let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+    let mut table = Table::new(columns, options, file.meter().clone(), progress)?;
+    while let Some(batch) = guarded(file, || batches.next())? {
+        let batch = batch.map_err(|cause| refused(file, &cause))?;
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let rows = table.room().min(batch.num_rows() - from);
+            let row = table.rows() + table.open_rows() as u64;
+            for (at, array) in batch.columns().iter().enumerate() {
+                let (Some(column), Some(kind)) = (table.column(at), kinds.get(at)) else {
+                    continue;
+                };
+                let part = array.slice(from, rows);
+                if let Err(odd) = cells::append(column, *kind, &part) {
+                    let name = names.get(at).map_or("", String::as_str);
+                    return Err(odd.told(row + 1, name, *kind));
+                }
+            }
+            from += rows;
+            table.advance()?;
+        }
+    }
+    table.finish()
+}
+
+type Columns = Vec<(String, Type)>;
+
+/// A reader of the columns that are wanted, and what they are.
+fn open(
+    file: &Opened,
+    options: &Options,
+) -> Result<(ParquetRecordBatchReader, Columns), DataError> {
+    let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let unreadable = |cause: ParquetError| trouble(file, &cause);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), plain)
+        .map_err(unreadable)?;
+    let fields = builder.schema().fields();
+    options.check(fields.iter().map(|field| field.name().as_str()))?;
+    schema::check(fields.iter().map(|field| field.name().as_str()))?;
+    let mut kept = Vec::new();
+    let mut columns = Vec::new();
+    for (at, field) in fields.iter().enumerate() {
+        let name = field.name();
+        if options.without.contains(name) {
+            continue;
+        }
+        let kind = kind(field.data_type()).ok_or_else(|| DataError::Unreadable {
+            column: shown(name),
+            kind: words(field.data_type()),
+        })?;
+        if options
+            .types
+            .get(name)
+            .is_some_and(|declared| *declared != kind)
+        {
+            let column = shown(name);
+            return Err(DataError::Declared { column, kind });
+        }
+        kept.push(at);
+        columns.push((name.clone(), kind));
+    }
+    if columns.is_empty() {
+        return Err(DataError::Empty(file.name()));
+    }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), kept);
+    let batches = builder.with_projection(mask).with_batch_size(BLOCK).build();
+    Ok((batches.map_err(unreadable)?, columns))
+}
+
+/// What the cells of a column of this type become.
+fn kind(arrow: &DataType) -> Option<Type> {
+    // arrow's enum grows with its versions; a type that we have never met is not read.
+    #[allow(clippy::wildcard_enum_match_arm)]
+    match arrow {
+        DataType::Boolean => Some(Type::Boolean),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Some(Type::Integer),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
+            Some(Type::Integer)
+        }
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => Some(Type::Number),
+        DataType::Decimal32(..) | DataType::Decimal64(..) => Some(Type::Number),
+        DataType::Decimal128(..) => Some(Type::Number),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Type::Text),
+        DataType::Date32 | DataType::Timestamp(..) => Some(Type::Time),
+        _ => None,
+    }
+}
+
+/// What a person calls a type that is not read.
+fn words(arrow: &DataType) -> String {
+    #[allow(clippy::wildcard_enum_match_arm)]
+    match arrow {
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "a list".into(),
+        DataType::Struct(_) => "a struct".into(),
+        DataType::Map(..) => "a map".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "bytes".into(),
+        DataType::FixedSizeBinary(_) => "bytes".into(),
+        DataType::Time32(_) | DataType::Time64(_) => "a time of day".into(),
+        other => shown(&other.to_string()),
+    }
+}
+
+/// Runs the decoder. A panic of it is a file that cannot be read.
+fn guarded<T>(file: &Opened, run: impl FnOnce() -> T) -> Result<T, DataError> {
+    // What the decoder left behind is not used again: reading ends here.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| DataError::Parquet {
+        name: file.name(),
+        what: "the decoder gave up on damaged data".into(),
+    })
+}
+
+fn trouble(file: &Opened, cause: &ParquetError) -> DataError {
+    DataError::Parquet {
+        name: file.name(),
+        what: shown(&cause.to_string()),
+    }
+}
+
+fn refused(file: &Opened, cause: &ArrowError) -> DataError {
+    DataError::Parquet {
+        name: file.name(),
+        what: shown(&cause.to_string()),
+    }
+}
+
+impl Length for Opened {
+    fn len(&self) -> u64 {
+        self.all()
+    }
+}
+
+impl ChunkReader for Opened {
+    type T = Sequential;
+
+    fn get_read(&self, start: u64) -> Result<Sequential, ParquetError> {
+        Ok(self.from(start, HEAD))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if length > PAGE || start.saturating_add(length as u64) > self.all() {
+            let what = format!("{length} bytes at {start} of {} are not there", self.all());
+            return Err(ParquetError::EOF(what));
+        }
+        Ok(self.at(start, length)?)
+    }
+}
