@@ -25,6 +25,7 @@ mod journal;
 mod latency;
 mod manual;
 mod model;
+mod profile;
 mod registry;
 mod replay;
 mod snapshot;
@@ -97,6 +98,9 @@ enum Command {
     /// Versioned data that models are trained on: list, show, register, lineage.
     #[command(subcommand)]
     Dataset(dataset::Verb),
+    /// What a data set looks like, feature by feature: show, compare.
+    #[command(subcommand)]
+    Profile(profile::Verb),
     /// Ordered feature vectors that models are given: list, show, register, lineage.
     #[command(subcommand)]
     Featureset(featureset::Verb),
@@ -194,6 +198,7 @@ impl Command {
             Self::Alias(verb) => verb.run(global).await,
             Self::Artifact(verb) => verb.run(global).await,
             Self::Dataset(verb) => verb.run(global).await,
+            Self::Profile(verb) => verb.run(global).await,
             Self::Featureset(verb) => verb.run(global).await,
             Self::Environment(verb) => verb.run(global).await,
             Self::Export(export) => export.run(global).await,

@@ -15,7 +15,7 @@ use crate::output::{self, Document, Form};
 
 mod transfer;
 
-pub(crate) use transfer::upload;
+pub(crate) use transfer::{bar, fetch, store, upload};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

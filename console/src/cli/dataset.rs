@@ -1,8 +1,5 @@
 //! `binnacle dataset`: versioned data that models are trained on.
 
-use std::path::PathBuf;
-
-use binnacle_core::registry::DataSetDetail;
 use binnacle_core::view::{DataSetItem, Reference, SetItem, rfc3339, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
@@ -12,11 +9,15 @@ use proto::registry_command::Command;
 use crate::cli::Global;
 use crate::cli::model::standing;
 use crate::cli::registry::card::Edit;
-use crate::cli::registry::{self, Change, History, How, Lineage, Way, card};
+use crate::cli::registry::{self, Change, History, How, Lineage, Way};
 use crate::format;
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
+
+mod register;
+
+pub(crate) use register::whole;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::DataSet;
 const MISSING: &str = "`binnacle dataset list` shows those that are";
@@ -31,7 +32,7 @@ pub(crate) enum Verb {
         version: Reference,
     },
     /// Register a version: the first one names the data set.
-    Register(Register),
+    Register(register::Register),
     /// Change what is said of a data set.
     Edit(Changed),
     /// Say that a data set, or a version of it, should not be used any more.
@@ -54,17 +55,6 @@ pub(crate) struct List {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Register {
-    /// Its name; a new one is named by its first version.
-    name: String,
-    /// What is said of it, in a TOML or JSON file: location, format, rows, columns, …
-    #[arg(long, value_name = "FILE")]
-    document: PathBuf,
-    #[command(flatten)]
-    how: How,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct Changed {
     /// Which.
     name: String,
@@ -83,14 +73,7 @@ impl Verb {
                 None => list.sets(&link, form).await,
             },
             Self::Show { version } => show(&link, &version, form).await,
-            Self::Register(register) => {
-                let detail: DataSetDetail = card::file(&register.document)?;
-                let command = Command::RegisterDataSet(document(&register.name, &detail));
-                register
-                    .how
-                    .tell(&link, command, &register.name, "registered", form)
-                    .await
-            }
+            Self::Register(register) => register.run(&link, form).await,
             Self::Edit(edit) => edit.run(&link, form).await,
             Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
             Self::Restore(change) => change.restore(&link, KIND, form).await,

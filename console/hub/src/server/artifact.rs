@@ -170,9 +170,20 @@ async fn part((first, mut reading): Left) -> Result<Option<(proto::DownloadPart,
     Ok(next.map(|data| (proto::DownloadPart { bytes: 0, data }, (None, reading))))
 }
 
-/// Every blob that a version refers to, and by whom.
+/// Every blob that a version refers to, and by whom; profiles of data sets among them.
 fn referenced(state: &State) -> BTreeMap<Digest, Vec<Reference>> {
     let mut found: BTreeMap<Digest, Vec<Reference>> = BTreeMap::new();
+    for (name, set) in &state.registry.data_sets {
+        for (number, version) in (1_u32..).zip(&set.versions) {
+            if let (Some(number), Some(profile)) = (NonZeroU32::new(number), version.profile) {
+                let name = name.clone();
+                found
+                    .entry(profile)
+                    .or_default()
+                    .push(Reference { name, number });
+            }
+        }
+    }
     for (name, model) in &state.registry.models {
         for (number, version) in (1_u32..).zip(&model.versions) {
             let Some(number) = NonZeroU32::new(number) else {

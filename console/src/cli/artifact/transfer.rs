@@ -22,7 +22,7 @@ const PART: usize = 1 << 20;
 const AHEAD: usize = 4;
 
 /// Progress on a terminal; nothing in a pipe.
-fn bar(form: Form, bytes: u64, doing: &'static str) -> ProgressBar {
+pub(crate) fn bar(form: Form, bytes: u64, doing: &'static str) -> ProgressBar {
     if form == Form::Json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -124,6 +124,67 @@ fn read(
             return Ok(());
         }
         progress.inc(read as u64);
+    }
+}
+
+/// Stores bytes that are in memory: their digest.
+pub(crate) async fn store(link: &Link, bytes: &[u8]) -> Result<Digest, Failure> {
+    let digest = Digest(Sha256::digest(bytes).into());
+    let sha256 = bytes::Bytes::copy_from_slice(&digest.0);
+    let asked = proto::StatBlobRequest {
+        sha256: sha256.clone(),
+    };
+    let stat = link
+        .artifacts()
+        .stat(link.question(asked))
+        .await?
+        .into_inner();
+    if stat.present {
+        return Ok(digest);
+    }
+    let head = proto::UploadHead {
+        sha256,
+        bytes: bytes.len() as u64,
+        offset: stat.bytes,
+    };
+    let rest = bytes.get(stat.bytes as usize..).unwrap_or_default();
+    let data = rest
+        .chunks(PART)
+        .map(|part| Part::Data(bytes::Bytes::copy_from_slice(part)));
+    let parts = std::iter::once(Part::Head(head)).chain(data);
+    let parts: Vec<_> = parts
+        .map(|part| proto::UploadPart { part: Some(part) })
+        .collect();
+    let asked = link.question(tokio_stream::iter(parts));
+    link.artifacts().upload(asked).await?;
+    Ok(digest)
+}
+
+/// Fetches a blob of at most `limit` bytes into memory, checked.
+pub(crate) async fn fetch(link: &Link, digest: Digest, limit: usize) -> Result<Vec<u8>, Failure> {
+    let asked = proto::DownloadRequest {
+        sha256: bytes::Bytes::copy_from_slice(&digest.0),
+        offset: 0,
+    };
+    let mut parts = link
+        .artifacts()
+        .download(link.question(asked))
+        .await?
+        .into_inner();
+    let mut bytes = Vec::new();
+    while let Some(part) = parts.message().await? {
+        if bytes.len() + part.data.len() > limit {
+            let message = format!("blob {digest} has more than {limit} bytes");
+            return Err(Failure::new(Exit::Failed, message));
+        }
+        bytes.extend_from_slice(&part.data);
+    }
+    match Digest(Sha256::digest(&bytes).into()) == digest {
+        true => Ok(bytes),
+        false => {
+            let message = format!("what came is not {digest}: it was damaged on the way");
+            Err(Failure::new(Exit::Failed, message).hint("try again"))
+        }
     }
 }
 

@@ -1,0 +1,199 @@
+//! `binnacle dataset register`: read a data set once, and register what was found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use binnacle_core::name::Name;
+use binnacle_core::registry::{Column, Columns, DataSetDetail, Digest, Line, Prose, Span};
+use binnacle_data::{DataError, Options, Progress, Registered, Source, Type, read};
+use binnacle_proto::v1 as proto;
+use binnacle_wire::registry::document;
+use clap::Args;
+use proto::registry_command::Command;
+
+use crate::cli::registry::{How, card, pair};
+use crate::cli::{artifact, time};
+use crate::link::Link;
+use crate::outcome::{Exit, Failure};
+use crate::output::Form;
+
+/// What the sample is drawn from where nobody says: the same for all, so that the same content
+/// has the same profile wherever it is registered.
+const SEED: u64 = 0;
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct Register {
+    /// Its name; a new one is named by its first version.
+    name: String,
+    /// The file: Parquet, CSV or JSON lines, also packed with gzip or zstd. It is read once, for
+    /// its rows, columns, digest and profile; it stays where it is.
+    #[arg(long, value_name = "FILE", group = "what")]
+    file: Option<PathBuf>,
+    /// What is said of data that is not read here, in a TOML or JSON file: location, format, …
+    #[arg(long, value_name = "FILE", group = "what")]
+    document: Option<PathBuf>,
+    /// Where others find the file; its path on this machine without it.
+    #[arg(long, value_name = "URL", requires = "file")]
+    location: Option<String>,
+    /// The column that tells when a row was recorded; the first one of times without it.
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    time: Option<String>,
+    /// The type of a column: boolean, integer, number, text or time; may be given more than once.
+    #[arg(long = "type", value_name = "COLUMN=TYPE", value_parser = pair, requires = "file")]
+    types: Vec<(String, String)>,
+    /// Leave a column out of schema, digest and profile; may be given more than once.
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    without: Vec<String>,
+    /// When it was recorded: 2026-01-31T03:12:00Z, 10m.
+    #[arg(long, value_name = "TIME", value_parser = time::moment, requires = "file")]
+    recorded: Option<time::Moment>,
+    /// What others should know.
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "file")]
+    notes: String,
+    #[command(flatten)]
+    how: How,
+}
+
+fn wrong(error: impl ToString) -> Failure {
+    Failure::new(Exit::Usage, error.to_string())
+}
+
+impl Register {
+    pub(crate) async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let detail = match (&self.file, &self.document) {
+            (Some(file), _) => self.found(link, file, form).await?,
+            (None, Some(said)) => card::file(said)?,
+            (None, None) => return Err(wrong("say --file or --document")),
+        };
+        let command = Command::RegisterDataSet(document(&self.name, &detail));
+        self.how
+            .tell(link, command, &self.name, "registered", form)
+            .await
+    }
+
+    /// Reads the file, and stores its profile.
+    async fn found(&self, link: &Link, file: &Path, form: Form) -> Result<DataSetDetail, Failure> {
+        let found = whole(file, self.options()?, form).await?;
+        let profile = found.profile.encode();
+        let profile = match self.how.dry_run {
+            true => None,
+            false => Some(artifact::store(link, &profile).await?),
+        };
+        let line = |text: &str| Line::parse(text).map_err(wrong);
+        let location = match &self.location {
+            Some(location) => location.clone(),
+            None => {
+                let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+                format!("file://{}", path.display())
+            }
+        };
+        let columns = found.columns.iter().map(|column| {
+            Ok(Column {
+                name: line(&column.name)?,
+                kind: line(column.kind.word())?,
+                nullable: column.nullable,
+            })
+        });
+        let columns: Vec<Column> = columns.collect::<Result<_, Failure>>()?;
+        let recorded = self.recorded.map(|at| at.us(time::now_us()));
+        Ok(DataSetDetail {
+            location: line(&location)?,
+            format: format(file)?,
+            digest: Some(Digest(found.digest)),
+            rows: Some(found.rows),
+            bytes: Some(found.bytes),
+            span: self.span(&found)?,
+            columns: Columns::parse(columns).map_err(wrong)?,
+            recorded_at_us: recorded,
+            profile,
+            notes: Prose::parse(&self.notes).map_err(wrong)?,
+        })
+    }
+
+    fn options(&self) -> Result<Options, Failure> {
+        let mut types = BTreeMap::new();
+        for (column, word) in &self.types {
+            types.insert(column.clone(), word.parse::<Type>().map_err(wrong)?);
+        }
+        Ok(Options {
+            seed: SEED,
+            time: self.time.clone(),
+            types,
+            without: self.without.iter().cloned().collect::<BTreeSet<_>>(),
+        })
+    }
+
+    fn span(&self, found: &Registered) -> Result<Option<Span>, Failure> {
+        let Some((from_us, to_us)) = found.span_us else {
+            return Ok(None);
+        };
+        let first = found
+            .columns
+            .iter()
+            .find(|column| column.kind == Type::Time);
+        let column = self
+            .time
+            .as_deref()
+            .or(first.map(|column| column.name.as_str()));
+        Ok(Some(Span {
+            column: Line::parse(column.unwrap_or_default()).map_err(wrong)?,
+            from_us,
+            to_us,
+        }))
+    }
+}
+
+/// The format that the name says; it was read as that by now.
+fn format(file: &Path) -> Result<Name, Failure> {
+    let name = file.to_string_lossy();
+    let name = name
+        .trim_end_matches(".gz")
+        .trim_end_matches(".zst")
+        .trim_end_matches(".zstd");
+    let word = match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("csv") => "csv",
+        Some("tsv") => "tsv",
+        Some("jsonl" | "ndjson" | "json") => "jsonl",
+        Some(_) | None => "parquet",
+    };
+    Name::parse(word).map_err(wrong)
+}
+
+/// Reads a data set, with progress; Ctrl-C ends it between two blocks.
+pub(crate) async fn whole(
+    file: &Path,
+    options: Options,
+    form: Form,
+) -> Result<Registered, Failure> {
+    let source = Source::File(file.to_owned());
+    let bar = artifact::bar(form, 0, "reading");
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let (shown, stop) = (bar.clone(), is_interrupted.clone());
+    let mut reading = tokio::task::spawn_blocking(move || {
+        read(&source, &options, &mut |progress: Progress| {
+            shown.set_length(progress.of_bytes);
+            shown.set_position(progress.bytes);
+            match stop.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })
+    });
+    let ended = tokio::select! {
+        ended = &mut reading => ended,
+        _ = tokio::signal::ctrl_c() => {
+            is_interrupted.store(true, Ordering::Relaxed);
+            let _ended = reading.await;
+            bar.finish_and_clear();
+            let message = "interrupted: nothing was registered";
+            return Err(Failure::new(Exit::Interrupted, message));
+        }
+    };
+    bar.finish_and_clear();
+    let found = ended.map_err(|error| Failure::of(Exit::Failed, &error))?;
+    found.map_err(|error: DataError| Failure::of(Exit::Failed, &error))
+}
