@@ -289,9 +289,9 @@ fn glance_of(name: &Name, host: &Host, standing: Standing, cell: Cell) -> Glance
 }
 
 /// The fleet in the minute that holds `at_us`, as it is known now: hosts that were admitted
-/// by its end. One that was retired by then, and still is, is retired; of the others, those
-/// with a cell were heard and are shown as OK, and those without were silent. What their
-/// lights said is not kept, and labels are those of today.
+/// by its end, or whose windows of it came later. One that was retired by then, and still is,
+/// is retired; of the others, those with a cell were heard and are shown as OK, and those
+/// without were silent. What their lights said is not kept, and labels are those of today.
 pub(crate) async fn past(hub: &Hub, at_us: i64) -> Result<proto::GlanceUpdate, Status> {
     let now_us = hub.clock.now_us();
     let minute = hub.telemetry.minute(at_us.clamp(0, now_us)).await;
@@ -302,7 +302,8 @@ pub(crate) async fn past(hub: &Hub, at_us: i64) -> Result<proto::GlanceUpdate, S
     let mut hosts = Vec::with_capacity(published.state.hosts.len());
     for (name, host) in &published.state.hosts {
         let cell = take_until(&mut cells, name, |(host, _)| host).map(|(_, cell)| *cell);
-        if host.admitted_at_us >= end_us {
+        // An agent that could not reach the hub measured all the same.
+        if host.admitted_at_us >= end_us && cell.is_none() {
             continue;
         }
         let (status, since_us, why) = match (&host.membership, cell) {
