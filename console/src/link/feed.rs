@@ -24,7 +24,7 @@ use crate::link::Link;
 use crate::link::ask::{Live, refused};
 use crate::link::desk::{self, Desk, Order};
 use crate::link::inbox::Inbox;
-use crate::link::streams::Streams;
+use crate::link::streams::{Streams, Told};
 
 /// How long to wait before dialling again: at first, and at most, so that the console is back
 /// within five seconds of the hub.
@@ -123,11 +123,11 @@ impl Keeper {
         self.inbox.link(Standing::Connecting {
             to: self.hub.address.to_string().into(),
         });
-        let (mut since, mut wait) = (None, RETRY);
+        let (mut told, mut wait) = (Told::default(), RETRY);
         loop {
             let began = clock::now();
             let why = match self.greeted().await {
-                Ok(live) => self.stay(live, &mut since).await,
+                Ok(live) => self.stay(live, &mut told).await,
                 Err(why) => why,
             };
             if clock::now() - began > GOOD_AFTER {
@@ -140,6 +140,7 @@ impl Keeper {
             self.inbox.link(Standing::Lost {
                 why: why.into(),
                 retry_us,
+                heard_us: told.heard_us,
             });
             tokio::time::sleep(pause).await;
         }
@@ -175,7 +176,7 @@ impl Keeper {
         })
     }
 
-    async fn stay(&self, live: Live, since: &mut Option<u64>) -> String {
+    async fn stay(&self, live: Live, told: &mut Told) -> String {
         let link = live.link.clone();
         self.live.send_replace(Some(live));
         let streams = Streams {
@@ -183,7 +184,7 @@ impl Keeper {
             inbox: &self.inbox,
             followed: self.followed.clone(),
         };
-        let why = streams.run(since).await;
+        let why = streams.run(told).await;
         self.live.send_replace(None);
         why
     }

@@ -16,6 +16,7 @@ use binnacle_wire::{glance, host, journal};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
+use crate::clock;
 use crate::link::Link;
 use crate::link::ask::refused;
 use crate::link::inbox::Inbox;
@@ -48,12 +49,20 @@ pub(crate) struct Streams<'a> {
 
 type Ended = Result<Infallible, String>;
 
+/// What the journal's stream has told, over all connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    /// The last entry of the journal.
+    pub(crate) since: Option<u64>,
+    /// When it said anything, be it that its heart beats; by this machine's clock.
+    pub(crate) heard_us: Option<i64>,
+}
+
 impl Streams<'_> {
-    /// Runs until one of them is lost, and says why. `since` is the last entry of the journal
-    /// that was told, and moves with each.
-    pub(crate) async fn run(self, since: &mut Option<u64>) -> String {
+    /// Runs until one of them is lost, and says why. `told` moves with what is told.
+    pub(crate) async fn run(self, told: &mut Told) -> String {
         let ended = tokio::try_join!(
-            self.journal(since),
+            self.journal(told),
             self.glances(),
             self.models(),
             self.hosts(self.followed.clone()),
@@ -64,10 +73,10 @@ impl Streams<'_> {
         }
     }
 
-    async fn journal(&self, since: &mut Option<u64>) -> Ended {
+    async fn journal(&self, told: &mut Told) -> Ended {
         use proto::watch_event::Body;
 
-        let asked = proto::WatchRequest { since: *since };
+        let asked = proto::WatchRequest { since: told.since };
         let mut events = self
             .link
             .fleet()
@@ -81,14 +90,15 @@ impl Streams<'_> {
                 return Err(format!("the hub was silent for {} s", SILENT.as_secs()));
             };
             let event = event.map_err(refused)?.ok_or_else(ended)?;
+            told.heard_us = Some(clock::now_us());
             match event.body {
                 Some(Body::Started(head)) => {
-                    since.get_or_insert(head.sequence);
+                    told.since.get_or_insert(head.sequence);
                 }
                 Some(Body::Entry(entry)) => {
-                    *since = Some(entry.sequence);
-                    let told = journal::from_proto(entry).map_err(unreadable)?;
-                    self.inbox.entry(EntryRow::of(&told).map_err(unreadable)?);
+                    told.since = Some(entry.sequence);
+                    let entry = journal::from_proto(entry).map_err(unreadable)?;
+                    self.inbox.entry(EntryRow::of(&entry).map_err(unreadable)?);
                 }
                 // A newer hub's event, within a protocol that both speak: an addition.
                 Some(Body::Heartbeat(_)) | None => {}

@@ -278,6 +278,19 @@ impl Data {
         self.fleet.rows(rows, now_us);
     }
 
+    /// Takes in rows of hosts of which none was known: for what is frozen.
+    pub fn missing_rows(&mut self, rows: &[HostRow], now_us: i64) {
+        let is_missing = |row: &&HostRow| {
+            let line = self.fleet.host(row.name.as_str());
+            line.is_some_and(|line| line.row.is_none())
+        };
+        let missing: Vec<HostRow> = rows.iter().filter(is_missing).cloned().collect();
+        if !missing.is_empty() {
+            self.fleet.rows(missing, now_us);
+            self.revision += 1;
+        }
+    }
+
     /// Another set of hosts is followed.
     pub fn follow(&mut self, followed: &[Arc<str>]) {
         self.fleet.keep(followed);

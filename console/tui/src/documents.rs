@@ -51,10 +51,12 @@ fn keys() -> String {
          All of them can be set under `[console.keys]` in the configuration, by the name in the\n\
          second column, which is also what the palette (`:`) calls it.\n",
     );
-    let mut group = "";
+    let mut groups: Vec<&str> = Vec::new();
     for line in bindings() {
-        if line.group.word() != group {
-            group = line.group.word();
+        let group = line.group.word();
+        // Of a group the lines need not stand together in the table.
+        if !groups.contains(&group) {
+            groups.push(group);
             write!(
                 text,
                 "\n## {group}\n\n| keys | name | what it does |\n| --- | --- | --- |\n"

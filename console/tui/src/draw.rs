@@ -71,7 +71,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) {
         return;
     }
     if (width, height) < LEAST || width < LEAST.0 || height < LEAST.1 {
-        let words = format!("{width}×{height} is too small: 40×12 at least; q leaves");
+        let words = format!("too small: needs {}×{}; q leaves", LEAST.0, LEAST.1);
         line::draw(&words, Style::new(), area, buf);
     } else {
         let regions = regions(model);
@@ -210,7 +210,7 @@ fn notice(model: &Model, area: Rect, buf: &mut Buffer) {
         line::draw(&format!(" {}", shown(text)), look.style(meaning), area, buf);
         return;
     }
-    let mut pieces = vec![(" new here? ".to_owned(), look.style(Meaning::Accent))];
+    let mut pieces = vec![(" new? ".to_owned(), look.style(Meaning::Accent))];
     for command in &model.hint {
         key_pieces(model, *command, &mut pieces);
     }

@@ -88,6 +88,10 @@ pub enum Link {
         why: Arc<str>,
         /// When it will be tried again, by the console's clock.
         retry_us: i64,
+        /// When the hub was last heard of, by the console's clock: its heart beats where nothing
+        /// changes.
+        #[serde(default)]
+        heard_us: Option<i64>,
     },
 }
 

@@ -93,6 +93,7 @@ impl Stage {
         self.tell(Msg::Link(Link::Lost {
             why: "the hub ended the stream".into(),
             retry_us: self.now_us + 2_000_000,
+            heard_us: None,
         }));
     }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::data::Data;
 use crate::keymap::{Command, view_named};
 use crate::model::{Dirty, Model, Notice, keymap};
 use crate::msg::{Effect, Link, Msg};
@@ -50,8 +51,9 @@ fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
         (_, true) => Dirty::Data,
         (_, false) => Dirty::Input,
     };
-    // Figures do not change what is frozen.
-    if !(is_figures && model.frozen.is_some()) {
+    // Figures do not change what is frozen, but for what was not known when it was.
+    let may_fill = matches!(msg, Msg::Answered { .. } | Msg::Hosts(_));
+    if !is_figures || may_fill || model.frozen.is_none() {
         model.dirty = model.dirty.max(dirty);
     }
     match msg {
@@ -65,14 +67,28 @@ fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
         Msg::Tick => {}
         Msg::Link(link) => linked(model, link),
         Msg::Glances(glances) => model.data.glance(glances, now_us),
-        Msg::Hosts(rows) => model.data.hosts(rows, now_us),
+        Msg::Hosts(rows) => {
+            if let Some(frozen) = &mut model.frozen {
+                frozen.missing_rows(&rows, now_us);
+            }
+            model.data.hosts(rows, now_us);
+        }
         Msg::Models(rows) => model.data.models(rows, now_us),
         Msg::Entry(entry) => model.data.entry(entry, now_us),
         Msg::Answered {
             question,
             generation,
             answer,
-        } => model.data.answer(&question, generation, answer, now_us),
+        } => {
+            let lacks = |data: &Data| {
+                let asked = data.asked(&question);
+                asked.is_some_and(|asked| asked.answer.is_none())
+            };
+            if let Some(frozen) = model.frozen.as_mut().filter(|frozen| lacks(frozen)) {
+                frozen.answer(&question, generation, answer.clone(), now_us);
+            }
+            model.data.answer(&question, generation, answer, now_us);
+        }
         Msg::Done { wish: _, result } | Msg::Said(result) => say(model, result),
         Msg::Edited(text) => edited(model, text, effects),
         Msg::Seen => {
@@ -92,8 +108,14 @@ fn linked(model: &mut Model, link: Link) {
         // The hub follows nothing for a new connection.
         model.followed = Arc::from([]);
     }
+    if let Link::Lost { heard_us, .. } = &link {
+        model.data.heard_us = model.data.heard_us.max(*heard_us);
+    }
     model.data.link = link;
     model.data.lost();
+    if let Some(frozen) = &mut model.frozen {
+        frozen.lost();
+    }
 }
 
 fn configured(model: &mut Model, config: Result<Box<Config>, String>) {
@@ -178,9 +200,10 @@ fn learn(model: &mut Model) {
     }
 }
 
-/// Asks for what is wanted and not known, or not fresh.
+/// Asks for what is wanted and not known, or not fresh. Of a display that is frozen only what
+/// was not known is asked for: what one opens is shown, and then holds still too.
 fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
-    if !model.data.is_live() || model.frozen.is_some() {
+    if !model.data.is_live() {
         return;
     }
     let mut wants = model.screen().wants(&model.look());
@@ -188,9 +211,11 @@ fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
         .questions
         .extend(model.at_us.map(|at_us| Question::Past { at_us }));
     for question in wants.questions {
-        let is_due = match model.data.asked(&question) {
+        let shown = model.frozen.as_deref().unwrap_or(&model.data);
+        let is_due = match shown.asked(&question) {
             None => true,
             Some(asked) if asked.is_open => false,
+            Some(asked) if asked.answer.is_some() && model.frozen.is_some() => false,
             Some(asked) => match (asked.refreshed_s(&question), &asked.answer) {
                 (Some(every_s), _) => {
                     model.now_us - asked.asked_us >= i64::from(every_s) * 1_000_000
@@ -203,6 +228,9 @@ fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
         if is_due {
             model.generation += 1;
             model.data.ask(&question, model.generation, model.now_us);
+            if let Some(frozen) = &mut model.frozen {
+                frozen.ask(&question, model.generation, model.now_us);
+            }
             effects.push(Effect::Ask {
                 question,
                 generation: model.generation,
@@ -267,10 +295,24 @@ pub(crate) fn run(model: &mut Model, command: Command, effects: &mut Vec<Effect>
     if run_everywhere(model, command, effects) {
         return;
     }
-    let steps = model.with_screen(|screen, look| screen.on(command, look));
+    let (steps, is_offered) = model.with_screen(|screen, look| {
+        let is_offered = screen.offers(look).contains(&command);
+        (screen.on(command, look), is_offered)
+    });
+    if steps.is_empty() && !is_offered {
+        let name = crate::keymap::line_of(command).map_or("this", |line| line.name);
+        say(model, Err(nothing(model, name)));
+    }
     for step in steps {
         take_step(model, step, effects);
     }
+}
+
+/// What is said where a key or a command does nothing.
+pub(crate) fn nothing(model: &Model, what: &str) -> String {
+    let help = model.keys.keys_of(Command::Help);
+    let help = help.unwrap_or_else(|| "?".into());
+    format!("{what} does nothing here; {help} shows every key")
 }
 
 fn take_step(model: &mut Model, step: Step, effects: &mut Vec<Effect>) {
@@ -410,11 +452,9 @@ fn arm(model: &mut Model) {
     say(model, Ok(words.into()));
 }
 
-/// One level out: the past, the filter, the screen.
+/// One level out: the past, the filter, the screen. A line at the bottom goes with it.
 fn out(model: &mut Model, effects: &mut Vec<Effect>) {
-    if model.notice.take().is_some() {
-        return;
-    }
+    let had_notice = model.notice.take().is_some();
     if model.at_us.is_some() {
         return time::now(model);
     }
@@ -422,12 +462,12 @@ fn out(model: &mut Model, effects: &mut Vec<Effect>) {
         let cleared = model.with_screen(|screen, look| screen.filter("", look));
         return cleared.unwrap_or_else(|why| say(model, Err(why)));
     }
-    if !model.hint.is_empty() && model.here == 0 {
-        model.hint.clear();
-        return;
-    }
     if model.here > 0 {
-        back_or_quit(model, effects);
+        return back_or_quit(model, effects);
+    }
+    // What stood over the hint was meant.
+    if !had_notice {
+        model.hint.clear();
     }
 }
 

@@ -26,6 +26,9 @@ use crate::widget::table::{Column, Row, Table, Text};
 /// From here on there is room for what is selected at the right.
 const PREVIEW_FROM: u16 = 110;
 
+/// Columns that a name may take more: it is read beside its figures.
+const NAME_MORE: u16 = 12;
+
 /// Opens the list, or the host that a place names.
 pub fn open(place: &Place) -> Box<dyn Screen> {
     if !place.object.is_empty() {
@@ -126,6 +129,7 @@ const fn column(
         title,
         field,
         width,
+        grows: 0,
         align,
         rank,
         cell,
@@ -144,7 +148,8 @@ const COLUMNS: &[Column<HostLine>] = &[
         0,
         |line, _| (shown(line.host()), Meaning::Text),
         |line, _| text(line.host()),
-    ),
+    )
+    .growing(NAME_MORE),
     column(
         "STATUS",
         "status",
@@ -230,19 +235,20 @@ const COLUMNS: &[Column<HostLine>] = &[
         "versions",
         8,
         Right,
-        4,
+        6,
         |line, _| figure(versions(line), |count| format!("{count:.0}")),
         |line, _| number(versions(line)),
     ),
     column(
         "WHY",
         "why",
-        24,
+        18,
         Left,
-        6,
+        4,
         |line, _| (shown(&reason(line)), Meaning::Quiet),
         |line, _| Value::Text(reason(line).to_string().into()),
-    ),
+    )
+    .growing(u16::MAX),
 ];
 
 impl Row for HostLine {
@@ -526,6 +532,18 @@ mod tests {
             broken.lose();
             insta::assert_snapshot!(format!("hosts-broken-{name}"), broken.text());
         }
+    }
+
+    #[test]
+    fn a_reason_has_the_room_that_is_left() {
+        let reason = "fraud 8 does not answer: out of memory";
+        let row = |width: u16| {
+            let text = Stage::with_hosts("hosts", (width, 60), 412).text();
+            let row = text.lines().find(|line| line.contains("infer-0017"));
+            row.unwrap_or_default().to_owned()
+        };
+        assert!(row(200).contains("fraud 8 does not"), "{}", row(200));
+        assert!(row(260).contains(reason), "{}", row(260));
     }
 
     #[test]

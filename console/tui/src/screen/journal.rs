@@ -108,6 +108,7 @@ const fn column(
         title,
         field,
         width,
+        grows: 0,
         align: ratatui::layout::Alignment::Left,
         rank,
         cell,
@@ -159,7 +160,8 @@ const COLUMNS: &[Column<Written>] = &[
         0,
         |row, _| (row::object(&row.entry), Meaning::Text),
         |row, _| text(&row.entry.object),
-    ),
+    )
+    .growing(12),
     column(
         "WHY",
         "why",
@@ -167,7 +169,8 @@ const COLUMNS: &[Column<Written>] = &[
         1,
         |row, _| (shown(&row.entry.why), Meaning::Quiet),
         |row, _| text(&row.entry.why),
-    ),
+    )
+    .growing(u16::MAX),
 ];
 
 impl Row for Written {

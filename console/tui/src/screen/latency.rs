@@ -29,7 +29,7 @@ use crate::theme::Meaning;
 use crate::widget::table::{Column, Row, Table, Text};
 use crate::widget::{chart, line};
 
-mod fleet;
+pub(in crate::screen) mod fleet;
 mod page;
 mod panel;
 mod span;
@@ -113,6 +113,7 @@ const fn column(
         title,
         field,
         width,
+        grows: 0,
         align,
         rank,
         cell,
@@ -123,7 +124,8 @@ const fn column(
 #[rustfmt::skip]
 const COLUMNS: &[Column<ModelRow>] = &[
     column("MODEL", "model", (16, Left, 0),
-        |row, _| (shown(&row.model), Meaning::Text), |row, _| Value::Text((&*row.model).into())),
+        |row, _| (shown(&row.model), Meaning::Text), |row, _| Value::Text((&*row.model).into()))
+        .growing(24),
     column("REQ/S", "rps", (8, Right, 0),
         |row, _| (format::rate(row.traffic.rate()), Meaning::Text),
         |row, _| Value::Number(row.traffic.rate())),

@@ -10,7 +10,8 @@
 //!   12m  alice retired host infer-0042 "disk is dying"
 //!  FLEET  7,204 req/s ▂▃▅▆▆▇▆▅  p50 3.10 ms ▃▃▃▃▃▃▃▃  p99 41.0 ms ▂▂▂▂▃▇▆▅  err 0.08 %
 //! ```
-//! From 110 columns on, what is selected is told at the right, and the fleet by zone with its
+//! Where that leaves room, the worst hosts of the last half hour follow as a heat map. From 110
+//! columns on, what is selected is told at the right, and the fleet by zone with its
 //! exceptions.
 
 use std::sync::Arc;
@@ -20,13 +21,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 
 use self::zones::Zones;
-use crate::data::Known;
+use crate::data::{HostLine, Known};
 use crate::draw::clock;
 use crate::format;
 use crate::keymap::{Command, view_named};
 use crate::msg::Effect;
 use crate::question::{Answer, Question, Span};
 use crate::screen::hosts::{self, status_meaning};
+use crate::screen::latency::fleet::Fleet;
 use crate::screen::{Action, Look, Place, Screen, Step, Wants, host_actions};
 use crate::theme::Meaning;
 use crate::widget::line;
@@ -42,6 +44,10 @@ const PREVIEW_FROM: u16 = 110;
 const LINES: u16 = 2;
 /// Lines that are kept for what is going on, with its heading, however much is wrong.
 const EVENTS: u16 = 3;
+/// Lines from which on a heat map says something: its heading, some hosts, times, the legend.
+const MAP_FROM: u16 = 7;
+/// Hosts of the heat map: what a tall screen shows.
+const MAP_HOSTS: usize = 30;
 /// Columns of a title; a longer one is cut.
 const TITLE: std::ops::RangeInclusive<u16> = 12..=24;
 /// The past by which the present is judged, and its steps.
@@ -51,17 +57,23 @@ const PAST: (u32, u32) = (30 * 60, 60);
 pub fn open(place: &Place) -> Box<dyn Screen> {
     let selected = (!place.selected.is_empty()).then(|| place.selected.clone());
     Box::new(Overview {
+        found: Troubles::default(),
+        zones: Zones::default(),
+        map: Fleet::new(MAP_HOSTS),
         settled: selected.clone(),
         selected,
-        ..Overview::default()
+        at: 0,
+        top: 0,
     })
 }
 
 /// What is wrong, and which of it is looked at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Overview {
     found: Troubles,
     zones: Zones,
+    /// The worst hosts over time.
+    map: Fleet,
     /// The trouble that was chosen; before one was, the worst is selected, whichever it is.
     selected: Option<String>,
     settled: Option<String>,
@@ -81,11 +93,15 @@ fn id(trouble: &Trouble) -> String {
 }
 
 fn latency_question(look: &Look<'_>) -> Question {
-    let (length_s, step_s) = PAST;
     Question::Latency {
         model: None,
-        span: Span::last(length_s, step_s).until(look.at_us),
+        span: past_span(look),
     }
+}
+
+fn past_span(look: &Look<'_>) -> Span {
+    let (length_s, step_s) = PAST;
+    Span::last(length_s, step_s).until(look.at_us)
 }
 
 fn journal_question() -> Question {
@@ -122,6 +138,8 @@ fn entries<'a>(look: &Look<'a>) -> (Known<'a, Arc<[EntryRow]>>, Vec<&'a EntryRow
 struct Parts {
     troubles: Rect,
     events: Rect,
+    /// Empty where there is no room, or nothing to be seen.
+    map: Rect,
     pace: Rect,
     /// At the right, where there is room.
     preview: Option<Rect>,
@@ -160,15 +178,32 @@ impl Overview {
             height: needed.min(left),
             ..upper
         };
-        let events = Rect {
+        let rest = Rect {
             y: troubles.bottom() + 1,
             width,
             height: upper.height.saturating_sub(troubles.height + 1),
             ..upper
         };
+        let has_requests = |line: &HostLine| line.glance.cell.requests > 0;
+        let is_seen = look.fleet.hosts().iter().any(has_requests);
+        let left = rest.height.saturating_sub(EVENTS + 2);
+        let map = match left >= MAP_FROM && is_seen {
+            true => left.min(u16::try_from(self.map.count()).unwrap_or(left) + MAP_FROM - 3),
+            false => 0,
+        };
+        let events = Rect {
+            height: rest.height - map - u16::from(map > 0),
+            ..rest
+        };
+        let map = Rect {
+            y: events.bottom() + u16::from(map > 0),
+            height: map,
+            ..rest
+        };
         Parts {
             troubles,
             events,
+            map,
             pace,
             preview,
         }
@@ -233,33 +268,42 @@ impl Screen for Overview {
     }
 
     fn wants(&self, look: &Look<'_>) -> Wants {
+        let mut questions = vec![latency_question(look), journal_question()];
+        if !self.parts(look).map.is_empty() {
+            questions.extend(self.map.question(past_span(look)));
+        }
         Wants {
-            questions: vec![latency_question(look), journal_question()],
+            questions,
             hosts: Vec::new(),
         }
     }
 
     fn offers(&self, _look: &Look<'_>) -> Vec<Command> {
         use Command as C;
-        vec![
-            C::Open,
-            C::Actions,
-            C::Palette,
-            C::Help,
-            C::Down,
-            C::Up,
-            C::Top,
-            C::Bottom,
-            C::PageDown,
-            C::PageUp,
-            C::Copy,
-        ]
+        let views = ["hosts", "latency", "journal"].map(C::View);
+        if self.found.list.is_empty() {
+            return [C::Palette, C::Help].into_iter().chain(views).collect();
+        }
+        let mut offers = vec![C::Open, C::Actions, C::Palette, C::Help, C::Down];
+        offers.extend(views);
+        offers.extend([C::Up, C::Top, C::Bottom, C::PageDown, C::PageUp, C::Copy]);
+        offers
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
         match self.current().map(|trouble| &trouble.object) {
             Some(Object::Host(host)) => host_actions(std::slice::from_ref(host), look),
-            Some(Object::Hosts(_)) | None => Vec::new(),
+            Some(Object::Hosts(_)) => {
+                let open = look.keys.keys_of(Command::Open);
+                let open = open.unwrap_or_else(|| "open".into());
+                let why = format!("one host at a time: {open} lists them");
+                let refused = |action| Action {
+                    asks: Err(why.clone()),
+                    ..action
+                };
+                host_actions(&[], look).into_iter().map(refused).collect()
+            }
+            None => Vec::new(),
         }
     }
 
@@ -291,6 +335,7 @@ impl Screen for Overview {
         let hosts = look.fleet.hosts().iter().map(|line| &line.glance);
         self.found = troubles(hosts.clone(), past);
         self.zones = Zones::of(hosts, &self.found);
+        self.map.learn(look, past_span(look));
         self.at = self.place_in_list();
         // What the preview told of is not wrong any more, or nothing was chosen: it tells of
         // what is selected.
@@ -315,6 +360,10 @@ impl Screen for Overview {
         let parts = self.parts(look);
         self.draw_troubles(look, parts.troubles, buf);
         events::draw(look, parts.events, buf);
+        if !parts.map.is_empty() {
+            self.map
+                .draw((past_span(look), false), look, parts.map, buf);
+        }
         pace::draw(look, parts.pace, buf);
         if let Some(area) = parts.preview {
             let taken = preview::draw(self.previewed(), look, area, buf);

@@ -10,7 +10,7 @@ use crate::msg::Effect;
 use crate::overlay::{Asking, Hit, Overlay, moved};
 use crate::question::Wish;
 use crate::screen::Weight;
-use crate::update::{confirmed, open_place, run, say, time};
+use crate::update::{confirmed, nothing, open_place, run, say, time};
 
 /// When the keys that may follow are shown.
 const WHICH_KEY_US: i64 = 400_000;
@@ -52,15 +52,7 @@ pub(super) fn key(model: &mut Model, key: Key, is_fresh: bool, effects: &mut Vec
         }
         Found::Nothing => {
             let typed: Vec<String> = keys.iter().map(Key::to_string).collect();
-            let help = model
-                .keys
-                .keys_of(Command::Help)
-                .unwrap_or_else(|| "?".into());
-            let words = format!(
-                "{} does nothing here; {help} shows every key",
-                typed.join(" ")
-            );
-            say(model, Err(words));
+            say(model, Err(nothing(model, &typed.join(" "))));
         }
     }
 }
@@ -137,6 +129,8 @@ fn edit(input: &mut Input, key: Key) -> bool {
     let is_ctrl = key.with(KeyModifiers::CONTROL);
     let request = match key.code() {
         KeyCode::Backspace => InputRequest::DeletePrevChar,
+        // Some terminals send this for the key that deletes.
+        KeyCode::Char('h') if is_ctrl => InputRequest::DeletePrevChar,
         KeyCode::Delete => InputRequest::DeleteNextChar,
         KeyCode::Left => InputRequest::GoToPrevChar,
         KeyCode::Right => InputRequest::GoToNextChar,

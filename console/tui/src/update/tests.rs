@@ -147,6 +147,16 @@ fn an_unknown_key_says_where_to_find_the_known_ones() {
     );
     stage.wait(9_000_000);
     assert!(!stage.text().contains("does nothing"), "{}", stage.text());
+    stage.press("z");
+    assert!(
+        stage.text().contains("zoom does nothing here"),
+        "{}",
+        stage.text()
+    );
+    stage.press("j");
+    stage.wait(9_000_000);
+    stage.press("k k k k");
+    assert!(!stage.text().contains("does nothing"), "{}", stage.text());
 }
 
 #[test]
@@ -193,6 +203,78 @@ fn a_frozen_display_stays_as_it_is() {
 }
 
 #[test]
+fn what_is_opened_while_frozen_is_asked_once_and_then_holds_still() {
+    let mut stage = full((120, 40));
+    stage.press("P");
+    stage.effects.clear();
+    stage.press("enter");
+    let host = |number: usize| {
+        move |question: &Question| match question {
+            Question::Host { .. } => Ok(Answer::Host(Some(stage::row(number).into()))),
+            _ => Err("it is not asked for".to_owned()),
+        }
+    };
+    assert!(stage.text().contains("Loading"), "{}", stage.text());
+    stage.answer(host(1));
+    let text = stage.text();
+    assert!(text.contains("127.0.0.1:8000"), "{text}");
+    assert!(text.contains("FROZEN") && text.contains("+ OK"), "{text}");
+    stage.wait(60_000_000);
+    stage.answer(host(11));
+    assert!(!stage.text().contains("CRIT"), "{}", stage.text());
+    stage.press("P");
+    stage.answer(host(11));
+    assert!(stage.text().contains("CRIT"), "{}", stage.text());
+}
+
+#[test]
+fn what_comes_into_sight_while_frozen_is_filled_in_and_the_rest_stays() {
+    let mut stage = Stage::with_hosts("hosts", (120, 40), 412);
+    stage.tell(Msg::Hosts((1..30).map(stage::row).collect()));
+    stage.press("P G");
+    assert!(!stage.text().contains("38.2 ms"), "{}", stage.text());
+    stage.tell(Msg::Hosts((380..=412).map(stage::row).collect()));
+    assert!(stage.text().contains("38.2 ms"), "{}", stage.text());
+    let shown = stage.text();
+    let mut later = stage::row(412);
+    later.traffic = None;
+    stage.tell(Msg::Hosts(vec![later]));
+    assert_eq!(stage.text(), shown);
+}
+
+#[test]
+fn esc_takes_the_line_at_the_bottom_away_and_does_what_it_does() {
+    let mut stage = full((120, 40));
+    stage.press("/");
+    stage.type_text("rack=3");
+    stage.press("enter s");
+    assert!(stage.text().contains("sorted by"), "{}", stage.text());
+    stage.press("esc");
+    assert!(!stage.text().contains("sorted by"), "{}", stage.text());
+    assert!(stage.line(1).ends_with("412"), "{}", stage.text());
+    stage.press("enter %");
+    assert!(
+        stage.text().contains("does nothing here"),
+        "{}",
+        stage.text()
+    );
+    stage.press("esc");
+    assert_eq!(stage.model.screen().crumbs().len(), 1, "{}", stage.text());
+}
+
+#[test]
+fn a_hub_whose_heart_beat_while_nothing_changed_was_heard_of_until_then() {
+    let mut stage = full((120, 40));
+    stage.wait(600_000_000);
+    stage.tell(Msg::Link(crate::msg::Link::Lost {
+        why: "the hub was silent for 5 s".into(),
+        retry_us: stage.now_us + 2_000_000,
+        heard_us: Some(stage.now_us - 5_000_000),
+    }));
+    assert!(stage.line(0).contains("STALE 5s"), "{}", stage.text());
+}
+
+#[test]
 fn a_lost_hub_says_since_when_and_its_figures_stay() {
     let mut stage = full((120, 40));
     stage.wait(1_000_000);
@@ -230,11 +312,11 @@ fn the_hint_teaches_six_keys_and_goes_away() {
     let mut stage = Stage::of(setup);
     stage.connect();
     stage.tell(Msg::Glances(stage::glances(5)));
-    assert!(stage.text().contains("new here?"), "{}", stage.text());
+    assert!(stage.text().contains("new? "), "{}", stage.text());
     assert_eq!(stage.model.hint.len(), HINT.len());
     stage.press("j / esc a esc : esc ? esc enter");
     stage.wait(10_000_000);
-    assert!(!stage.text().contains("new here?"), "{}", stage.text());
+    assert!(!stage.text().contains("new? "), "{}", stage.text());
     let session = stage.model.session();
     assert_eq!(session.learned.len(), HINT.len());
 }

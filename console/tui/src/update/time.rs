@@ -22,9 +22,12 @@ pub fn parse(text: &str, now_us: i64) -> Result<i64, String> {
     } else {
         let ago = text.strip_suffix("ago").unwrap_or(text).trim();
         let ago = ago.trim_start_matches('-');
-        let ago: SignedDuration = ago.parse().map_err(|_| {
-            format!("{text:?} is no time: write 03:12, 45m, 2h ago or 2026-11-22T03:12Z")
-        })?;
+        let wrong =
+            || format!("{text:?} is no time: say 03:12, 45m, 2h ago, 3d, 2026-11-22T03:12Z");
+        let ago: SignedDuration = match days(ago) {
+            Some(days) => days,
+            None => ago.parse().map_err(|_| wrong())?,
+        };
         now.checked_sub(ago).map_err(|error| error.to_string())?
     };
     kept(at.as_microsecond(), now_us)?;
@@ -40,6 +43,14 @@ pub(crate) fn kept(at_us: i64, now_us: i64) -> Result<(), String> {
         return Err("nothing is kept for longer than 7 days".into());
     }
     Ok(())
+}
+
+/// Whole days, each of 24 hours: `3d`, `3 days`.
+fn days(text: &str) -> Option<SignedDuration> {
+    let number = text.trim_end_matches("days").trim_end_matches("day");
+    let number = number.trim_end_matches('d').trim_end();
+    let days: i64 = number.parse().ok().filter(|_| number != text)?;
+    Some(SignedDuration::from_secs(days.checked_mul(86_400)?))
 }
 
 /// A time of day: the last such moment, in UTC.
@@ -105,6 +116,8 @@ mod tests {
             ("03:12:05", "2026-11-22T03:12:05Z"),
             ("45m", "2026-11-22T02:27:30Z"),
             ("1h ago", "2026-11-22T02:12:30Z"),
+            ("3d", "2026-11-19T03:12:30Z"),
+            ("2 days ago", "2026-11-20T03:12:30Z"),
             ("2026-11-21T00:00:00Z", "2026-11-21T00:00:00Z"),
         ];
         for (text, at) in told {
@@ -121,5 +134,11 @@ mod tests {
                 .contains("yet to come")
         );
         assert!(check("200h").unwrap_err().contains("7 days"));
+        assert!(check("8d").unwrap_err().contains("7 days"));
+        assert!(
+            check("9999999999999999999d")
+                .unwrap_err()
+                .contains("is no time")
+        );
     }
 }

@@ -28,8 +28,10 @@ pub struct Column<R> {
     pub title: &'static str,
     /// Its name in filters; empty where it cannot be filtered by.
     pub field: &'static str,
-    /// Its width; the first column also takes what is left.
+    /// Its width.
     pub width: u16,
+    /// Columns that it takes more where there is room: those further left come first.
+    pub grows: u16,
     /// Where its text stands.
     pub align: Alignment,
     /// In which order columns are left out where there is no room: the greatest first; 0 never.
@@ -38,6 +40,14 @@ pub struct Column<R> {
     pub cell: fn(&R, &Look<'_>) -> Text,
     /// What it is sorted and filtered by.
     pub value: for<'a> fn(&'a R, &Look<'_>) -> Value<'a>,
+}
+
+impl<R> Column<R> {
+    /// The same, taking so many columns more where there is room.
+    pub const fn growing(mut self, grows: u16) -> Self {
+        self.grows = grows;
+        self
+    }
 }
 
 /// The text of a cell and what it means.

@@ -1,5 +1,7 @@
 //! Which hosts the heat map shows, and where its cursor stands.
 //!
+//! Shown on a model's page and, without the cursor, on the overview.
+//!
 //! Hosts are chosen anew when a minute is finished, worst first; the map that was there stays
 //! until the new one has come.
 
@@ -19,8 +21,8 @@ use crate::theme::Meaning;
 use crate::widget::heatmap::{HeatMap, Measure, Spot};
 use crate::widget::line;
 
-/// Hosts that are asked for: some screens of the worst. The rest is in the list of hosts.
-const MAX_HOSTS: usize = 100;
+/// Hosts that a page asks for: some screens of the worst. The rest is in the list of hosts.
+pub(in crate::screen) const PAGE_HOSTS: usize = 100;
 /// Rows that half a page moves by.
 const HALF_PAGE: usize = 8;
 
@@ -29,7 +31,9 @@ type Chosen = (Option<i64>, Measure, Option<i64>);
 
 /// The hosts and the cursor.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(in crate::screen) struct Fleet {
+    /// Hosts that are asked for at most.
+    most: usize,
     hosts: Arc<[Arc<str>]>,
     chosen_for: Option<Chosen>,
     measure: Measure,
@@ -43,8 +47,10 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn new() -> Self {
+    /// At most so many hosts.
+    pub(in crate::screen) fn new(most: usize) -> Self {
         Self {
+            most,
             hosts: Arc::from([]),
             chosen_for: None,
             measure: Measure::P99,
@@ -55,25 +61,30 @@ impl Fleet {
         }
     }
 
+    /// How many hosts it shows where there is room.
+    pub(in crate::screen) fn count(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// What is to be asked; nothing while no host is known.
-    pub(super) fn question(&self, span: Span) -> Option<Question> {
+    pub(in crate::screen) fn question(&self, span: Span) -> Option<Question> {
         let hosts = self.hosts.clone();
         (!hosts.is_empty()).then_some(Question::History { hosts, span })
     }
 
     /// Another measure, and another order.
-    pub(super) fn turn(&mut self, look: &Look<'_>, span: Span) -> String {
+    pub(in crate::screen) fn turn(&mut self, look: &Look<'_>, span: Span) -> String {
         self.measure = self.measure.next();
         self.learn(look, span);
         format!("hosts by {}, worst first", self.measure.word())
     }
 
     /// Something has changed.
-    pub(super) fn learn(&mut self, look: &Look<'_>, span: Span) {
+    pub(in crate::screen) fn learn(&mut self, look: &Look<'_>, span: Span) {
         let now = (look.fleet.minute_us, self.measure, look.at_us);
         if self.chosen_for != Some(now) && !look.fleet.hosts().is_empty() {
             self.chosen_for = Some(now);
-            self.hosts = worst(look.fleet.hosts(), self.measure);
+            self.hosts = worst(look.fleet.hosts(), self.measure, self.most);
         }
         let question = self.question(span);
         let is_here = |question: &Question| matches!(known(look, question), Known::Here(..));
@@ -94,7 +105,7 @@ impl Fleet {
     }
 
     /// The host under the cursor.
-    pub(super) fn selected(&self, look: &Look<'_>) -> Option<Arc<str>> {
+    pub(in crate::screen) fn selected(&self, look: &Look<'_>) -> Option<Arc<str>> {
         let (host, _) = self.history(look)?.hosts.get(self.row)?;
         Some(host.clone())
     }
@@ -108,7 +119,7 @@ impl Fleet {
 
     /// Moves the cursor; answers whether the command did.
     #[allow(clippy::wildcard_enum_match_arm, reason = "other commands do not move")]
-    pub(super) fn on(&mut self, command: Command, look: &Look<'_>) -> bool {
+    pub(in crate::screen) fn on(&mut self, command: Command, look: &Look<'_>) -> bool {
         let Some(history) = self.history(look) else {
             return false;
         };
@@ -131,7 +142,7 @@ impl Fleet {
     }
 
     /// Draws the map under a line that says what it shows.
-    pub(super) fn draw(
+    pub(in crate::screen) fn draw(
         &self,
         (span, is_active): (Span, bool),
         look: &Look<'_>,
@@ -196,7 +207,7 @@ fn steps(history: &History) -> usize {
 }
 
 /// The worst hosts by the last finished minute; those of which nothing is known last.
-fn worst(hosts: &[HostLine], measure: Measure) -> Arc<[Arc<str>]> {
+fn worst(hosts: &[HostLine], measure: Measure, most: usize) -> Arc<[Arc<str>]> {
     let badness = |line: &HostLine| {
         let cell = &line.glance.cell;
         match measure {
@@ -210,6 +221,6 @@ fn worst(hosts: &[HostLine], measure: Measure) -> Arc<[Arc<str>]> {
         .map(|line| (badness(line), line.host()))
         .collect();
     order.sort_by(|(a, a_name), (b, b_name)| b.total_cmp(a).then_with(|| a_name.cmp(b_name)));
-    let worst = order.into_iter().take(MAX_HOSTS);
+    let worst = order.into_iter().take(most);
     worst.map(|(_, host)| host.clone()).collect()
 }

@@ -23,7 +23,7 @@ use binnacle_core::view::{LatencyPage, rfc3339, shown};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, PAGE_HOSTS};
 use super::panel::{self, Panel, dim, inside, under};
 use super::span::{Length, step_words};
 use super::versions::{COLUMNS, VersionLine, choose_sides, version_name};
@@ -78,7 +78,7 @@ impl Page {
             lines: Vec::new(),
             only: None,
             back: 0,
-            fleet: Fleet::new(),
+            fleet: Fleet::new(PAGE_HOSTS),
             shown: None,
         }
     }

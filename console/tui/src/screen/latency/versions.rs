@@ -142,6 +142,7 @@ const fn column(
         title,
         field,
         width,
+        grows: 0,
         align,
         rank,
         cell,
@@ -151,7 +152,8 @@ const fn column(
 
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column<VersionLine>] = &[
-    column("VERSION", "version", (9, Left, 0), name, |line, _| Value::Text((&*line.id).into())),
+    column("VERSION", "version", (9, Left, 0), name, |line, _| Value::Text((&*line.id).into()))
+        .growing(24),
     column("P50", "p50", (8, Right, 0),
         |line, _| latency(line.row.all.p50_us), |line, _| millis(line.row.all.p50_us)),
     column("P90", "p90", (8, Right, 2),

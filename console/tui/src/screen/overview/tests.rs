@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use binnacle_core::view::{
-    EntryRow, Glance, Glances, Labels, LatencyPage, LatencyPoint, LatencyRow, LatencyTable,
-    Percentiles, Status,
+    Cell, Coarse, EntryRow, Glance, Glances, History, Labels, LatencyPage, LatencyPoint,
+    LatencyRow, LatencyTable, Percentiles, Status,
 };
 use proptest::prelude::*;
 
@@ -95,14 +95,34 @@ fn entries() -> Arc<[EntryRow]> {
     .into()
 }
 
+/// The half hour of some hosts: the first has become slow.
+fn history(hosts: &[Arc<str>]) -> History {
+    let cells = |row: usize| {
+        let slow = |at: u64| if row == 0 && at > 20 { 9 } else { 1 };
+        let p99 = |at: u64| Coarse::of_ns(Some((38 + at % 3) * 1_000_000 * slow(at)));
+        let cell = |at: u64| Cell {
+            p99: p99(at),
+            ..stage::glance(2).cell
+        };
+        (0..30).map(|at| Some(cell(at))).collect()
+    };
+    let host = |(row, host): (usize, &Arc<str>)| (host.clone(), cells(row));
+    History {
+        as_of_us: NOW_US,
+        from_us: NOW_US - 30 * MINUTE_US,
+        step_s: 60,
+        hosts: hosts.iter().enumerate().map(host).collect(),
+    }
+}
+
 fn answer(question: &Question) -> Result<Answer, String> {
     match question {
         Question::Latency { .. } => Ok(Answer::Latency(Arc::new(page()))),
         Question::Journal { .. } => Ok(Answer::Journal(entries())),
-        Question::HostLatency { .. }
-        | Question::History { .. }
-        | Question::Past { .. }
-        | Question::Host { .. } => Err("nothing is known of it".into()),
+        Question::History { hosts, .. } => Ok(Answer::History(Arc::new(history(hosts)))),
+        Question::HostLatency { .. } | Question::Past { .. } | Question::Host { .. } => {
+            Err("nothing is known of it".into())
+        }
     }
 }
 
@@ -202,9 +222,18 @@ fn actions_are_those_of_the_host() {
     assert!(stage.text().contains("retire"), "{}", stage.text());
     stage.press("esc G a");
     assert!(
-        stage.text().contains("nothing to be done here"),
+        stage
+            .text()
+            .contains("one host at a time: enter lists them"),
         "{}",
         stage.text()
+    );
+    let mut well = well((80, 24));
+    well.press("a");
+    assert!(
+        well.text().contains("nothing to be done here"),
+        "{}",
+        well.text()
     );
 }
 

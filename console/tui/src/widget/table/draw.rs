@@ -58,8 +58,8 @@ pub(super) fn table<R: Row>(
     }
 }
 
-/// The columns that fit, each with its width: those of the highest rank go first; the first
-/// column takes what is left.
+/// The columns that fit, each with its width: those of the highest rank go first; what is left
+/// goes to those that grow.
 fn fitting<R: Row>(table: &Table<R>, width: u16) -> Vec<(&'static Column<R>, u16)> {
     let columns = table.columns.iter();
     let mut shown: Vec<&Column<R>> = columns
@@ -80,13 +80,13 @@ fn fitting<R: Row>(table: &Table<R>, width: u16) -> Vec<(&'static Column<R>, u16
         shown.remove(at);
     }
     let left = u32::from(width).saturating_sub(needed(&shown));
-    // A name is read beside its figures: it takes what is left only up to a point.
-    let left = u16::try_from(left).unwrap_or(0).min(24);
-    let widen = |(at, column): (usize, &'static Column<R>)| match at {
-        0 => (column, column.width + left),
-        _ => (column, column.width),
+    let mut left = u16::try_from(left).unwrap_or(0);
+    let widen = |column: &'static Column<R>| {
+        let more = column.grows.min(left);
+        left -= more;
+        (column, column.width + more)
     };
-    shown.into_iter().enumerate().map(widen).collect()
+    shown.into_iter().map(widen).collect()
 }
 
 fn titles<R: Row>(
