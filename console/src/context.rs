@@ -89,10 +89,12 @@ fn chosen(text: &str, by: String, name: Option<String>) -> Result<Chosen, Failur
         // The folder tells hubs apart; all their sockets have the same name.
         Address::Unix(path) => {
             let folder = path.parent().and_then(Path::file_name);
-            folder.map_or_else(
-                || text.to_owned(),
-                |name| name.to_string_lossy().into_owned(),
-            )
+            match folder.map(|name| name.to_string_lossy()) {
+                // A demo's folder has letters behind its name that say nothing to anybody.
+                Some(name) if name.starts_with(binnacle_demo::FOLDER) => "demo".to_owned(),
+                Some(name) => name.into_owned(),
+                None => text.to_owned(),
+            }
         }
         Address::Loopback(address) => address.to_string(),
     });
@@ -237,6 +239,14 @@ fn project() -> Option<ProjectDirs> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hub_without_a_context_is_called_by_its_folder() {
+        let name = |text: &str| chosen(text, "--hub".into(), None).unwrap().name;
+        assert_eq!(name("unix:/run/prod-eu/hub.sock"), "prod-eu");
+        assert_eq!(name("unix:/tmp/binnacle-demo-k3GzQa/hub.sock"), "demo");
+        assert_eq!(name("127.0.0.1:7310"), "127.0.0.1:7310");
+    }
 
     #[test]
     fn a_typo_in_the_configuration_is_named_with_its_line() {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use binnacle_tui::theme::Background;
 
@@ -39,6 +40,9 @@ const CLEAR: &[u8] = b"\x1b[m\x1b[2J";
 /// Bytes of text that go onto the clipboard at most: xterm takes no longer sequence.
 const COPY_MAX: usize = 74_000;
 
+/// How long a terminal may take to take what gives it back: a slow line catches up in less.
+const TAKES_WITHIN: Duration = Duration::from_secs(1);
+
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -54,9 +58,21 @@ pub(crate) fn restore() -> bool {
     }
     // Past any buffer: what waits there belongs to a frame that nobody will see. A terminal
     // that is gone cannot be put right, and needs not be.
-    let _gone = rustix::io::write(rustix::stdio::stdout(), GIVE_BACK);
+    if takes() {
+        let _gone = rustix::io::write(rustix::stdio::stdout(), GIVE_BACK);
+    }
     let _gone = disable_raw_mode();
     true
+}
+
+/// Whether the terminal takes anything, or does within [`TAKES_WITHIN`]: a write to one that does
+/// not would never come back, and the way out would end there.
+fn takes() -> bool {
+    let stdout = rustix::stdio::stdout();
+    let mut ready = [PollFd::new(&stdout, PollFlags::OUT)];
+    let wait = Timespec::try_from(TAKES_WITHIN).unwrap_or_default();
+    // Where it cannot be asked, the write says what is wrong.
+    !matches!(poll(&mut ready, Some(&wait)), Ok(0))
 }
 
 /// The terminal while it is ours.

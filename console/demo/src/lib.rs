@@ -32,6 +32,9 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How often one that runs until Ctrl-C does: a person is looking elsewhere meanwhile.
 const TELL_SELDOM: Duration = Duration::from_secs(60);
 
+/// How the name of a demo's folder begins, and with it that of its hub's socket.
+pub const FOLDER: &str = "binnacle-demo-";
+
 /// What a demo is started with.
 #[derive(Clone, Debug)]
 pub struct Settings {

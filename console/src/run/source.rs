@@ -6,14 +6,20 @@ use std::path::PathBuf;
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event, EventStream, KeyCode, KeyModifiers};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyModifiers};
 use futures::StreamExt as _;
 use tokio::task::JoinHandle;
 
 use crate::editor;
+use crate::terminal::probe;
 
 /// Events that are read before the next frame: a burst is painted once.
 const BURST: usize = 64;
+
+/// What the stream's thread is given to let go of the terminal once it is told to: it is told by
+/// something that another reader would take for its own, so nobody else may read before. Keys
+/// count much later than this.
+const LET_GO: Duration = Duration::from_millis(50);
 
 /// The terminal's events, or what keeps them away.
 #[derive(Debug)]
@@ -70,11 +76,14 @@ impl Source {
     /// Reads none until the terminal has said where its cursor is: it does so once it has shown
     /// everything that was written before.
     pub(super) fn ask_seen() -> Self {
-        Self::Away(tokio::task::spawn_blocking(|| {
-            let has_answered = crossterm::cursor::position().is_ok();
+        Self::Away(tokio::spawn(async {
+            tokio::time::sleep(LET_GO).await;
+            let asked = tokio::task::spawn_blocking(probe::ask_seen).await;
+            // A terminal that cannot be read has not answered; that it is gone shows elsewhere.
+            let (typed, has_answered) = asked.ok().and_then(Result::ok).unwrap_or_default();
             Back::Asked {
                 has_answered,
-                kept: typed_meanwhile(),
+                kept: kept(&typed),
             }
         }))
     }
@@ -120,28 +129,40 @@ fn gone(why: &str) -> Came {
     Came::Gone(why.to_owned())
 }
 
-/// Empties what was typed before the terminal answered. Nobody had seen the question then: only
-/// what leaves it counts.
-fn typed_meanwhile() -> Vec<Event> {
-    let mut kept = Vec::new();
-    while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
-        match crossterm::event::read() {
-            Ok(event) if counts(&event) => kept.push(event),
-            Ok(_) => {}
-            Err(_) => break,
+/// What counts of that which was typed before the terminal answered. Nobody had seen the question
+/// then: only what leaves it, which is Ctrl-C, and Esc where no other key begins with it.
+fn kept(typed: &[u8]) -> Vec<Event> {
+    const INTERRUPT: u8 = 3;
+    const ESCAPE: u8 = 27;
+    let follows = typed.iter().skip(1).map(Some).chain([None]);
+    let event = |(byte, next): (&u8, Option<&u8>)| match (*byte, next) {
+        (INTERRUPT, _) => Some(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)),
+        (ESCAPE, None | Some(&(INTERRUPT | ESCAPE))) => {
+            Some(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE))
         }
-    }
-    kept
+        _ => None,
+    };
+    let keys = typed.iter().zip(follows).filter_map(event);
+    keys.map(Event::Key).collect()
 }
 
-fn counts(event: &Event) -> bool {
-    match event {
-        Event::Key(key) => {
-            let is_interrupt =
-                key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
-            key.code == KeyCode::Esc || is_interrupt
-        }
-        Event::Resize(..) => true,
-        Event::FocusGained | Event::FocusLost | Event::Mouse(_) | Event::Paste(_) => false,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_was_typed_unseen_only_what_leaves_counts() {
+        let told = |typed: &[u8]| {
+            let code = |event: Event| event.as_key_event().map(|key| key.code);
+            kept(typed).into_iter().filter_map(code).collect::<Vec<_>>()
+        };
+        let interrupt = KeyCode::Char('c');
+        assert_eq!(told(b"host-01\ry"), []);
+        assert_eq!(told(b"\x1b"), [KeyCode::Esc]);
+        assert_eq!(told(b"\x1b[A\x1bOP\x1bx"), []);
+        assert_eq!(
+            told(b"a\x03\x1b\x1b"),
+            [interrupt, KeyCode::Esc, KeyCode::Esc]
+        );
     }
 }

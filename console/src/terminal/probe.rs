@@ -6,6 +6,7 @@
 //! they are by [`crate::input`].
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,6 +21,10 @@ const LIMIT: Duration = Duration::from_millis(700);
 const QUESTIONS: &[u8] = b"\x1b[?2026$p\x1b]11;?\x1b\\\x1b[c";
 /// Answers are shorter; what is longer is somebody typing.
 const ANSWER_MAX: usize = 4_096;
+/// Where is the cursor? Answered once everything that was written before is shown.
+const WHERE: &[u8] = b"\x1b[6n";
+/// How long that answer may take: what was written before may be a whole screen.
+const WHERE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a terminal said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,10 +39,49 @@ pub(crate) struct Probe {
 pub(crate) fn ask(out: &mut impl Write) -> io::Result<Probe> {
     out.write_all(QUESTIONS)?;
     out.flush()?;
+    Ok(understood(&heard(LIMIT, is_complete)?))
+}
+
+/// Asks the terminal, which is raw, to answer once it has shown everything; nobody else may
+/// read from it meanwhile. Gives what was typed, and whether it has answered.
+pub(crate) fn ask_seen() -> io::Result<(Vec<u8>, bool)> {
+    rustix::io::write(rustix::stdio::stdout(), WHERE)?;
+    let mut heard = heard(WHERE_LIMIT, |heard| place(heard).is_some())?;
+    let answer = place(&heard);
+    if let Some(answer) = answer.clone() {
+        heard.drain(answer);
+    }
+    Ok((heard, answer.is_some()))
+}
+
+/// Where in what was heard the cursor's place is told: `ESC [ line ; column R`.
+fn place(heard: &[u8]) -> Option<Range<usize>> {
+    let begins = |at: &usize| {
+        heard
+            .get(*at..)
+            .is_some_and(|rest| rest.starts_with(b"\x1b["))
+    };
+    let mut starts = (0..heard.len()).filter(begins);
+    starts.find_map(|start| {
+        let told = heard.get(start + 2..)?;
+        let is_told = |byte: &&u8| byte.is_ascii_digit() || **byte == b';';
+        let length = told.iter().take_while(is_told).count();
+        let is_place = told
+            .iter()
+            .take(length)
+            .filter(|byte| **byte == b';')
+            .count()
+            == 1;
+        (is_place && told.get(length) == Some(&b'R')).then_some(start..start + length + 3)
+    })
+}
+
+/// Reads until what was heard is complete, or too long, or the limit has passed.
+fn heard(limit: Duration, is_complete: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
     let (began, input) = (clock::now(), rustix::stdio::stdin());
     let mut heard: Vec<u8> = Vec::new();
     while !is_complete(&heard) && heard.len() < ANSWER_MAX {
-        let left = LIMIT.saturating_sub(clock::now() - began);
+        let left = limit.saturating_sub(clock::now() - began);
         let wait = Timespec::try_from(left).unwrap_or_default();
         let mut ready = [PollFd::new(&input, PollFlags::IN)];
         match poll(&mut ready, Some(&wait)) {
@@ -54,7 +98,7 @@ pub(crate) fn ask(out: &mut impl Write) -> io::Result<Probe> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(understood(&heard))
+    Ok(heard)
 }
 
 /// Whether the answer to the last question is there: `ESC [ ? … c`.
@@ -134,6 +178,16 @@ mod tests {
         check("\x1b[?2026;0$y\x1b]11;rgb:zz\x1b[?1;2c", false, None);
         check("typed meanwhile", false, None);
         check("", false, None);
+    }
+
+    #[test]
+    fn the_cursors_place_is_told_from_what_is_typed() {
+        let told = |heard: &[u8]| place(heard);
+        assert_eq!(told(b"\x1b[24;80R"), Some(0..8));
+        assert_eq!(told(b"ab\x1b\x1b[A\x1b[1;1Rc"), Some(6..12));
+        for heard in [&b"\x1b[24;8"[..], b"\x1b[R", b"24;80R", b"\x1b[1;2;3R", b""] {
+            assert_eq!(told(heard), None, "{heard:?}");
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Reaper {
     pub(super) async fn start(console: &Path) -> Result<Self, DemoError> {
         let parent = std::env::temp_dir();
         let made = tempfile::Builder::new()
-            .prefix("binnacle-demo-")
+            .prefix(crate::FOLDER)
             .tempdir_in(&parent);
         let folder = made.map_err(|source| DemoError::Folder {
             what: "make a folder",
