@@ -98,7 +98,7 @@ pub(crate) async fn run(opened: Opened, terminal: Terminal) -> Result<Exit, Fail
     watched.abort();
     // Whatever happened: first the terminal, then everything else.
     let given_back = shell.terminal.give_back();
-    last_resort.abort();
+    drop(last_resort);
     let kept = state::keep_session(&context, &shell.console.model.session());
     if let Err(error) = kept {
         tracing::warn!(%error, "where this session ended could not be kept");

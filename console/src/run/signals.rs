@@ -4,8 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use rustix::process::{self, Signal};
+use tokio::runtime;
 use tokio::signal::unix::{self, SignalKind};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use crate::outcome::Exit;
 use crate::terminal;
@@ -62,20 +63,47 @@ impl Signals {
     }
 }
 
+/// The last way out while this lives.
+#[derive(Debug)]
+pub(super) struct LastResort {
+    _armed: oneshot::Sender<()>,
+}
+
 /// Ends the process where the loop does not: a write to a terminal that is stopped never comes
-/// back, and SIGTERM has to work all the same.
-pub(super) fn last_resort() -> io::Result<JoinHandle<()>> {
-    let mut terminate = unix::signal(SignalKind::terminate())?;
-    let mut hang_up = unix::signal(SignalKind::hangup())?;
-    Ok(tokio::spawn(async move {
+/// back, and SIGTERM has to work all the same. On a thread of its own, since the loop's stands
+/// still then.
+pub(super) fn last_resort() -> io::Result<LastResort> {
+    let (armed, disarmed) = oneshot::channel();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut terminate, mut hang_up) = {
+        let _here = runtime.enter();
+        (
+            unix::signal(SignalKind::terminate())?,
+            unix::signal(SignalKind::hangup())?,
+        )
+    };
+    let asked = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = hang_up.recv() => {}
         }
         tokio::time::sleep(LEAVE_WITHIN).await;
-        terminal::restore();
-        std::process::exit(Exit::Interrupted as i32);
-    }))
+    };
+    let wait = async move {
+        tokio::select! {
+            () = asked => {
+                terminal::restore();
+                std::process::exit(Exit::Interrupted as i32);
+            }
+            _ = disarmed => {}
+        }
+    };
+    std::thread::Builder::new()
+        .name("last-resort".to_owned())
+        .spawn(move || runtime.block_on(wait))?;
+    Ok(LastResort { _armed: armed })
 }
 
 /// Stops this process and what was started with it, and comes back when it goes on. Says whether
