@@ -13,8 +13,13 @@ use binnacle_tests::patience::eventually;
 use binnacle_tests::stranger::{Stranger, hello};
 use binnacle_tests::terminal::{Start, Terminal};
 
+mod editor;
 mod leaving;
+mod line;
 mod link;
+
+mod tmux;
+mod walk;
 
 /// Hosts on the screen in the tests that count bytes: more than it has lines.
 const HOSTS: usize = 60;

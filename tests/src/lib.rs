@@ -16,6 +16,7 @@
 pub mod client;
 pub mod command;
 pub mod console;
+pub mod crowd;
 pub mod fleet;
 pub mod models;
 pub mod patience;
@@ -24,4 +25,6 @@ pub mod relay;
 pub mod request_log;
 pub mod stranger;
 pub mod terminal;
+pub mod tmux;
 pub mod traffic;
+pub mod walk;

@@ -135,13 +135,7 @@ impl Program {
 
     /// Resident memory in bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap();
-        let kilobytes = line.trim().trim_end_matches("kB").trim();
-        kilobytes.parse::<u64>().unwrap() * 1024
+        resident(self.id())
     }
 
     /// Ends it as a power cut would, and waits until it is gone.
@@ -170,6 +164,17 @@ impl Drop for Program {
             eprintln!("-- the end of {}'s log:\n{}", self.name, self.log());
         }
     }
+}
+
+/// Resident memory of a process in bytes.
+pub(crate) fn resident(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    let kilobytes = line.trim().trim_end_matches("kB").trim();
+    kilobytes.parse::<u64>().unwrap() * 1024
 }
 
 fn tail(log: &Path) -> String {

@@ -5,7 +5,7 @@
 
 use std::io::{Read as _, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -28,8 +28,29 @@ struct Seen {
     is_closed: bool,
 }
 
+/// Whether what the program writes is taken.
+#[derive(Default)]
+struct Gate {
+    is_shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let shut = self.is_shut.lock().expect("nobody panics with it");
+        let open = self.opened.wait_while(shut, |is_shut| *is_shut);
+        drop(open.expect("nobody panics with it"));
+    }
+
+    fn set(&self, is_shut: bool) {
+        *self.is_shut.lock().expect("nobody panics with it") = is_shut;
+        self.opened.notify_all();
+    }
+}
+
 /// A terminal with a program on it.
 pub struct Terminal {
+    gate: Arc<Gate>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
     keyboard: Arc<Mutex<Box<dyn Write + Send>>>,
@@ -62,6 +83,14 @@ impl<'a> Start<'a> {
         Self {
             program: Path::new("/bin/sh"),
             ..Self::binnacle(home, &["-i"])
+        }
+    }
+
+    /// A tool of the system instead, which is found as a shell would find it.
+    pub fn tool(home: &'a Path, command: &[&str]) -> Self {
+        Self {
+            program: Path::new("/usr/bin/env"),
+            ..Self::binnacle(home, command)
         }
     }
 
@@ -116,10 +145,13 @@ impl<'a> Start<'a> {
         let keyboard = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let (to, answers) = (Arc::clone(&seen), Arc::clone(&keyboard));
+        let gate: Arc<Gate> = Arc::default();
+        let held = Arc::clone(&gate);
         std::thread::spawn(move || {
             let mut bytes = [0; 8_192];
             while let Ok(read @ 1..) = reader.read(&mut bytes) {
                 let said = &bytes[..read];
+                held.pass();
                 {
                     let mut seen = to.lock().expect("nobody panics with it");
                     seen.parser.process(said);
@@ -131,6 +163,7 @@ impl<'a> Start<'a> {
             to.lock().expect("nobody panics with it").is_closed = true;
         });
         Terminal {
+            gate,
             child,
             master: pair.master,
             keyboard,
@@ -167,6 +200,16 @@ impl Terminal {
         keyboard.flush().unwrap();
     }
 
+    /// Takes nothing more of what the program writes, as a line that hangs.
+    pub fn hold(&self) {
+        self.gate.set(true);
+    }
+
+    /// Takes what waits, and all that follows.
+    pub fn release(&self) {
+        self.gate.set(false);
+    }
+
     /// Gives it another size.
     pub fn resize(&self, cols: u16, rows: u16) {
         let size = PtySize {
@@ -196,6 +239,12 @@ impl Terminal {
     /// How many bytes were written so far.
     pub fn bytes(&self) -> usize {
         self.seen().raw.len()
+    }
+
+    /// How often a piece was written so far.
+    pub fn count(&self, piece: &[u8]) -> usize {
+        let raw = &self.seen().raw;
+        raw.windows(piece.len()).filter(|at| *at == piece).count()
     }
 
     /// Looks at the screen itself: colours, reversed cells, modes.
@@ -282,6 +331,36 @@ impl Terminal {
         kill_process(id, signal).unwrap();
     }
 
+    /// Waits until a write of the program hangs, since what it wrote is not taken.
+    #[track_caller]
+    pub fn await_blocked(&self) {
+        /// The call's number and its file, as Linux has them on x86-64 and on arm64.
+        const WRITES: [&str; 2] = ["1 0x", "64 0x"];
+        let at = format!("/proc/{}/syscall", self.id());
+        eventually("a write hangs", SHOWN_LIMIT, || {
+            let call = std::fs::read_to_string(&at).unwrap();
+            match WRITES.iter().any(|write| call.starts_with(write)) {
+                true => Ok(()),
+                false => Err(call),
+            }
+        });
+    }
+
+    /// Waits until it has ended, whatever of what it wrote is never read.
+    #[track_caller]
+    pub fn await_gone(&mut self) {
+        let child = &mut self.child;
+        eventually("the program on the terminal ends", END_LIMIT, || {
+            let ended = child.try_wait().unwrap();
+            ended.map(|_| ()).ok_or_else(|| "it runs".to_owned())
+        });
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        program::resident(self.id())
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.process_id().expect("it runs")
@@ -310,6 +389,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        self.gate.set(false);
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {

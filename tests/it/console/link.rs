@@ -1,10 +1,12 @@
 //! What the console does while its hub is gone, slow or silent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use binnacle_tests::crowd::{Crowd, Says, live, requests};
 use binnacle_tests::patience::eventually;
 use binnacle_tests::relay::Relay;
-use binnacle_tests::terminal::Start;
+use binnacle_tests::terminal::{Start, Terminal};
 
 use super::{HELP, Place, command};
 
@@ -14,11 +16,41 @@ const BACK_LIMIT: Duration = Duration::from_secs(15);
 #[test]
 fn a_hub_that_is_gone_leaves_its_figures_and_their_age_and_is_found_again() {
     let mut place = Place::start(2);
+    let says: Says =
+        Arc::new(|_, _, now_us| vec![live(now_us, vec![requests("fraud", "7", &[(400, 3.1)])])]);
+    let crowd = Crowd::start(&place.hub.address(), vec!["host-90".to_owned()], says);
     let terminal = place.open();
+    let figures = |terminal: &Terminal| {
+        let text = terminal.text();
+        let row = text.lines().find(|line| line.contains("host-90"));
+        row.unwrap_or_default().to_owned()
+    };
+    eventually("figures are there", BACK_LIMIT, || {
+        let row = figures(&terminal);
+        match row.contains("3.1") {
+            true => Ok(()),
+            false => Err(row),
+        }
+    });
     place.hub.kill();
     terminal.await_text("STALE");
-    assert!(terminal.text().contains("host-02"), "{}", terminal.text());
+    let since = |text: &str| {
+        let (_, after) = text.split_once("STALE ")?;
+        after.split_once("s, reconnecting")?.0.parse::<u32>().ok()
+    };
+    let text = terminal.text();
+    let first = since(&text).unwrap_or_else(|| panic!("it says since when: {text}"));
+    assert!(figures(&terminal).contains("~3.1"), "{text}");
+    eventually("it grows older", BACK_LIMIT, || {
+        let text = terminal.text();
+        match since(&text) {
+            Some(now) if now > first => Ok(()),
+            _ => Err(text),
+        }
+    });
+    assert!(figures(&terminal).contains("~3.1"), "figures are kept");
     place.hosts.clear();
+    drop(crowd);
     place.hub.start_again();
     eventually("the console is back", BACK_LIMIT, || {
         let text = terminal.text();
@@ -43,8 +75,9 @@ fn a_console_that_is_opened_before_its_hub_says_so_and_waits() {
 }
 
 #[test]
-fn keys_paint_while_the_hub_holds_its_answers_back() {
+fn keys_paint_while_the_hub_holds_its_answers_back_for_ten_seconds() {
     let place = Place::start(2);
+    let mut beats = place.beats();
     let socket = place.home().join("relay.sock");
     let hub = place.hub.address();
     let hub = hub.strip_prefix("unix:").unwrap();
@@ -59,6 +92,17 @@ fn keys_paint_while_the_hub_holds_its_answers_back() {
     terminal.await_text("Latency");
     terminal.keys("?");
     terminal.await_text(HELP);
+    terminal.keys("\x1b");
+    terminal.await_no_text(HELP);
+    // Ten seconds of the hub's own beats, and somebody who types all the while.
+    let mut typed = String::new();
+    terminal.keys("?");
+    for letter in "abcde".chars() {
+        beats();
+        typed.push(letter);
+        terminal.keys(&letter.to_string());
+        terminal.await_text(&format!("?{typed}"));
+    }
     terminal.keys("\x1b");
     terminal.await_no_text(HELP);
     // Silence is noticed by its length alone, and told.
