@@ -23,8 +23,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::state;
 
-/// Bytes of messages that are kept: some minutes of a large fleet, hours of a small one.
-const RING_MAX: usize = 8 << 20;
+/// Bytes of messages that are kept: a minute of ten thousand hosts, hours of a small fleet. More
+/// would not fit into what a console may take.
+const RING_MAX: usize = 4 << 20;
 /// Messages on their way into the ring.
 const QUEUE: usize = 256;
 /// The name and version of the format.
@@ -126,7 +127,7 @@ impl Recorder {
 #[derive(Debug)]
 struct Ring {
     opening: Opening,
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<Box<[u8]>>,
     bytes: usize,
     max: usize,
 }
@@ -146,6 +147,8 @@ impl Ring {
             return;
         };
         text.push(b'\n');
+        // What it grew by in advance would count for nothing and take as much.
+        let text = text.into_boxed_slice();
         self.bytes += text.len();
         self.lines.push_back(text);
         while self.bytes > self.max {

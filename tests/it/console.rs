@@ -17,7 +17,7 @@ mod editor;
 mod leaving;
 mod line;
 mod link;
-
+mod memory;
 mod tmux;
 mod walk;
 
