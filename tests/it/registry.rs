@@ -279,3 +279,148 @@ fn a_killed_hub_comes_back_with_the_registry_and_another_takes_it_over_whole() {
         "too many false alarms"
     );
 }
+
+/// Rows of a made-up table, as CSV: the same for the same seed.
+fn table(rows: u32, shift: f64) -> String {
+    let mut text = String::from("at,amount,age,country\n");
+    let mut state = 7_u64;
+    for row in 0..rows {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let part = (state >> 33) as f64 / f64::from(u32::MAX >> 1);
+        let country = ["de", "fr", "it"][(state >> 40) as usize % 3];
+        let minute = row / 60;
+        text.push_str(&format!(
+            "2026-01-{:02}T{:02}:{:02}:{:02}Z,{},{},{country}\n",
+            1 + minute / 1_440,
+            minute / 60 % 24,
+            minute % 60,
+            row % 60,
+            part * 100.0 + shift,
+            18 + (state >> 50) % 60,
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_data_set_is_read_once_known_by_its_content_and_compared() {
+    let desk = Desk::start();
+    let file = desk.file("t.csv", &table(5_000, 0.0));
+    let moved = desk.file("moved.csv", &table(5_000, 40.0));
+    assert_eq!(
+        desk.does(&format!("dataset register t --file {file}")),
+        "t@1"
+    );
+    assert_eq!(
+        desk.does(&format!("dataset register t --file {moved}")),
+        "t@2"
+    );
+    let first = &desk.items("dataset show t@1")[0];
+    assert_eq!(
+        (&first["rows"], &first["format"]),
+        (&json!(5_000), &json!("csv")),
+        "{first}"
+    );
+    assert_eq!(first["span"]["column"], "at");
+    assert_ne!(first["digest"], desk.items("dataset show t@2")[0]["digest"]);
+    let names: Vec<&str> = first["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["at", "amount", "age", "country"]);
+
+    let profile = desk.items("profile show t@1");
+    let amount = profile.iter().find(|row| row["name"] == "amount").unwrap();
+    assert!(
+        (amount["mean"].as_f64().unwrap() - 50.0).abs() < 2.0,
+        "{amount}"
+    );
+    let compared = desk.items("profile compare t@1 t@2");
+    let of = |name: &str| compared.iter().find(|row| row["name"] == name).unwrap();
+    let psi = |row: &Value| {
+        row["compared"]["distances"]["psi"]["value"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(
+        psi(of("amount")) > 1.0 && psi(of("age")) < 0.01,
+        "{compared:?}"
+    );
+    // The same without a hub, on the files themselves.
+    let offline = desk.items(&format!("profile compare {file} {moved}"));
+    assert_eq!(offline, compared);
+
+    let ragged = desk.file("ragged.csv", "a,b\n1,2\n3\n");
+    desk.refuses(
+        &format!("dataset register bad --file {ragged}"),
+        1,
+        "line 3",
+    );
+    assert_eq!(
+        desk.items("dataset list").len(),
+        1,
+        "nothing else was registered"
+    );
+}
+
+#[test]
+fn stored_files_are_handed_out_as_they_came_or_not_at_all() {
+    let desk = Desk::start();
+    desk.does("model create tumour");
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/demo/models/tumour/1/model.onnx");
+    let bytes = std::fs::read(&model).unwrap();
+    let model = model.to_str().unwrap().to_owned();
+    let register = format!("version register --model tumour --file {model} --metric auc=0.97");
+    assert_eq!(desk.does(&register), "tumour@1");
+    let version = &desk.items("version show tumour@1")[0];
+    let files = &version["artifact"];
+    assert_eq!(
+        (&files["format"], &files["bytes"]),
+        (&json!("onnx"), &json!(bytes.len()))
+    );
+    let inputs = version["signature"]["inputs"].as_array().unwrap();
+    assert_eq!(
+        inputs[0]["datatype"], "FP32",
+        "the file tells its signature: {version}"
+    );
+
+    let copy = desk.folder.path().join("copy.onnx");
+    let download = format!("artifact download tumour@1 {}", copy.display());
+    assert_eq!(desk.ask(&download).code, 0);
+    assert_eq!(std::fs::read(&copy).unwrap(), bytes);
+    assert_eq!(desk.ask("artifact verify").code, 0);
+    assert_eq!(desk.items("artifact usage")[0]["blobs"], 1);
+
+    let sha256 = files["sha256"].as_str().unwrap();
+    let blob = desk
+        .folder
+        .path()
+        .join("hub/data/artifacts/sha256")
+        .join(&sha256[..2])
+        .join(&sha256[2..]);
+    let mut flipped = bytes.clone();
+    flipped[1_000] ^= 1;
+    std::fs::write(&blob, flipped).unwrap();
+    let verified = desk.ask("artifact verify");
+    assert_eq!(verified.code, 1);
+    assert_eq!(
+        verified.json()["items"][0]["versions"][0],
+        "tumour@1",
+        "it names the version"
+    );
+    std::fs::remove_file(&copy).unwrap();
+    let refused = desk.ask(&download);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(
+        refused.error()["message"]
+            .as_str()
+            .unwrap()
+            .contains("damaged")
+    );
+    assert!(!copy.exists(), "nothing is left behind");
+}
