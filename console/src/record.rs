@@ -23,9 +23,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::state;
 
-/// Bytes of messages that are kept: a minute of ten thousand hosts, hours of a small fleet. More
+/// Bytes of messages that are kept: half a minute of ten thousand hosts, hours of a small fleet. More
 /// would not fit into what a console may take.
-const RING_MAX: usize = 4 << 20;
+const RING_MAX: usize = 2 << 20;
 /// Messages on their way into the ring.
 const QUEUE: usize = 256;
 /// The name and version of the format.

@@ -1,15 +1,14 @@
 //! `binnacle dataset`: versioned data that models are trained on.
 
-use binnacle_core::view::{DataSetItem, Reference, SetItem, rfc3339, shown};
+use binnacle_core::view::{DataSetItem, Reference, rfc3339, shown};
 use binnacle_proto::v1 as proto;
-use binnacle_wire::registry::document;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use proto::registry_command::Command;
 
 use crate::cli::Global;
 use crate::cli::model::standing;
-use crate::cli::registry::card::Edit;
-use crate::cli::registry::{self, Change, History, How, Lineage, Way};
+use crate::cli::registry::set::{Changed, List, Sets};
+use crate::cli::registry::{self, Change, History, Lineage, Way};
 use crate::format;
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
@@ -21,6 +20,14 @@ pub(crate) use register::whole;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::DataSet;
 const MISSING: &str = "`binnacle dataset list` shows those that are";
+const SETS: Sets = Sets {
+    noun: proto::Noun::DataSets,
+    schema: "binnacle.datasets/v1",
+    head: "DATA SET",
+    none: "no data sets: `binnacle dataset register NAME --file FILE` adds one",
+    missing: MISSING,
+    edit: Command::EditDataSet,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -45,87 +52,23 @@ pub(crate) enum Verb {
     Lineage(Lineage),
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct List {
-    /// The versions of this one.
-    name: Option<String>,
-    /// Only those whose name, tags, owner or team contain this.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    filter: String,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Changed {
-    /// Which.
-    name: String,
-    #[command(flatten)]
-    edit: Edit,
-    #[command(flatten)]
-    how: How,
-}
-
 impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (link, form) = (global.link().await?, global.form());
         match self {
             Self::List(list) => match &list.name {
                 Some(name) => versions(&link, name, form).await,
-                None => list.sets(&link, form).await,
+                None => list.run(&link, &SETS, form).await,
             },
             Self::Show { version } => show(&link, &version, form).await,
             Self::Register(register) => register.run(&link, form).await,
-            Self::Edit(edit) => edit.run(&link, form).await,
+            Self::Edit(edit) => edit.run(&link, &SETS, form).await,
             Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
             Self::Restore(change) => change.restore(&link, KIND, form).await,
             Self::History(history) => history.run(&link, KIND, form).await,
             Self::Lineage(lineage) => lineage.run(&link, KIND, Way::Uses, form).await,
         }
     }
-}
-
-impl List {
-    async fn sets(&self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let asked = proto::ListRequest {
-            noun: proto::Noun::DataSets.into(),
-            search: self.filter.clone(),
-            ..Default::default()
-        };
-        let (rows, as_of_us) = registry::rows::<SetItem>(link, asked).await?;
-        match form {
-            Form::Json => output::json(&Document::new("binnacle.datasets/v1", as_of_us, &rows))?,
-            Form::Text if rows.is_empty() => {
-                output::text("no data sets: `binnacle dataset register NAME …` adds one")?;
-            }
-            Form::Text => output::text(sets("DATA SET", &rows, as_of_us))?,
-        }
-        Ok(Exit::Ok)
-    }
-}
-
-/// Data sets or feature sets as a table.
-pub(crate) fn sets(noun: &'static str, rows: &[SetItem], as_of_us: i64) -> String {
-    let columns = [
-        Column::Left(noun),
-        Column::Left("OWNER"),
-        Column::Right("VERSIONS"),
-        Column::Right("LATEST"),
-        Column::Left("STANDING"),
-    ];
-    let cells = |row: &SetItem| {
-        let named = &row.named;
-        let latest = named.latest_at_us;
-        vec![
-            named.name.to_string(),
-            shown(named.card.owner.as_str()),
-            named.versions.to_string(),
-            latest.map_or_else(
-                || "–".to_owned(),
-                |at_us| format!("{} ago", format::age(as_of_us - at_us)),
-            ),
-            standing(named.deprecated.as_deref()),
-        ]
-    };
-    output::table(&columns, rows.iter().map(cells))
 }
 
 async fn versions(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
@@ -232,18 +175,4 @@ fn page(row: &DataSetItem, as_of_us: i64) -> String {
     lines.extend(notes.map(|line| format!("  {}", shown(line))));
     let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
     lines.join("\n")
-}
-
-impl Changed {
-    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let noun = proto::Noun::DataSets;
-        let (row, _) = registry::row::<SetItem>(link, noun, &self.name, MISSING).await?;
-        let card = self.edit.edited(row.named.card)?;
-        let how = How {
-            if_revision: self.how.if_revision.or(Some(row.named.revision)),
-            ..self.how
-        };
-        let command = Command::EditDataSet(document(&self.name, &card));
-        how.tell(link, command, &self.name, "edited", form).await
-    }
 }

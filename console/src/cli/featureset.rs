@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 
 use binnacle_core::registry::change::FeatureSetDetail;
-use binnacle_core::view::{FeatureSetItem, Reference, SetItem, shown};
+use binnacle_core::view::{FeatureSetItem, Reference, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
 use clap::{Args, Subcommand};
 use proto::registry_command::Command;
 
 use crate::cli::Global;
-use crate::cli::dataset::sets;
 use crate::cli::model::standing;
-use crate::cli::registry::card::Edit;
+use crate::cli::registry::set::{Changed, List, Sets};
 use crate::cli::registry::{self, Change, History, How, Lineage, Way, card};
 use crate::format;
 use crate::link::Link;
@@ -21,6 +20,14 @@ use crate::output::{self, Column, Document, Form};
 
 const KIND: proto::ObjectKind = proto::ObjectKind::FeatureSet;
 const MISSING: &str = "`binnacle featureset list` shows those that are";
+const SETS: Sets = Sets {
+    noun: proto::Noun::FeatureSets,
+    schema: "binnacle.featuresets/v1",
+    head: "FEATURE SET",
+    none: "no feature sets: `binnacle featureset register NAME --file FILE` adds one",
+    missing: MISSING,
+    edit: Command::EditFeatureSet,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -46,15 +53,6 @@ pub(crate) enum Verb {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct List {
-    /// The versions of this one.
-    name: Option<String>,
-    /// Only those whose name, tags, owner or team contain this.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    filter: String,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct Register {
     /// Its name; a new one is named by its first version.
     name: String,
@@ -65,23 +63,13 @@ pub(crate) struct Register {
     how: How,
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct Changed {
-    /// Which.
-    name: String,
-    #[command(flatten)]
-    edit: Edit,
-    #[command(flatten)]
-    how: How,
-}
-
 impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (link, form) = (global.link().await?, global.form());
         match self {
             Self::List(list) => match &list.name {
                 Some(name) => versions(&link, name, form).await,
-                None => list.sets(&link, form).await,
+                None => list.run(&link, &SETS, form).await,
             },
             Self::Show { version } => show(&link, &version, form).await,
             Self::Register(register) => {
@@ -92,32 +80,12 @@ impl Verb {
                     .tell(&link, command, &register.name, "registered", form)
                     .await
             }
-            Self::Edit(edit) => edit.run(&link, form).await,
+            Self::Edit(edit) => edit.run(&link, &SETS, form).await,
             Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
             Self::Restore(change) => change.restore(&link, KIND, form).await,
             Self::History(history) => history.run(&link, KIND, form).await,
             Self::Lineage(lineage) => lineage.run(&link, KIND, Way::Uses, form).await,
         }
-    }
-}
-
-impl List {
-    async fn sets(&self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let asked = proto::ListRequest {
-            noun: proto::Noun::FeatureSets.into(),
-            search: self.filter.clone(),
-            ..Default::default()
-        };
-        let (rows, as_of_us) = registry::rows::<SetItem>(link, asked).await?;
-        let schema = "binnacle.featuresets/v1";
-        match form {
-            Form::Json => output::json(&Document::new(schema, as_of_us, &rows))?,
-            Form::Text if rows.is_empty() => {
-                output::text("no feature sets: `binnacle featureset register NAME …` adds one")?;
-            }
-            Form::Text => output::text(sets("FEATURE SET", &rows, as_of_us))?,
-        }
-        Ok(Exit::Ok)
     }
 }
 
@@ -197,18 +165,4 @@ async fn show(link: &Link, version: &Reference, form: Form) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Ok)
-}
-
-impl Changed {
-    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let noun = proto::Noun::FeatureSets;
-        let (row, _) = registry::row::<SetItem>(link, noun, &self.name, MISSING).await?;
-        let card = self.edit.edited(row.named.card)?;
-        let how = How {
-            if_revision: self.how.if_revision.or(Some(row.named.revision)),
-            ..self.how
-        };
-        let command = Command::EditFeatureSet(document(&self.name, &card));
-        how.tell(link, command, &self.name, "edited", form).await
-    }
 }

@@ -17,6 +17,7 @@ use crate::output::{self, Document, Form};
 
 pub(crate) mod card;
 pub(crate) mod copy;
+pub(crate) mod set;
 
 /// Rows asked for at once.
 const PAGE: u32 = 1_000;

@@ -159,18 +159,12 @@ impl Table<'_> {
         if let Some(number) = number.filter(|_| places.is_empty()) {
             return Err(unknown(Object::DataSetVersion(Reference { name, number })));
         }
-        let found: Vec<_> = places
-            .iter()
-            .filter_map(|place| set.versions.get(*place))
-            .collect();
-        let sequences = found.iter().map(|version| version.sequence).collect();
-        let entries = read(self.store, sequences).await?;
-        let mut rows = Vec::with_capacity(found.len());
-        for version in found {
-            let row = DataSetItem::of(version, at(&entries, version.sequence)?);
-            rows.push(row.ok_or_else(|| gone(version.sequence))?);
-        }
-        Ok(answer(rows.into_iter(), number.map_or(total, |_| 1)))
+        let found = places.iter().filter_map(|place| set.versions.get(*place));
+        let found = found.map(|version| (version.sequence, version));
+        let rows = self.detailed(found.collect(), |version, entry| {
+            DataSetItem::of(version, entry)
+        });
+        Ok(answer(rows.await?.into_iter(), number.map_or(total, |_| 1)))
     }
 
     fn feature_sets(&self, asked: &proto::ListRequest) -> Result<proto::ListResponse, Status> {
@@ -203,18 +197,26 @@ impl Table<'_> {
                 number,
             })));
         }
-        let found: Vec<_> = places
-            .iter()
-            .filter_map(|place| set.versions.get(*place))
-            .collect();
-        let sequences = found.iter().map(|version| version.sequence).collect();
+        let found = places.iter().filter_map(|place| set.versions.get(*place));
+        let found = found.map(|version| (version.sequence, version));
+        let rows = self.detailed(found.collect(), |version, entry| {
+            FeatureSetItem::of(version, entry)
+        });
+        Ok(answer(rows.await?.into_iter(), number.map_or(total, |_| 1)))
+    }
+
+    /// The rows of versions, each out of its index and the entry that registered it.
+    async fn detailed<V, T>(
+        &self,
+        found: Vec<(u64, V)>,
+        row: impl Fn(V, &Entry) -> Option<T>,
+    ) -> Result<Vec<T>, Status> {
+        let sequences = found.iter().map(|(sequence, _)| *sequence).collect();
         let entries = read(self.store, sequences).await?;
-        let mut rows = Vec::with_capacity(found.len());
-        for version in found {
-            let row = FeatureSetItem::of(version, at(&entries, version.sequence)?);
-            rows.push(row.ok_or_else(|| gone(version.sequence))?);
-        }
-        Ok(answer(rows.into_iter(), number.map_or(total, |_| 1)))
+        let row = |(sequence, version)| {
+            row(version, at(&entries, sequence)?).ok_or_else(|| gone(sequence))
+        };
+        found.into_iter().map(row).collect()
     }
 
     fn environments(&self, asked: &proto::ListRequest) -> Result<proto::ListResponse, Status> {
