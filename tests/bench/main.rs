@@ -2,6 +2,7 @@
 //! and rewrites its section of docs/benchmarks.md.
 #![allow(missing_docs, clippy::disallowed_methods)] // a bench reads the clock
 
+mod data;
 mod hub;
 mod proxy;
 mod section;
@@ -11,6 +12,11 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "bench", about = "Measure Binnacle beside its peers")]
 enum Bench {
+    /// Reading data sets, and counting live values against their profiles.
+    Data(data::Options),
+    /// One file of it, in a process started by the bench itself.
+    #[command(hide = true)]
+    DataOne(data::One),
     /// The hub under swarms of synthetic agents.
     Hub(hub::Options),
     /// One process of such a swarm, started by the bench itself.
@@ -29,6 +35,8 @@ enum Bench {
 fn main() -> color_eyre::Result<()> {
     color_eyre::install()?;
     match Bench::parse() {
+        Bench::Data(options) => data::run(&options),
+        Bench::DataOne(one) => data::read_one(&one),
         Bench::Hub(options) => hub::run(&options),
         Bench::HubSwarm(options) => hub::swarm::run(options),
         Bench::Proxy(options) => proxy::run(&options),

@@ -103,7 +103,7 @@ pub enum DataError {
     /// A column of a type that has no cells.
     #[error(
         "column \"{column}\" is {kind}, which is neither a number, text, boolean nor time: leave \
-         it out (without {column}), or write it as several columns"
+         it out (--without {column}), or write it as several columns"
     )]
     Unreadable {
         /// The column.
@@ -152,7 +152,7 @@ pub enum DataError {
     /// A value that does not fit its column.
     #[error(
         "{at}, column \"{column}\": \"{value}\" is no {kind}, which the column was {why}: declare \
-         another type ({column}={better}), or mend that value"
+         another type (--type {column}={better}), or mend that value"
     )]
     Mixed {
         /// Where.
@@ -168,10 +168,23 @@ pub enum DataError {
         /// A type that would take the value.
         better: Type,
     },
+    /// A whole number past what a cell holds.
+    #[error(
+        "{at}, column \"{column}\": {value} is past what 64 bits with a sign hold: leave the column \
+         out (--without {column}), or write it as text"
+    )]
+    TooGreat {
+        /// Where.
+        at: At,
+        /// The column.
+        column: String,
+        /// The number.
+        value: u64,
+    },
     /// A text that is a document.
     #[error(
         "{at}, column \"{column}\" holds a text over {CELL_BYTES} bytes: leave the column out \
-         (without {column})"
+         (--without {column})"
     )]
     LongCell {
         /// Where.
@@ -182,7 +195,7 @@ pub enum DataError {
     /// A key that the first lines do not have.
     #[error(
         "line {line} has a column \"{column}\" that the first {first} lines do not have: declare \
-         its type ({column}=text), or leave it out (without {column})"
+         its type (--type {column}=text), or leave it out (--without {column})"
     )]
     NewColumn {
         /// The line.
@@ -211,7 +224,9 @@ pub enum DataError {
     #[error("there is no column \"{0}\": its name has to be as in the file")]
     NoSuchColumn(String),
     /// The column of times holds none.
-    #[error("column \"{column}\" is {kind} and cannot tell the time: declare it ({column}=time)")]
+    #[error(
+        "column \"{column}\" is {kind} and cannot tell the time: declare it (--type {column}=time)"
+    )]
     NoTime {
         /// The column.
         column: String,

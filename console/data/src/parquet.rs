@@ -55,7 +55,7 @@ pub(crate) fn read(
                 let part = array.slice(from, rows);
                 if let Err(odd) = cells::append(column, *kind, &part) {
                     let name = names.get(at).map_or("", String::as_str);
-                    return Err(odd.told(row + 1, name, *kind));
+                    return Err(odd.told(row + 1, name));
                 }
             }
             from += rows;

@@ -26,8 +26,9 @@ pub struct Edge {
 /// The edges, laid out to be searched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bins {
-    x: [f64; EDGES],
-    v: [f64; EDGES],
+    /// The edges, and behind them what no value lies above: 31, to be halved five times.
+    /// Each as one integer that orders as value and tie-break do.
+    tree: [u128; 32],
     sampled: u32,
 }
 
@@ -35,20 +36,29 @@ impl Bins {
     /// The bins of these values, each with the number that breaks its ties. Sorts them.
     /// A value that is not finite has no rank and may not be among them.
     pub fn of(values: &mut [(f64, f64)]) -> Self {
-        values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        // Integers sort three times as fast as pairs of numbers do.
+        let mut keys: Vec<u128> = values.iter().map(|(x, v)| key(*x, *v)).collect();
+        keys.sort_unstable();
+        for (value, key) in values.iter_mut().zip(keys) {
+            *value = unkeyed(key);
+        }
         let sampled = values.len() as u32;
-        let mut bins = Self {
-            x: [f64::NEG_INFINITY; EDGES],
-            v: [0.0; EDGES],
-            sampled,
-        };
-        for (k, (x, v)) in (1..).zip(bins.x.iter_mut().zip(&mut bins.v)) {
+        let mut edges = [(f64::NEG_INFINITY, 0.0); EDGES];
+        for (k, edge) in (1..).zip(&mut edges) {
             let rank = rank(k, BINS, sampled) as usize;
             if let Some(value) = rank.checked_sub(1).and_then(|at| values.get(at)) {
-                (*x, *v) = *value;
+                *edge = *value;
             }
         }
-        bins
+        Self::laid_out(&edges, sampled)
+    }
+
+    fn laid_out(edges: &[(f64, f64); EDGES], sampled: u32) -> Self {
+        let mut tree = [u128::MAX; 32];
+        for (place, (x, v)) in tree.iter_mut().zip(edges) {
+            *place = key(*x, *v);
+        }
+        Self { tree, sampled }
     }
 
     /// The bins that were written down as these edges.
@@ -62,32 +72,30 @@ impl Bins {
             }
             last = (edge.x, edge.v);
         }
-        Ok(Self {
-            x: edges.map(|edge| edge.x),
-            v: edges.map(|edge| edge.v),
-            sampled,
-        })
+        Ok(Self::laid_out(&edges.map(|edge| (edge.x, edge.v)), sampled))
     }
 
     /// The bin of a finite value, 0 for the lowest; `v` breaks its ties.
     ///
-    /// Compares with every edge and adds up the answers: nineteen comparisons without a branch
-    /// cost less than five with one that cannot be foreseen.
+    /// Halves what is left five times, without a branch: where a value falls cannot be foreseen,
+    /// and a wrong guess would cost more than all five steps.
     #[inline]
+    #[allow(clippy::indexing_slicing)] // the steps add up to 31, and one is taken off: below 32
     pub fn bin(&self, x: f64, v: f64) -> usize {
-        let mut below = 0.0;
-        for (edge_x, edge_v) in self.x.iter().zip(&self.v) {
-            let under = (*edge_x < x) | ((*edge_x == x) & (*edge_v < v));
-            below += f64::from(u8::from(under));
+        let key = key(x, v);
+        let mut below = 0;
+        for step in [16, 8, 4, 2, 1] {
+            below += step * usize::from(self.tree[below + step - 1] < key);
         }
-        below as usize
+        below
     }
 
     /// The edges, in ascending order.
     pub fn edges(&self) -> [Edge; EDGES] {
         let mut edges = [Edge { x: 0.0, v: 0.0 }; EDGES];
-        for (edge, (x, v)) in edges.iter_mut().zip(self.x.iter().zip(&self.v)) {
-            *edge = Edge { x: *x, v: *v };
+        for (edge, key) in edges.iter_mut().zip(&self.tree) {
+            let (x, v) = unkeyed(*key);
+            *edge = Edge { x, v };
         }
         edges
     }
@@ -111,6 +119,24 @@ impl Bins {
         let all = f64::from(self.sampled) + 1.0;
         self.gaps().map(|gap| f64::from(gap) / all)
     }
+}
+
+const SIGN: u64 = 1 << 63;
+
+/// A value and its tie-break as one integer that orders as they do. −0 is +0.
+#[inline]
+fn key(x: f64, v: f64) -> u128 {
+    let bits = (x + 0.0).to_bits();
+    // Negative numbers order the other way round, below all others.
+    let flip = ((bits as i64) >> 63) as u64 | SIGN;
+    u128::from(bits ^ flip) << 64 | u128::from(v.to_bits())
+}
+
+/// What such an integer stands for.
+fn unkeyed(key: u128) -> (f64, f64) {
+    let ordered = (key >> 64) as u64;
+    let flip = if ordered & SIGN == 0 { u64::MAX } else { SIGN };
+    (f64::from_bits(ordered ^ flip), f64::from_bits(key as u64))
 }
 
 /// ⌊k(m+1)/parts⌋.
@@ -180,7 +206,7 @@ mod tests {
     proptest! {
         #[test]
         fn gaps_add_up_to_one_more_than_the_sample(m in 0_u32..70_000) {
-            let bins = Bins { x: [0.0; EDGES], v: [0.0; EDGES], sampled: m };
+            let bins = Bins::laid_out(&[(0.0, 0.0); EDGES], m);
             prop_assert_eq!(bins.gaps().iter().sum::<u32>(), m + 1);
             prop_assert!((bins.shares().iter().sum::<f64>() - 1.0).abs() < 1e-12);
         }

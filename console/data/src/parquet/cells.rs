@@ -24,7 +24,7 @@ pub(super) struct Odd {
 
 enum Why {
     /// Past what 64 bits hold.
-    TooGreat(String),
+    TooGreat(u64),
     /// Longer than a cell may be.
     TooLong,
     /// Not what the schema says.
@@ -33,18 +33,11 @@ enum Why {
 
 impl Odd {
     /// The error for the person who wrote the file; `first` is the array's first row, from 1.
-    pub(super) fn told(self, first: u64, name: &str, kind: Type) -> DataError {
+    pub(super) fn told(self, first: u64, name: &str) -> DataError {
         let at = At::Row(first + self.row as u64);
         let column = shown(name);
         match self.why {
-            Why::TooGreat(value) => DataError::Mixed {
-                at,
-                column,
-                value,
-                kind,
-                why: "written as",
-                better: Type::Number,
-            },
+            Why::TooGreat(value) => DataError::TooGreat { at, column, value },
             Why::TooLong => DataError::LongCell { at, column },
             Why::Other(kind) => DataError::Unreadable { column, kind },
         }
@@ -126,7 +119,7 @@ fn integers(cells: &mut Vec<i64>, array: &ArrayRef) -> Result<(), Odd> {
                     Ok(x) => cells.push(x),
                     Err(_) if array.is_null(row) => cells.push(0),
                     Err(_) => {
-                        let why = Why::TooGreat(x.to_string());
+                        let why = Why::TooGreat(*x);
                         return Err(Odd { row, why });
                     }
                 }
