@@ -21,7 +21,7 @@ use crate::section;
 mod files;
 mod live;
 
-use files::Table;
+use self::files::Table;
 
 /// Rounds that the median is taken of.
 const ROUNDS: usize = 5;

@@ -106,12 +106,12 @@ impl Column {
         self.null_count += 1;
     }
 
-    /// Says that the last `rows` cells hold nulls where `null` says so. Their cells become what
+    /// Says of the last cells, as many as there are answers, which are null. Those become what
     /// the digest defines.
-    pub(crate) fn mark_nulls(&mut self, rows: usize, null: impl Fn(usize) -> bool) {
-        let from = self.len() - rows;
+    pub(crate) fn mark_nulls(&mut self, null: impl ExactSizeIterator<Item = bool>) {
+        let from = self.len().saturating_sub(null.len());
         self.nulls.resize(from, false);
-        self.nulls.extend((0..rows).map(null));
+        self.nulls.extend(null);
         let fresh = self.nulls.get(from..).unwrap_or_default();
         self.null_count += fresh.iter().filter(|null| **null).count() as u64;
         match &mut self.cells {

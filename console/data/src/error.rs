@@ -170,8 +170,8 @@ pub enum DataError {
     },
     /// A whole number past what a cell holds.
     #[error(
-        "{at}, column \"{column}\": {value} is past what 64 bits with a sign hold: leave the column \
-         out (--without {column}), or write it as text"
+        "{at}, column \"{column}\": {value} is past what 64 bits with a sign hold: leave the \
+         column out (--without {column}), or write it as text"
     )]
     TooGreat {
         /// Where.

@@ -22,7 +22,7 @@ use crate::text::{
 
 mod object;
 
-use object::{Object, Scalar};
+use self::object::{Object, Scalar};
 
 /// Bytes that are held ahead.
 const AHEAD: usize = 64 << 10;

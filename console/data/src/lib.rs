@@ -10,8 +10,9 @@
 //!   [`binnacle_sketch::profile`]'s;
 //! - what is wrong with a file is a [`DataError`], which says where and what to do.
 //!
-//! What a table costs in memory is its widest block: 4,096 rows of all columns, and what the
-//! format holds of a row group's pages. The length of the file does not matter.
+//! What a table costs in memory is a block of 4,096 rows, the sample (32 MB at most), and of
+//! Parquet the open page and dictionary of each column, about 1.5 MB as most writers make them.
+//! The length of the file does not matter.
 
 mod block;
 mod csv;

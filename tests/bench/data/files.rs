@@ -184,7 +184,7 @@ impl Table {
                     Arc::new(Float64Array::from_iter_values(all.map(amount)))
                 }
                 (Cells::Sparse, _) => {
-                    let some = |n| (ties.bits(n) % 8 != 0).then(|| number(ties, n));
+                    let some = |n| (!ties.bits(n).is_multiple_of(8)).then(|| number(ties, n));
                     Arc::new(all.map(some).collect::<Float64Array>())
                 }
                 (Cells::Integers, _) | (Cells::Mixed, 4..6) => {

@@ -56,8 +56,8 @@ pub(super) fn append(column: &mut Column, kind: Type, array: &ArrayRef) -> Resul
         }
         (Cells::Texts { ends, text }, _) => texts(ends, text, array)?,
     }
-    if array.null_count() > 0 {
-        column.mark_nulls(array.len(), |row| array.is_null(row));
+    if let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) {
+        column.mark_nulls(nulls.iter().map(|valid| !valid));
     }
     Ok(())
 }
