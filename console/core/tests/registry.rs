@@ -385,14 +385,14 @@ fn what_another_hub_decided_is_taken_over_word_for_word() {
         "sequences, times and all"
     );
     assert_eq!(second.replayed(), second.state);
+    let Change::Registry(change) = entries[0].change.clone() else {
+        panic!("{:?}", entries[0]);
+    };
     let again = Imported {
         at_us: 1,
         caller: Caller::Hub,
         why: String::new(),
-        change: match &entries[0].change {
-            Change::Registry(change) => change.clone(),
-            other => panic!("{other:?}"),
-        },
+        change,
     };
     second.refuses(Command::Import(Box::new(again)), "does not follow");
 }

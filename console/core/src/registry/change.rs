@@ -227,6 +227,26 @@ impl Change {
         }
     }
 
+    /// Who asked another hub for it, where it was taken over from there.
+    pub fn first_caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Imported(imported) => Some(&imported.caller),
+            Self::ModelCreated(_)
+            | Self::ModelEdited(_)
+            | Self::ModelDeleted(_)
+            | Self::VersionRegistered(_)
+            | Self::VersionNoted(_)
+            | Self::AliasMoved(_)
+            | Self::DataSetRegistered(_)
+            | Self::DataSetEdited(_)
+            | Self::FeatureSetRegistered(_)
+            | Self::FeatureSetEdited(_)
+            | Self::EnvironmentSet(_)
+            | Self::Deprecated(_)
+            | Self::Restored(_) => None,
+        }
+    }
+
     /// What was decided first, wherever that was.
     pub fn original(&self) -> &Self {
         match self {

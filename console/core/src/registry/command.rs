@@ -163,18 +163,19 @@ pub(crate) fn decide(
 }
 
 fn change(registry: &Registry, command: &Command) -> Option<Change> {
-    let carded = |name: &Name, card: &Card| Carded {
-        name: name.clone(),
-        card: card.clone(),
-    };
     Some(match command {
         Command::CreateModel(name, card) => Change::ModelCreated(carded(name, card)),
         Command::EditModel(name, card) => {
-            let known = registry.models.get(name);
-            if known.is_some_and(|model| *model.head.card == *card) {
-                return None;
-            }
-            Change::ModelEdited(carded(name, card))
+            let known = registry.models.get(name).map(|model| &*model.head.card);
+            Change::ModelEdited(edited(known, name, card)?)
+        }
+        Command::EditDataSet(name, card) => {
+            let known = registry.data_sets.get(name).map(|set| &*set.head.card);
+            Change::DataSetEdited(edited(known, name, card)?)
+        }
+        Command::EditFeatureSet(name, card) => {
+            let known = registry.feature_sets.get(name).map(|set| &*set.head.card);
+            Change::FeatureSetEdited(edited(known, name, card)?)
         }
         Command::DeleteModel(name) => Change::ModelDeleted(Named { name: name.clone() }),
         Command::RegisterVersion(name, detail) => {
@@ -184,35 +185,12 @@ fn change(registry: &Registry, command: &Command) -> Option<Change> {
                 .map_or(0, |model| model.versions.len());
             Change::VersionRegistered(Box::new(registered(name, versions, &**detail)))
         }
-        Command::NoteVersion(version, notes) => {
-            let (version, notes) = (version.clone(), notes.clone());
-            Change::VersionNoted(Noted { version, notes })
-        }
-        Command::MoveAlias(model, alias, to) => {
-            let from = registry.aliased(model, alias).map(|version| version.number);
-            if from.is_some() && from == *to {
-                return None;
-            }
-            Change::AliasMoved(Moved {
-                model: model.clone(),
-                alias: alias.clone(),
-                from,
-                to: *to,
-            })
-        }
         Command::RegisterDataSet(name, detail) => {
             let versions = registry
                 .data_sets
                 .get(name)
                 .map_or(0, |set| set.versions.len());
             Change::DataSetRegistered(Box::new(registered(name, versions, &**detail)))
-        }
-        Command::EditDataSet(name, card) => {
-            let known = registry.data_sets.get(name);
-            if known.is_some_and(|set| *set.head.card == *card) {
-                return None;
-            }
-            Change::DataSetEdited(carded(name, card))
         }
         Command::RegisterFeatureSet(name, detail) => {
             let versions = registry
@@ -221,13 +199,11 @@ fn change(registry: &Registry, command: &Command) -> Option<Change> {
                 .map_or(0, |set| set.versions.len());
             Change::FeatureSetRegistered(Box::new(registered(name, versions, &**detail)))
         }
-        Command::EditFeatureSet(name, card) => {
-            let known = registry.feature_sets.get(name);
-            if known.is_some_and(|set| *set.head.card == *card) {
-                return None;
-            }
-            Change::FeatureSetEdited(carded(name, card))
+        Command::NoteVersion(version, notes) => {
+            let (version, notes) = (version.clone(), notes.clone());
+            Change::VersionNoted(Noted { version, notes })
         }
+        Command::MoveAlias(model, alias, to) => moved(registry, model, alias, *to)?,
         Command::SetEnvironment(environment, rules) => {
             let known = registry.environments.get(environment);
             if known.is_some_and(|known| known.rules == *rules) {
@@ -237,24 +213,48 @@ fn change(registry: &Registry, command: &Command) -> Option<Change> {
             Change::EnvironmentSet(Ruled { environment, rules })
         }
         Command::Deprecate(object) => {
-            if registry
-                .standing(object)
-                .is_some_and(|standing| !standing.is_active())
-            {
-                return None;
-            }
-            let object = object.clone();
-            Change::Deprecated(Pointed { object })
+            let known = registry.standing(object);
+            let is_so = known.is_some_and(|standing| !standing.is_active());
+            Change::Deprecated(pointed(is_so, object)?)
         }
         Command::Restore(object) => {
-            if registry.standing(object).is_some_and(Standing::is_active) {
-                return None;
-            }
-            let object = object.clone();
-            Change::Restored(Pointed { object })
+            let is_so = registry.standing(object).is_some_and(Standing::is_active);
+            Change::Restored(pointed(is_so, object)?)
         }
         Command::Import(imported) => Change::Imported(imported.clone()),
     })
+}
+
+fn carded(name: &Name, card: &Card) -> Carded {
+    Carded {
+        name: name.clone(),
+        card: card.clone(),
+    }
+}
+
+/// A new card, unless it is the one that is known.
+fn edited(known: Option<&Card>, name: &Name, card: &Card) -> Option<Carded> {
+    (known != Some(card)).then(|| carded(name, card))
+}
+
+/// Something whose standing changes, unless it is so already.
+fn pointed(is_so: bool, object: &Object) -> Option<Pointed> {
+    let object = object.clone();
+    (!is_so).then_some(Pointed { object })
+}
+
+/// A move of an alias, unless it points there already.
+fn moved(registry: &Registry, model: &Name, alias: &Name, to: Option<Number>) -> Option<Change> {
+    let from = registry.aliased(model, alias).map(|version| version.number);
+    if from.is_some() && from == to {
+        return None;
+    }
+    Some(Change::AliasMoved(Moved {
+        model: model.clone(),
+        alias: alias.clone(),
+        from,
+        to,
+    }))
 }
 
 /// What `command` is about, and the revision that it is at; 0 for what does not exist yet.
@@ -291,15 +291,7 @@ fn check(registry: &Registry, change: &Change) -> Result<(), Refusal> {
         Change::ModelEdited(Carded { name, .. }) => known(registry, &Object::Model(name.clone())),
         Change::ModelDeleted(Named { name }) => {
             known(registry, &Object::Model(name.clone()))?;
-            let versions = registry
-                .models
-                .get(name)
-                .map_or(0, |model| model.versions.len());
-            let model = name.clone();
-            match versions {
-                0 => Ok(()),
-                versions => Err(Refusal::HasVersions { model, versions }),
-            }
+            deletable(registry, name)
         }
         Change::VersionRegistered(registered) => version(registry, registered),
         Change::VersionNoted(noted) => known(registry, &Object::Version(noted.version.clone())),
@@ -332,22 +324,44 @@ fn check(registry: &Registry, change: &Change) -> Result<(), Refusal> {
         }
         Change::EnvironmentSet(_) => room("environments", registry.environments.len(), MAX_NAMED),
         Change::Deprecated(Pointed { object }) => {
-            known(registry, object)?;
-            registry.standing(object).ok_or(Refusal::NoStanding)?;
+            has_standing(registry, object)?;
             unaliased(registry, object)
         }
-        Change::Restored(Pointed { object }) => {
-            known(registry, object)?;
-            registry.standing(object).ok_or(Refusal::NoStanding)?;
-            Ok(())
-        }
-        Change::Imported(imported) => match &imported.change {
-            Change::Imported(_) => Err(Refusal::OutOfOrder {
-                what: format!("an import of an import, of {}", imported.change.object()),
-            }),
-            change => check(registry, change),
-        },
+        Change::Restored(Pointed { object }) => has_standing(registry, object),
+        Change::Imported(imported) => check_imported(registry, imported),
     }
+}
+
+/// Whether what another hub decided may follow. It never was itself imported there: the first
+/// hub's word is kept.
+fn check_imported(registry: &Registry, imported: &Imported) -> Result<(), Refusal> {
+    match imported.change.first_caller() {
+        Some(_) => Err(Refusal::OutOfOrder {
+            what: format!("an import of an import, of {}", imported.change.object()),
+        }),
+        None => check(registry, &imported.change),
+    }
+}
+
+/// What was registered is never taken away.
+fn deletable(registry: &Registry, name: &Name) -> Result<(), Refusal> {
+    let versions = registry
+        .models
+        .get(name)
+        .map_or(0, |model| model.versions.len());
+    let model = name.clone();
+    match versions {
+        0 => Ok(()),
+        versions => Err(Refusal::HasVersions { model, versions }),
+    }
+}
+
+fn has_standing(registry: &Registry, object: &Object) -> Result<(), Refusal> {
+    known(registry, object)?;
+    registry
+        .standing(object)
+        .map(|_| ())
+        .ok_or(Refusal::NoStanding)
 }
 
 fn room(what: &str, held: usize, max: usize) -> Result<(), Refusal> {

@@ -270,13 +270,7 @@ fn registered(entry: &Entry) -> Option<(&registry::Change, Arc<str>)> {
     let Change::Registry(change) = &entry.change else {
         return None;
     };
-    let caller = match change {
-        registry::Change::Imported(imported) => imported.caller.to_string(),
-        change => {
-            debug_assert_eq!(change, change.original());
-            entry.caller.to_string()
-        }
-    };
+    let caller = change.first_caller().unwrap_or(&entry.caller).to_string();
     Some((change.original(), caller.into()))
 }
 
