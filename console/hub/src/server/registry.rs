@@ -162,18 +162,20 @@ fn line(stored: &binnacle_core::journal::Stored) -> Option<Result<proto::ExportL
     let Change::Registry(change) = entry.change else {
         return None;
     };
-    // What was taken over goes on as it came: an export of an import is the same export.
-    let line = match change {
-        registry::Change::Imported(imported) => *imported,
-        change => Imported {
-            at_us: entry.at_us,
-            caller: entry.caller,
-            why: entry.why,
-            change,
-        },
+    let told = |line: &Imported| {
+        let line = document_to(line).into();
+        Some(Ok(proto::ExportLine { line }))
     };
-    let line = document_to(&line).into();
-    Some(Ok(proto::ExportLine { line }))
+    // What was taken over goes on as it came: an export of an import is the same export.
+    if let registry::Change::Imported(imported) = &change {
+        return told(imported);
+    }
+    told(&Imported {
+        at_us: entry.at_us,
+        caller: entry.caller,
+        why: entry.why,
+        change,
+    })
 }
 
 impl Registry {

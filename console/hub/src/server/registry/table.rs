@@ -126,7 +126,7 @@ impl Table<'_> {
             }
         };
         let rows = rows.into_iter();
-        let rows: Vec<_> = rows.filter(|row| row.moves.first().is_some()).collect();
+        let rows: Vec<_> = rows.filter(|row| !row.moves.is_empty()).collect();
         let (skip, limit) = window(asked);
         let total = rows.len();
         Ok(answer(rows.into_iter().skip(skip).take(limit), total))
