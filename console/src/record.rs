@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::state;
 
-/// Bytes of messages that are kept: half a minute of ten thousand hosts, hours of a small fleet. More
-/// would not fit into what a console may take.
+/// Bytes of messages that are kept: half a minute of ten thousand hosts, hours of a small fleet.
+/// More would not fit into what a console may take.
 const RING_MAX: usize = 2 << 20;
 /// Messages on their way into the ring.
 const QUEUE: usize = 256;

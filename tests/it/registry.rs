@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use binnacle_tests::command::Ended;
 use binnacle_tests::fleet::Hub;
-use tempfile::TempDir;
 
 const FEATURES: &str = r#"
 [[features]]

@@ -1,6 +1,7 @@
 //! Whatever is asked of the registry, in whatever order: numbers are given once, lineage holds
 //! both ways, nothing registered changes, and the registry is its journal replayed.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a test that cannot go on fails
+// A test that cannot go on fails.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -15,6 +16,7 @@ use binnacle_core::registry::{
     Prose, Reference, Refusal, Registry, Signature, Trained, TrainedOn, VersionDetail, Way,
 };
 use binnacle_core::state::{self, Condition, Input, Request, State};
+use proptest::option;
 use proptest::prelude::*;
 
 /// A hub in memory.
@@ -430,10 +432,12 @@ fn command() -> impl Strategy<Value = Command> {
         ]
     };
     prop_oneof![
-        3 => (model(), "[a-z]{0,3}").prop_map(|(name, text)| Command::CreateModel(name, card(&text))),
-        1 => (model(), "[a-z]{0,3}").prop_map(|(name, text)| Command::EditModel(name, card(&text))),
+        3 => (model(), "[a-z]{0,3}")
+            .prop_map(|(name, text)| Command::CreateModel(name, card(&text))),
+        1 => (model(), "[a-z]{0,3}")
+            .prop_map(|(name, text)| Command::EditModel(name, card(&text))),
         1 => model().prop_map(Command::DeleteModel),
-        6 => (model(), prop::option::of(sets()), prop::option::of(version()), prop::option::of(sets()))
+        6 => (model(), option::of(sets()), option::of(version()), option::of(sets()))
             .prop_map(|(name, on, parent, feature_set)| {
                 let on = on.map(|data_set| format!("{data_set}:train").parse().unwrap());
                 let detail = VersionDetail {
@@ -446,7 +450,7 @@ fn command() -> impl Strategy<Value = Command> {
                 Command::RegisterVersion(name, Box::new(detail))
             }),
         1 => version().prop_map(|version| Command::NoteVersion(version, Prose::default())),
-        3 => (model(), prop::option::of(one())).prop_map(|(name, to)| {
+        3 => (model(), option::of(one())).prop_map(|(name, to)| {
             Command::MoveAlias(name, Name::parse("champion").unwrap(), to.and_then(number))
         }),
         3 => (set(), 0..3u64).prop_map(|(name, rows)| Command::RegisterDataSet(name, data(rows))),

@@ -43,6 +43,7 @@ const EDGES: [(&str, &str, &[&str]); 13] = [
         &[
             "binnacle-core",
             "binnacle-wire",
+            "binnacle-data",
             "binnacle-hub",
             "binnacle-tui",
             "binnacle-demo",

@@ -237,7 +237,8 @@ mod tests {
     #[test]
     fn what_is_allowed_fits_what_the_feature_is() {
         let good = [
-            r#"{"name": "amount", "type": "float", "unit": "EUR", "allowed": {"range": {"min": 0.0, "max": null}}}"#,
+            r#"{"name": "amount", "type": "float", "unit": "EUR",
+                "allowed": {"range": {"min": 0.0, "max": null}}}"#,
             r#"{"name": "country", "type": "category", "allowed": {"values": ["de", "fr"]}}"#,
             r#"{"name": "is_new", "type": "boolean"}"#,
         ];

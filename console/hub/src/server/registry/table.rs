@@ -1,6 +1,6 @@
 //! Pages of the registry's tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use binnacle_core::journal::Entry;
 use binnacle_core::name::Name;
@@ -12,7 +12,6 @@ use binnacle_core::view::{
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document_to;
 use serde::Serialize;
-use std::collections::HashMap;
 use tonic::Status;
 
 use super::{gone, hosts, read, unknown};
