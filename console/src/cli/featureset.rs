@@ -56,7 +56,7 @@ pub(crate) enum Verb {
 pub(crate) struct Register {
     /// Its name; a new one is named by its first version.
     name: String,
-    /// Its features in order, in a TOML or JSON file: [[features]] with name, type, unit, …
+    /// Its features in order, in a TOML or JSON file: a list `features` of name, type, unit, …
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
