@@ -109,7 +109,7 @@ enum Command {
     Environment(environment::Verb),
     /// Write the whole registry as JSON lines.
     Export(registry::copy::Export),
-    /// Take over what another hub exported, into an empty registry.
+    /// Take over what another hub exported, into an empty registry; files do not come along.
     Import(registry::copy::Import),
     /// Requests, errors and percentiles by model and version, merged over hosts.
     Latency(latency::Ask),

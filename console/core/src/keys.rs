@@ -18,26 +18,36 @@ const MAX_KEYS: usize = 100_000;
 /// Keys of late, and the entries that they stand in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Keys {
-    known: OrdMap<Arc<str>, u64>,
+    known: OrdMap<Arc<str>, (i64, u64)>,
     /// In order of time.
     order: Vector<(i64, Arc<str>)>,
 }
 
 impl Keys {
-    /// The entry that was caused under this key. One caller's key is nothing to another.
-    pub(crate) fn find(&self, caller: &Caller, key: &Line) -> Option<u64> {
-        self.known.get(&*whole(caller, key)).copied()
+    /// The entry that was caused under this key within [`KEEP_US`]. One caller's key is nothing
+    /// to another.
+    pub(crate) fn find(&self, caller: &Caller, key: &Line, now_us: i64) -> Option<u64> {
+        let (at_us, sequence) = self.known.get(&*whole(caller, key))?;
+        (now_us - at_us <= KEEP_US).then_some(*sequence)
     }
 
     /// Notes an entry's key, and lets go of those that are too old or too many.
     pub(crate) fn note(&mut self, caller: &Caller, key: &Line, sequence: u64, at_us: i64) {
         let whole: Arc<str> = whole(caller, key).into();
-        self.known.insert(whole.clone(), sequence);
+        self.known.insert(whole.clone(), (at_us, sequence));
         self.order.push_back((at_us, whole));
         while let Some((noted_us, _)) = self.order.front()
             && (self.order.len() > MAX_KEYS || at_us - noted_us > KEEP_US)
         {
-            if let Some((_, old)) = self.order.pop_front() {
+            let Some((noted_us, old)) = self.order.pop_front() else {
+                break;
+            };
+            // A key that was used again since belongs to its later entry.
+            if self
+                .known
+                .get(&old)
+                .is_some_and(|(at_us, _)| *at_us == noted_us)
+            {
                 self.known.remove(&old);
             }
         }

@@ -3,7 +3,7 @@
 //! Here it is an *index*: what a decision, a table or a walk along lineage needs, and for each
 //! version the sequence of the entry that registered it. All else that was said of a version
 //! stands in that entry, is read from the store when somebody looks, and is never held in
-//! memory: a million versions are some two hundred megabytes, and not four gigabytes.
+//! memory ([`Version`] says how much is).
 //!
 //! The registry is a fold like the rest of the state. Nothing in it is ever overwritten: a
 //! version keeps its number and its detail, an alias keeps its moves, and what should not be
@@ -82,17 +82,24 @@ pub struct Deprecation {
 /// What all named things of the registry have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    /// What is said of it.
-    pub card: Arc<Card>,
-    /// When it was first named.
-    pub created_at_us: i64,
+    /// What was said of it, from its first naming to now; never empty.
+    said: Vector<Said>,
     /// The entry that last changed the card or the standing: what an editor's copy is
     /// compared with.
     pub revision: u64,
-    /// Whether it may still be used.
-    pub standing: Standing,
     /// Every entry about it and its versions, in order.
     pub history: Vector<u64>,
+}
+
+/// What was said of something from a moment on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    /// From when on.
+    pub at_us: i64,
+    /// In words.
+    pub card: Arc<Card>,
+    /// Whether it might be used.
+    pub standing: Standing,
 }
 
 /// A model.
@@ -106,7 +113,8 @@ pub struct Model {
     pub aliases: OrdMap<Name, Alias>,
 }
 
-/// A version, as far as decisions, tables and lineage need it.
+/// A version, as far as decisions, tables and lineage need it. With two data sets, and what they
+/// hold of it, it takes [`VERSION_BYTES`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Version {
     /// The entry that registered it, where its detail stands.
@@ -136,8 +144,6 @@ pub struct Version {
 pub struct Files {
     /// Over their bytes.
     pub sha256: Digest,
-    /// How many bytes.
-    pub bytes: u64,
     /// Whether they lie in the hub's artifact store, and are not only referred to.
     pub is_stored: bool,
 }
@@ -229,6 +235,12 @@ pub struct Environment {
 
 pub(crate) use command::decide;
 
+/// Bytes of a version that was trained on two data sets: its own, its lineage's both ways, and
+/// its place in its model's history.
+pub const VERSION_BYTES: usize = size_of::<Version>()
+    + 2 * (size_of::<Trained>() + size_of::<(Reference, Role)>())
+    + size_of::<u64>();
+
 /// Where version `number` stands among those of its name.
 fn place(number: Number) -> usize {
     number.get() as usize - 1
@@ -291,10 +303,10 @@ impl Registry {
 }
 
 impl Version {
-    /// Its blob in the hub's artifact store, and how many bytes it has.
-    pub fn stored(&self) -> Option<(Digest, u64)> {
+    /// Its blob in the hub's artifact store.
+    pub fn stored(&self) -> Option<Digest> {
         let files = self.artifact.filter(|files| files.is_stored)?;
-        Some((files.sha256, files.bytes))
+        Some(files.sha256)
     }
 }
 

@@ -292,11 +292,11 @@ fn asked(
 
 /// The entry that did what `input` asks for, when it was done before under the same key. It is
 /// not decided again: what was answered then is the answer.
-pub fn before(state: &State, input: &Input) -> Option<u64> {
+pub fn before(state: &State, input: &Input, now_us: i64) -> Option<u64> {
     match input {
         Input::Asked {
             caller, condition, ..
-        } => state.keys.find(caller, condition.key.as_ref()?),
+        } => state.keys.find(caller, condition.key.as_ref()?, now_us),
         Input::Start { .. } | Input::Joined { .. } | Input::Follows { .. } | Input::Left { .. } => {
             None
         }

@@ -13,9 +13,10 @@ use binnacle_core::observed::Observed;
 use binnacle_core::registry::change::{FeatureSetDetail, Imported};
 use binnacle_core::registry::{
     Card, Columns, Command, DataSetDetail, Feature, FeatureKind, Features, Line, Metrics, Object,
-    Prose, Reference, Refusal, Registry, Signature, Trained, TrainedOn, VersionDetail, Way,
+    Prose, Reference, Refusal, Registry, Signature, Trained, TrainedOn, VERSION_BYTES, VersionDetail, Way,
 };
 use binnacle_core::state::{self, Condition, Input, Request, State};
+use binnacle_core::view::ModelItem;
 use proptest::option;
 use proptest::prelude::*;
 
@@ -36,7 +37,7 @@ impl Hub {
             request: Request::Registry(Box::new(command)),
             condition,
         };
-        if state::before(&self.state, &input).is_some() {
+        if state::before(&self.state, &input, self.now_us).is_some() {
             return Ok(None);
         }
         let drafts = match state::decide(&self.state, &Observed::default(), &input) {
@@ -336,17 +337,25 @@ fn a_command_under_a_key_is_done_once_by_whom_it_belongs_to() {
     );
     assert_eq!(hub.registry().models[&name("fraud")].versions.len(), 3);
     hub.now_us += 25 * 3_600 * 1_000_000;
-    hub.ask(
-        register(),
-        Condition {
-            if_revision: None,
-            key: Some(line("other")),
-        },
-    )
-    .unwrap();
+    let again = hub.ask(register(), keyed()).unwrap();
     assert!(
-        hub.ask(register(), keyed()).unwrap().is_some(),
-        "a day later it is forgotten"
+        again.is_some(),
+        "a day later it is forgotten, whatever happened since"
+    );
+    assert_eq!(
+        hub.ask(register(), keyed()).unwrap(),
+        None,
+        "and is known from then on"
+    );
+    let other = Condition {
+        if_revision: None,
+        key: Some(line("other")),
+    };
+    hub.ask(register(), other).unwrap();
+    assert_eq!(
+        hub.ask(register(), keyed()).unwrap(),
+        None,
+        "though its first use was let go"
     );
 }
 
@@ -397,6 +406,30 @@ fn what_another_hub_decided_is_taken_over_word_for_word() {
         change,
     };
     second.refuses(Command::Import(Box::new(again)), "does not follow");
+}
+
+#[test]
+fn a_model_is_told_of_as_it_was() {
+    let mut hub = hub();
+    let fraud = name("fraud");
+    let before_us = hub.now_us;
+    hub.does(Command::EditModel(fraud.clone(), card("second")));
+    hub.does(Command::RegisterVersion(fraud.clone(), trained(&[], None)));
+    hub.does(Command::Deprecate(Object::Model(fraud.clone())));
+    let model = &hub.registry().models[&fraud];
+    let then = ModelItem::at(&fraud, model, before_us).unwrap().named;
+    assert_eq!((then.card.description.as_str(), then.versions), ("catches fraud", 2));
+    assert_eq!(then.deprecated, None);
+    let now = ModelItem::of(&fraud, model).named;
+    assert_eq!((now.card.description.as_str(), now.versions), ("second", 3));
+    assert_eq!(now.deprecated.as_deref(), Some("because"));
+    assert_eq!(now.created_at_us, then.created_at_us);
+    assert!(ModelItem::at(&fraud, model, now.created_at_us - 1).is_none());
+}
+
+#[test]
+fn the_index_holds_little_of_a_version() {
+    assert!(VERSION_BYTES <= 304, "{VERSION_BYTES}");
 }
 
 fn command() -> impl Strategy<Value = Command> {

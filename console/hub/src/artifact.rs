@@ -16,13 +16,14 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// Bytes of one blob at most: the largest models that are served from one file.
 pub const MAX_BLOB: u64 = 1 << 40;
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
-/// How long a blob that nothing refers to is kept: its version may be registered after it was
-/// uploaded, and not at once.
+/// How long a blob that nothing refers to is kept, and an upload that does not go on: a version
+/// may be registered after its files were uploaded, and not at once.
 pub const KEEP_UNREFERENCED: Duration = Duration::from_secs(24 * 3_600);
 
 /// Where blobs are kept.
@@ -31,6 +32,8 @@ pub struct Blobs {
     folder: PathBuf,
     /// Uploads that are under way: two of one digest would write into one file.
     busy: Arc<Mutex<HashSet<Digest>>>,
+    /// Shared by changes that need a blob, taken whole by whoever takes blobs away.
+    needs: Arc<RwLock<()>>,
 }
 
 /// What there is of a blob.
@@ -109,7 +112,18 @@ impl Blobs {
         Self {
             folder,
             busy: Arc::default(),
+            needs: Arc::default(),
         }
+    }
+
+    /// While this is held, no blob is taken away.
+    pub async fn keep(&self) -> OwnedRwLockReadGuard<()> {
+        self.needs.clone().read_owned().await
+    }
+
+    /// While this is held, nothing comes to need a blob.
+    pub async fn clear(&self) -> OwnedRwLockWriteGuard<()> {
+        self.needs.clone().write_owned().await
     }
 
     /// Where a blob lies: some thousand folders keep each of them short.
@@ -246,20 +260,35 @@ impl Blobs {
         }
         for staged in entries(&self.folder.join("staged"))? {
             let known = staged.metadata().map_err(disk("look at", &staged.path()))?;
-            kept.staged.push(known.len());
+            let Ok(digest) = staged.file_name().to_string_lossy().parse() else {
+                continue;
+            };
+            let age = known
+                .modified()
+                .ok()
+                .and_then(|at| now.duration_since(at).ok());
+            kept.staged
+                .push((digest, known.len(), age.unwrap_or_default()));
         }
         Ok(kept)
     }
 
     /// Takes a blob away.
     pub async fn remove(&self, digest: Digest) -> Result<(), BlobError> {
-        let path = self.path(digest);
-        match fs::remove_file(&path).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(disk("remove", &path)(error))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove(&self.path(digest)).await
+    }
+
+    /// Gives an upload up that was begun, unless it goes on right now.
+    pub async fn abandon(&self, digest: Digest) -> Result<(), BlobError> {
+        let _claim = Claim::of(self, digest)?;
+        remove(&self.staged(digest)).await
+    }
+}
+
+async fn remove(path: &Path) -> Result<(), BlobError> {
+    match fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk("remove", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -268,8 +297,9 @@ impl Blobs {
 pub struct Kept {
     /// Each blob: its digest, bytes and age.
     pub blobs: Vec<(Digest, u64, Duration)>,
-    /// Each upload that was begun and not ended: the bytes that came.
-    pub staged: Vec<u64>,
+    /// Each upload that was begun and not ended: its digest, the bytes that came, and the time
+    /// since the last came.
+    pub staged: Vec<(Digest, u64, Duration)>,
 }
 
 fn entries(folder: &Path) -> Result<Vec<std::fs::DirEntry>, BlobError> {

@@ -298,7 +298,7 @@ impl Owner {
             verdicts: Vec::with_capacity(batch.len()),
         };
         for Message { input, .. } in batch {
-            if let Some(sequence) = state::before(&decided.state, input) {
+            if let Some(sequence) = state::before(&decided.state, input, now_us) {
                 decided.verdicts.push(Verdict::Before(sequence));
                 continue;
             }

@@ -15,7 +15,7 @@ use crate::output::{self, Document, Form};
 
 mod transfer;
 
-pub(crate) use transfer::{bar, fetch, store, upload};
+pub(crate) use transfer::{bar, fetch, measured, store, upload};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -33,7 +33,7 @@ pub(crate) enum Verb {
     },
     /// What is stored, and what of it nothing refers to.
     Usage,
-    /// Take away what nothing refers to and is older than a day.
+    /// Take away what nothing refers to and uploads that do not go on, both for a day.
     Collect {
         /// Take it away; without it, only say what would go.
         #[arg(long)]
@@ -87,7 +87,7 @@ async fn stored(link: &Link, version: &Reference) -> Result<Digest, Failure> {
     let (row, _) = version::one(link, version).await?;
     match row.detail.artifact {
         Some(Artifact {
-            location: Location::Stored | Location::StoredFolder,
+            location: Location::Stored,
             sha256,
             ..
         }) => Ok(sha256),
@@ -183,6 +183,8 @@ async fn collect(link: &Link, remove: bool, form: Form) -> Result<Exit, Failure>
                 "unreferenced_bytes": found.unreferenced_bytes,
                 "staged": found.staged,
                 "staged_bytes": found.staged_bytes,
+                "abandoned": found.abandoned,
+                "abandoned_bytes": found.abandoned_bytes,
                 "removed": found.removed,
             });
             let now_us = time::now_us();
@@ -195,18 +197,21 @@ async fn collect(link: &Link, remove: bool, form: Form) -> Result<Exit, Failure>
         Form::Text => {
             let fate = match found.removed {
                 true => "taken away",
-                false => "`binnacle artifact collect --remove` takes them away",
+                false => "`binnacle artifact collect --remove` takes both away",
             };
             output::text(format!(
                 "stored        {} files, {} bytes\n\
-                 unreferenced  {} files, {} bytes, older than a day; {fate}\n\
-                 begun         {} uploads, {} bytes",
+                 begun         {} uploads, {} bytes\n\
+                 unreferenced  {} files, {} bytes, older than a day\n\
+                 abandoned     {} uploads, {} bytes, for a day: {fate}",
                 found.blobs,
                 found.bytes,
-                found.unreferenced_blobs,
-                found.unreferenced_bytes,
                 found.staged,
                 found.staged_bytes,
+                found.unreferenced_blobs,
+                found.unreferenced_bytes,
+                found.abandoned,
+                found.abandoned_bytes,
             ))?;
         }
     }

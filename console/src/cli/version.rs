@@ -394,7 +394,10 @@ impl Register {
             let format = self.format.clone().or_else(|| guessed(&name));
             let format =
                 format.ok_or_else(|| wrong(format!("say --format: {name} does not tell")))?;
-            let (sha256, bytes) = artifact::upload(link, path, form).await?;
+            let (sha256, bytes) = match self.how.dry_run {
+                true => artifact::measured(path, form)?,
+                false => artifact::upload(link, path, form).await?,
+            };
             return Ok(Some(Artifact {
                 location: Location::Stored,
                 format,

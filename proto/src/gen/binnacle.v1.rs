@@ -2510,7 +2510,7 @@ pub struct ListRequest {
     pub sort: ::prost::alloc::string::String,
     #[prost(bool, tag = "7")]
     pub descending: bool,
-    /// As it was then; 0 for now.
+    /// Of models and aliases: as it was then; 0 for now.
     #[prost(int64, tag = "8")]
     pub at_us: i64,
 }
@@ -3339,9 +3339,14 @@ pub struct CollectResponse {
     pub staged: u64,
     #[prost(uint64, tag = "6")]
     pub staged_bytes: u64,
-    /// Whether the unreferenced were taken away.
+    /// Whether the unreferenced and the abandoned were taken away.
     #[prost(bool, tag = "7")]
     pub removed: bool,
+    /// Of the uploads, those that did not go on for a day.
+    #[prost(uint64, tag = "8")]
+    pub abandoned: u64,
+    #[prost(uint64, tag = "9")]
+    pub abandoned_bytes: u64,
 }
 /// Generated client implementations.
 pub mod artifacts_client {
@@ -3521,7 +3526,8 @@ pub mod artifacts_client {
                 .insert(GrpcMethod::new("binnacle.v1.Artifacts", "Verify"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// What is stored, what of it nothing refers to; with `remove`, takes that away.
+        /// What is stored, what of it nothing refers to, and uploads that did not go on; with `remove`,
+        /// takes the latter two away.
         pub async fn collect(
             &mut self,
             request: impl tonic::IntoRequest<super::CollectRequest>,
@@ -3597,7 +3603,8 @@ pub mod artifacts_server {
             &self,
             request: tonic::Request<super::VerifyBlobsRequest>,
         ) -> std::result::Result<tonic::Response<Self::VerifyStream>, tonic::Status>;
-        /// What is stored, what of it nothing refers to; with `remove`, takes that away.
+        /// What is stored, what of it nothing refers to, and uploads that did not go on; with `remove`,
+        /// takes the latter two away.
         async fn collect(
             &self,
             request: tonic::Request<super::CollectRequest>,

@@ -9,8 +9,8 @@ use super::change::{Carded, Change, FeatureSetDetail, Moved, Noted, Pointed, Reg
 use super::reference::{Object, Reference};
 use super::version::{Trained, TrainedOn, VersionDetail};
 use super::{
-    Alias, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment, FeatureSet,
-    FeatureSetVersion, Files, Head, Model, Move, Registry, Standing, Version, place,
+    Alias, Card, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment, FeatureSet,
+    FeatureSetVersion, Files, Head, Model, Move, Registry, Said, Standing, Version, place,
 };
 use crate::name::Name;
 
@@ -28,10 +28,11 @@ pub struct Place<'a> {
 impl Head {
     fn new(at: Place<'_>) -> Self {
         Self {
-            card: Arc::default(),
-            created_at_us: at.at_us,
+            said: Vector::unit(Said {
+                at_us: at.at_us,
+                ..Said::default()
+            }),
             revision: at.sequence,
-            standing: Standing::Active,
             history: Vector::new(),
         }
     }
@@ -41,13 +42,27 @@ impl Head {
     }
 
     fn say(&mut self, carded: &Carded, at: Place<'_>) {
-        self.card = Arc::new(carded.card.clone());
-        self.revision = at.sequence;
-        self.note(at);
+        let card = Arc::new(carded.card.clone());
+        let standing = self.now().standing.clone();
+        self.becomes(card, standing, at);
     }
 
     fn settle(&mut self, standing: Standing, at: Place<'_>) {
-        self.standing = standing;
+        let card = self.now().card.clone();
+        self.becomes(card, standing, at);
+    }
+
+    fn becomes(&mut self, card: Arc<Card>, standing: Standing, at: Place<'_>) {
+        let at_us = at.at_us;
+        // The first card comes with the name: there was no moment without it.
+        if self.history.is_empty() {
+            self.said.clear();
+        }
+        self.said.push_back(Said {
+            at_us,
+            card,
+            standing,
+        });
         self.revision = at.sequence;
         self.note(at);
     }
@@ -167,7 +182,6 @@ impl Registry {
             noted: 0,
             artifact: artifact.map(|artifact| Files {
                 sha256: artifact.sha256,
-                bytes: artifact.bytes,
                 is_stored: !matches!(artifact.location, Location::Referred(_)),
             }),
             data_sets,

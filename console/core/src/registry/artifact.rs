@@ -26,9 +26,9 @@ pub struct Artifact {
     pub location: Location,
     /// What they are: onnx, safetensors, pickle, …
     pub format: Name,
-    /// Over the bytes; of a folder, over its manifest.
+    /// Over the bytes.
     pub sha256: Digest,
-    /// How many bytes; of a folder, of all its files.
+    /// How many bytes.
     pub bytes: u64,
 }
 
@@ -38,8 +38,6 @@ pub struct Artifact {
 pub enum Location {
     /// In the hub's artifact store, under their digest.
     Stored,
-    /// In the hub's artifact store as a folder: the digest is that of its manifest.
-    StoredFolder,
     /// Elsewhere, and only pointed at: `https://`, `s3://`, `gs://`, `az://`, `file://`.
     Referred(Line),
 }
@@ -68,7 +66,6 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stored => f.write_str("stored"),
-            Self::StoredFolder => f.write_str("stored folder"),
             Self::Referred(at) => at.fmt(f),
         }
     }

@@ -143,7 +143,8 @@ pub struct Imported {
     pub caller: Caller,
     /// Why.
     pub why: String,
-    /// What it changes; never itself imported: the first hub's word is kept.
+    /// What it changes. Never itself imported, which the registry refuses: the first hub's word
+    /// is kept.
     #[serde(flatten)]
     pub change: Change,
 }
@@ -227,10 +228,10 @@ impl Change {
         }
     }
 
-    /// Who asked another hub for it, where it was taken over from there.
-    pub fn first_caller(&self) -> Option<&Caller> {
+    /// What was taken over from another hub, if it was.
+    fn imported(&self) -> Option<&Imported> {
         match self {
-            Self::Imported(imported) => Some(&imported.caller),
+            Self::Imported(imported) => Some(imported),
             Self::ModelCreated(_)
             | Self::ModelEdited(_)
             | Self::ModelDeleted(_)
@@ -247,23 +248,13 @@ impl Change {
         }
     }
 
+    /// Who asked another hub for it, where it was taken over from there.
+    pub fn first_caller(&self) -> Option<&Caller> {
+        self.imported().map(|imported| &imported.caller)
+    }
+
     /// What was decided first, wherever that was.
     pub fn original(&self) -> &Self {
-        match self {
-            Self::Imported(imported) => imported.change.original(),
-            Self::ModelCreated(_)
-            | Self::ModelEdited(_)
-            | Self::ModelDeleted(_)
-            | Self::VersionRegistered(_)
-            | Self::VersionNoted(_)
-            | Self::AliasMoved(_)
-            | Self::DataSetRegistered(_)
-            | Self::DataSetEdited(_)
-            | Self::FeatureSetRegistered(_)
-            | Self::FeatureSetEdited(_)
-            | Self::EnvironmentSet(_)
-            | Self::Deprecated(_)
-            | Self::Restored(_) => self,
-        }
+        self.imported().map_or(self, |imported| &imported.change)
     }
 }

@@ -166,15 +166,24 @@ fn change(registry: &Registry, command: &Command) -> Option<Change> {
     Some(match command {
         Command::CreateModel(name, card) => Change::ModelCreated(carded(name, card)),
         Command::EditModel(name, card) => {
-            let known = registry.models.get(name).map(|model| &*model.head.card);
+            let known = registry
+                .models
+                .get(name)
+                .map(|model| &*model.head.now().card);
             Change::ModelEdited(edited(known, name, card)?)
         }
         Command::EditDataSet(name, card) => {
-            let known = registry.data_sets.get(name).map(|set| &*set.head.card);
+            let known = registry
+                .data_sets
+                .get(name)
+                .map(|set| &*set.head.now().card);
             Change::DataSetEdited(edited(known, name, card)?)
         }
         Command::EditFeatureSet(name, card) => {
-            let known = registry.feature_sets.get(name).map(|set| &*set.head.card);
+            let known = registry
+                .feature_sets
+                .get(name)
+                .map(|set| &*set.head.now().card);
             Change::FeatureSetEdited(edited(known, name, card)?)
         }
         Command::DeleteModel(name) => Change::ModelDeleted(Named { name: name.clone() }),
@@ -518,9 +527,15 @@ impl Registry {
     /// standing.
     pub fn standing(&self, object: &Object) -> Option<&Standing> {
         match object {
-            Object::Model(name) => self.models.get(name).map(|model| &model.head.standing),
-            Object::DataSet(name) => self.data_sets.get(name).map(|set| &set.head.standing),
-            Object::FeatureSet(name) => self.feature_sets.get(name).map(|set| &set.head.standing),
+            Object::Model(name) => self
+                .models
+                .get(name)
+                .map(|model| &model.head.now().standing),
+            Object::DataSet(name) => self.data_sets.get(name).map(|set| &set.head.now().standing),
+            Object::FeatureSet(name) => self
+                .feature_sets
+                .get(name)
+                .map(|set| &set.head.now().standing),
             Object::Version(version) => self.version(version).map(|found| &found.standing),
             Object::DataSetVersion(version) => self.data_set(version).map(|found| &found.standing),
             Object::FeatureSetVersion(version) => {

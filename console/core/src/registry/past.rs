@@ -1,7 +1,7 @@
 //! The registry as it was: what had which version, and where an alias pointed.
 
 use super::reference::{Number, Reference};
-use super::{Alias, Model, Registry};
+use super::{Alias, Head, Model, Registry, Said};
 use crate::name::Name;
 
 impl Alias {
@@ -10,6 +10,28 @@ impl Alias {
         // Times of entries never fall; an import may bring older ones, in their own order.
         let passed = self.moves.iter().take_while(|moved| moved.at_us <= at_us);
         passed.last().and_then(|moved| moved.to)
+    }
+}
+
+impl Head {
+    /// What is said of it now.
+    pub fn now(&self) -> &Said {
+        self.said
+            .last()
+            .expect("it began with its naming, and nothing is taken away")
+    }
+
+    /// What was said of it at a moment; `None` before it was named.
+    pub fn at(&self, at_us: i64) -> Option<&Said> {
+        self.said
+            .iter()
+            .take_while(|said| said.at_us <= at_us)
+            .last()
+    }
+
+    /// When it was first named.
+    pub fn created_at_us(&self) -> i64 {
+        self.said.front().map_or(0, |first| first.at_us)
     }
 }
 

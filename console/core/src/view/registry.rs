@@ -14,8 +14,8 @@ use crate::name::Name;
 use crate::registry::change::FeatureSetDetail;
 use crate::registry::{
     self, Alias, Card, DataSet, DataSetDetail, DataSetVersion, Environment, FeatureSet,
-    FeatureSetVersion, Head, Model, Node, Number, Prose, Reference, Role, Rules, Standing, Version,
-    VersionDetail,
+    FeatureSetVersion, Head, Model, Node, Number, Prose, Reference, Role, Rules, Said, Standing,
+    Version, VersionDetail,
 };
 
 /// What rows of named things share.
@@ -190,6 +190,26 @@ pub struct LineageItem {
     pub below: Vec<Self>,
 }
 
+impl Numbered {
+    /// Of a version that `entry` registered, and whose standing another may have changed.
+    fn of(
+        version: &Reference,
+        entry: &Entry,
+        (at_us, revision): (i64, u64),
+        standing: &Standing,
+    ) -> Self {
+        let caller = of_registry(entry).and_then(registry::Change::first_caller);
+        Self {
+            version: version.clone(),
+            at_us,
+            registered_by: caller.unwrap_or(&entry.caller).to_string().into(),
+            deprecated: deprecated(standing),
+            revision: revision.max(entry.sequence),
+            sequence: entry.sequence,
+        }
+    }
+}
+
 fn deprecated(standing: &Standing) -> Option<Arc<str>> {
     match standing {
         Standing::Active => None,
@@ -197,12 +217,18 @@ fn deprecated(standing: &Standing) -> Option<Arc<str>> {
     }
 }
 
-fn named(name: &Name, head: &Head, versions: usize, latest_at_us: Option<i64>) -> Named {
+fn named(
+    name: &Name,
+    head: &Head,
+    said: &Said,
+    versions: usize,
+    latest_at_us: Option<i64>,
+) -> Named {
     Named {
         name: name.clone(),
-        card: Card::clone(&head.card),
-        deprecated: deprecated(&head.standing),
-        created_at_us: head.created_at_us,
+        card: Card::clone(&said.card),
+        deprecated: deprecated(&said.standing),
+        created_at_us: head.created_at_us(),
         revision: head.revision,
         versions: versions as u32,
         latest_at_us,
@@ -215,19 +241,23 @@ impl ModelItem {
         let latest = model.versions.last().map(|version| version.at_us);
         let aliases = model.aliases.iter();
         Self {
-            named: named(name, &model.head, model.versions.len(), latest),
+            named: named(
+                name,
+                &model.head,
+                model.head.now(),
+                model.versions.len(),
+                latest,
+            ),
             aliases: aliases
                 .filter_map(|(alias, moves)| Some((alias.clone(), moves.now()?)))
                 .collect(),
         }
     }
 
-    /// The row of a model as it was at a moment; its card is as it is now. `None` where it was
-    /// not there.
+    /// The row of a model as it was at a moment; the revision alone is of now, since an edit is
+    /// made on that. `None` where it was not there.
     pub fn at(name: &Name, model: &Model, at_us: i64) -> Option<Self> {
-        if model.head.created_at_us > at_us {
-            return None;
-        }
+        let said = model.head.at(at_us)?;
         let versions = model.versions_at(at_us);
         let latest = versions
             .checked_sub(1)
@@ -237,6 +267,7 @@ impl ModelItem {
             named: named(
                 name,
                 &model.head,
+                said,
                 versions,
                 latest.map(|version| version.at_us),
             ),
@@ -252,7 +283,7 @@ impl SetItem {
     pub fn of_data(name: &Name, set: &DataSet) -> Self {
         let latest = set.versions.last().map(|version| version.at_us);
         Self {
-            named: named(name, &set.head, set.versions.len(), latest),
+            named: named(name, &set.head, set.head.now(), set.versions.len(), latest),
         }
     }
 
@@ -260,25 +291,31 @@ impl SetItem {
     pub fn of_features(name: &Name, set: &FeatureSet) -> Self {
         let latest = set.versions.last().map(|version| version.at_us);
         Self {
-            named: named(name, &set.head, set.versions.len(), latest),
+            named: named(name, &set.head, set.head.now(), set.versions.len(), latest),
         }
     }
 }
 
-/// What an entry registered, and who asked for it; wherever it was decided.
-fn registered(entry: &Entry) -> Option<(&registry::Change, Arc<str>)> {
-    let Change::Registry(change) = &entry.change else {
-        return None;
-    };
-    let caller = change.first_caller().unwrap_or(&entry.caller).to_string();
-    Some((change.original(), caller.into()))
+/// What an entry registered, wherever it was decided.
+fn registered(entry: &Entry) -> Option<&registry::Change> {
+    of_registry(entry).map(registry::Change::original)
+}
+
+fn of_registry(entry: &Entry) -> Option<&registry::Change> {
+    match &entry.change {
+        Change::Registry(change) => Some(change),
+        Change::Genesis { .. }
+        | Change::HostAdmitted(_)
+        | Change::HostRelabelled(_)
+        | Change::HostRetired { .. }
+        | Change::HostReadmitted { .. } => None,
+    }
 }
 
 impl VersionItem {
     /// The row of a version, from its index and its entry; `None` where the entry is another's.
     pub fn of(model: &Model, version: &Version, entry: &Entry) -> Option<Self> {
-        let (change, registered_by) = registered(entry)?;
-        let registry::Change::VersionRegistered(said) = change else {
+        let registry::Change::VersionRegistered(said) = registered(entry)? else {
             return None;
         };
         let number = said.version.number;
@@ -287,14 +324,12 @@ impl VersionItem {
             .iter()
             .filter(|(_, moves)| moves.now() == Some(number));
         Some(Self {
-            numbered: Numbered {
-                version: said.version.clone(),
-                at_us: version.at_us,
-                registered_by,
-                deprecated: deprecated(&version.standing),
-                revision: version.revision.max(version.sequence),
-                sequence: version.sequence,
-            },
+            numbered: Numbered::of(
+                &said.version,
+                entry,
+                (version.at_us, version.revision),
+                &version.standing,
+            ),
             aliases: pointing.map(|(alias, _)| alias.clone()).collect(),
             detail: said.detail.clone(),
         })
@@ -302,7 +337,7 @@ impl VersionItem {
 
     /// With later notes, from the entry that holds them.
     pub fn noted(mut self, entry: &Entry) -> Self {
-        if let Some((registry::Change::VersionNoted(noted), _)) = registered(entry) {
+        if let Some(registry::Change::VersionNoted(noted)) = registered(entry) {
             self.detail.notes = Prose::clone(&noted.notes);
         }
         self
@@ -312,8 +347,7 @@ impl VersionItem {
 impl DataSetItem {
     /// The row of a version, from its index and its entry; `None` where the entry is another's.
     pub fn of(version: &DataSetVersion, entry: &Entry) -> Option<Self> {
-        let (change, registered_by) = registered(entry)?;
-        let registry::Change::DataSetRegistered(said) = change else {
+        let registry::Change::DataSetRegistered(said) = registered(entry)? else {
             return None;
         };
         let trained = version.trained.iter().map(|(version, role)| Trainee {
@@ -321,14 +355,12 @@ impl DataSetItem {
             role: *role,
         });
         Some(Self {
-            numbered: Numbered {
-                version: said.version.clone(),
-                at_us: version.at_us,
-                registered_by,
-                deprecated: deprecated(&version.standing),
-                revision: version.revision.max(version.sequence),
-                sequence: version.sequence,
-            },
+            numbered: Numbered::of(
+                &said.version,
+                entry,
+                (version.at_us, version.revision),
+                &version.standing,
+            ),
             trained: trained.collect(),
             detail: said.detail.clone(),
         })
@@ -338,19 +370,16 @@ impl DataSetItem {
 impl FeatureSetItem {
     /// The row of a version, from its index and its entry; `None` where the entry is another's.
     pub fn of(version: &FeatureSetVersion, entry: &Entry) -> Option<Self> {
-        let (change, registered_by) = registered(entry)?;
-        let registry::Change::FeatureSetRegistered(said) = change else {
+        let registry::Change::FeatureSetRegistered(said) = registered(entry)? else {
             return None;
         };
         Some(Self {
-            numbered: Numbered {
-                version: said.version.clone(),
-                at_us: version.at_us,
-                registered_by,
-                deprecated: deprecated(&version.standing),
-                revision: version.revision.max(version.sequence),
-                sequence: version.sequence,
-            },
+            numbered: Numbered::of(
+                &said.version,
+                entry,
+                (version.at_us, version.revision),
+                &version.standing,
+            ),
             given: version.given.iter().cloned().collect(),
             detail: said.detail.clone(),
         })

@@ -136,14 +136,31 @@ impl proto::artifacts_server::Artifacts for Artifacts {
     ) -> Result<Response<proto::CollectResponse>, Status> {
         let asked = request.into_inner();
         let now_us = self.hub.clock.now_us();
-        let kept = self.hub.blobs.all(now_us).await.map_err(told)?;
+        let blobs = &self.hub.blobs;
+        // What is decided from here on waits until it is known what is needed.
+        let _cleared = blobs.clear().await;
+        let kept = blobs.all(now_us).await.map_err(told)?;
         let needed = referenced(&self.hub.engine.published().state);
         let mut answer = proto::CollectResponse {
-            staged: kept.staged.len() as u64,
-            staged_bytes: kept.staged.iter().sum(),
             removed: asked.remove,
             ..Default::default()
         };
+        for (digest, bytes, age) in kept.staged {
+            answer.staged += 1;
+            answer.staged_bytes += bytes;
+            if age < KEEP_UNREFERENCED {
+                continue;
+            }
+            answer.abandoned += 1;
+            answer.abandoned_bytes += bytes;
+            if asked.remove {
+                match blobs.abandon(digest).await {
+                    // It goes on after all.
+                    Ok(()) | Err(BlobError::Busy(_)) => {}
+                    Err(error) => return Err(told(error)),
+                }
+            }
+        }
         for (digest, bytes, age) in kept.blobs {
             answer.blobs += 1;
             answer.bytes += bytes;
@@ -153,7 +170,7 @@ impl proto::artifacts_server::Artifacts for Artifacts {
             answer.unreferenced_blobs += 1;
             answer.unreferenced_bytes += bytes;
             if asked.remove {
-                self.hub.blobs.remove(digest).await.map_err(told)?;
+                blobs.remove(digest).await.map_err(told)?;
             }
         }
         Ok(Response::new(answer))
@@ -189,7 +206,7 @@ fn referenced(state: &State) -> BTreeMap<Digest, Vec<Reference>> {
             let Some(number) = NonZeroU32::new(number) else {
                 continue;
             };
-            if let Some((digest, _)) = version.stored() {
+            if let Some(digest) = version.stored() {
                 let name = name.clone();
                 found
                     .entry(digest)

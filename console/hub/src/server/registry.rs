@@ -9,7 +9,7 @@ use std::sync::Arc;
 use binnacle_core::journal::{Change, Entry};
 use binnacle_core::name::Name;
 use binnacle_core::registry::change::Imported;
-use binnacle_core::registry::{self, Object, Registry as Index};
+use binnacle_core::registry::{self, Digest, Object, Registry as Index};
 use binnacle_core::state::{self, Input, Request as Ask, State};
 use binnacle_core::view::LineageItem;
 use binnacle_proto::v1 as proto;
@@ -52,7 +52,12 @@ impl proto::registry_server::Registry for Registry {
     ) -> Result<Response<proto::RegistryChanged>, Status> {
         let caller = identity::caller(&request);
         let asked = command_from(request.into_inner()).map_err(malformed)?;
-        self.has_files(&asked.request).await?;
+        let needed = needed(&asked.request).filter(|_| !asked.is_dry_run);
+        // Until it is decided, nothing that it needs is taken away.
+        let _kept = match needed {
+            Some(blob) => Some(self.kept(blob).await?),
+            None => None,
+        };
         let input = Input::Asked {
             caller,
             why: asked.why,
@@ -179,31 +184,24 @@ fn line(stored: &binnacle_core::journal::Stored) -> Option<Result<proto::ExportL
 }
 
 impl Registry {
-    /// Refuses a version whose files are said to be stored, and are not, or are of another
-    /// length.
-    async fn has_files(&self, request: &Ask) -> Result<(), Status> {
-        let Ask::Registry(command) = request else {
-            return Ok(());
-        };
-        let registry::Command::RegisterVersion(_, detail) = &**command else {
-            return Ok(());
-        };
-        let Some(files) = detail.artifact.as_ref() else {
-            return Ok(());
-        };
-        if files.location != registry::Location::Stored {
-            return Ok(());
-        }
-        let stat = self.hub.blobs.stat(files.sha256).await;
+    /// Holds a blob in the store that a change names; refused where it is not there, or is of
+    /// another length.
+    async fn kept(
+        &self,
+        (sha256, bytes): (Digest, Option<u64>),
+    ) -> Result<impl Sized + use<>, Status> {
+        let held = self.hub.blobs.keep().await;
+        let stat = self.hub.blobs.stat(sha256).await;
         match stat.map_err(|error| Status::unavailable(crate::engine::chain(&error)))? {
-            Stat::Whole(bytes) if bytes == files.bytes => Ok(()),
-            Stat::Whole(bytes) => {
-                let (sha256, said) = (files.sha256, files.bytes);
-                let what = format!("artifact: {sha256} has {bytes} bytes, not {said}");
-                Err(Status::invalid_argument(what))
-            }
+            Stat::Whole(found) => match bytes.filter(|said| *said != found) {
+                None => Ok(held),
+                Some(said) => {
+                    let what = format!("artifact: {sha256} has {found} bytes, not {said}");
+                    Err(Status::invalid_argument(what))
+                }
+            },
             Stat::Staged(_) => {
-                let what = format!("artifact: {} is not stored; upload it first", files.sha256);
+                let what = format!("{sha256} is not stored; upload it first");
                 Err(Status::failed_precondition(what))
             }
         }
@@ -243,6 +241,34 @@ impl Registry {
         let entry = Entry::from_body(before, &stored.body);
         let entry = entry.map_err(|fault| Status::data_loss(fault.to_string()))?;
         Ok(answer(&entry, false))
+    }
+}
+
+/// The blob that a request needs to be stored, and how many bytes it has where that is said. What
+/// is taken over from another hub may name files that lie there.
+fn needed(request: &Ask) -> Option<(Digest, Option<u64>)> {
+    let Ask::Registry(command) = request else {
+        return None;
+    };
+    match &**command {
+        registry::Command::RegisterVersion(_, detail) => {
+            let files = detail.artifact.as_ref();
+            let files = files.filter(|files| files.location == registry::Location::Stored)?;
+            Some((files.sha256, Some(files.bytes)))
+        }
+        registry::Command::RegisterDataSet(_, detail) => Some((detail.profile?, None)),
+        registry::Command::CreateModel(..)
+        | registry::Command::EditModel(..)
+        | registry::Command::DeleteModel(_)
+        | registry::Command::NoteVersion(..)
+        | registry::Command::MoveAlias(..)
+        | registry::Command::EditDataSet(..)
+        | registry::Command::RegisterFeatureSet(..)
+        | registry::Command::EditFeatureSet(..)
+        | registry::Command::SetEnvironment(..)
+        | registry::Command::Deprecate(_)
+        | registry::Command::Restore(_)
+        | registry::Command::Import(_) => None,
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn bar(form: Form, bytes: u64, doing: &'static str) -> ProgressBar {
 }
 
 /// The digest and length of a file.
-fn measured(path: &Path, form: Form) -> Result<(Digest, u64), Failure> {
+pub(crate) fn measured(path: &Path, form: Form) -> Result<(Digest, u64), Failure> {
     let unreadable = |error: std::io::Error| file_failure("read", path, &error);
     let mut file = std::fs::File::open(path).map_err(unreadable)?;
     let known = file.metadata().map_err(unreadable)?;

@@ -2,7 +2,8 @@
 //!
 //! Each line is one change with who, when and why. An import takes them over word for word, in
 //! order, so that the export of an import is the same export. It is done again safely: each
-//! line has its key.
+//! line has its key. Files stay where they are: `binnacle artifact verify` names those that the
+//! other hub does not have.
 
 use std::io::{BufRead as _, Write as _};
 
@@ -23,7 +24,7 @@ pub(crate) struct Export {
     file: Option<std::path::PathBuf>,
 }
 
-/// Take over what another hub exported, into an empty registry.
+/// Take over what another hub exported, into an empty registry; stored files do not come along.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
     /// The export; - reads standard input.

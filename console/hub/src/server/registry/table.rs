@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use binnacle_core::journal::Entry;
 use binnacle_core::name::Name;
-use binnacle_core::registry::{DataSet, FeatureSet, Head, Model, Object, Reference};
+use binnacle_core::registry::{DataSet, FeatureSet, Head, Model, Number, Object, Reference};
 use binnacle_core::state::State;
 use binnacle_core::view::{
     AliasItem, DataSetItem, EnvironmentItem, FeatureSetItem, ModelItem, SetItem, VersionItem,
 };
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document_to;
+use imbl::Vector;
 use serde::Serialize;
 use tonic::Status;
 
@@ -34,6 +35,15 @@ struct Cut<T> {
     total: usize,
 }
 
+impl<T> Cut<T> {
+    fn map<U>(self, row: impl FnMut(T) -> U) -> Cut<U> {
+        Cut {
+            rows: self.rows.into_iter().map(row).collect(),
+            total: self.total,
+        }
+    }
+}
+
 impl Table<'_> {
     /// The page that is asked for; its time is the caller's to say.
     pub(super) async fn page(
@@ -41,6 +51,10 @@ impl Table<'_> {
         asked: proto::ListRequest,
     ) -> Result<proto::ListResponse, Status> {
         let noun = proto::Noun::try_from(asked.noun);
+        if asked.at_us != 0 && !matches!(noun, Ok(proto::Noun::Models | proto::Noun::Aliases)) {
+            let what = "at_us: only models and aliases are told of as they were";
+            return Err(Status::invalid_argument(what));
+        }
         match noun {
             Ok(proto::Noun::Models) => self.models(&asked),
             Ok(proto::Noun::Versions) => self.versions(&asked).await,
@@ -62,7 +76,7 @@ impl Table<'_> {
         let all = all.filter(|(name, model)| matches(asked, name, &model.head));
         let at_us = (asked.at_us != 0).then_some(asked.at_us);
         let all =
-            all.filter(|(_, model)| at_us.is_none_or(|at_us| model.head.created_at_us <= at_us));
+            all.filter(|(_, model)| at_us.is_none_or(|at_us| model.head.created_at_us() <= at_us));
         let changed = |(_, model): &(&Name, &std::sync::Arc<Model>)| {
             let latest = model.versions.last().map_or(0, |version| version.sequence);
             model.head.revision.max(latest)
@@ -82,22 +96,14 @@ impl Table<'_> {
         let (name, number) = which(&asked.name)?;
         let model = self.state.registry.models.get(&name);
         let model = model.ok_or_else(|| unknown(Object::Model(name.clone())))?;
-        let total = match asked.at_us {
-            0 => model.versions.len(),
-            at_us => model.versions_at(at_us),
-        };
-        let places = numbered(asked, number, total);
-        if let Some(number) = number.filter(|_| places.is_empty()) {
-            return Err(unknown(Object::Version(Reference { name, number })));
-        }
-        let found = places.iter().filter_map(|place| model.versions.get(*place));
-        let found: Vec<_> = found.collect();
+        let found = chosen(asked, &model.versions, (name, number), Object::Version)?;
         let with_notes = found
+            .rows
             .iter()
             .flat_map(|version| [version.sequence, version.noted]);
         let entries = read(self.store, with_notes.filter(|place| *place > 0).collect()).await?;
-        let mut rows = Vec::with_capacity(found.len());
-        for version in found {
+        let mut rows = Vec::with_capacity(found.rows.len());
+        for version in found.rows {
             let row = VersionItem::of(model, version, at(&entries, version.sequence)?);
             let row = row.ok_or_else(|| gone(version.sequence))?;
             rows.push(match version.noted {
@@ -105,7 +111,7 @@ impl Table<'_> {
                 noted => row.noted(at(&entries, noted)?),
             });
         }
-        Ok(answer(rows.into_iter(), number.map_or(total, |_| 1)))
+        Ok(answer(rows.into_iter(), found.total))
     }
 
     fn aliases(&self, asked: &proto::ListRequest) -> Result<proto::ListResponse, Status> {
@@ -153,17 +159,10 @@ impl Table<'_> {
         let (name, number) = which(&asked.name)?;
         let set = self.state.registry.data_sets.get(&name);
         let set = set.ok_or_else(|| unknown(Object::DataSet(name.clone())))?;
-        let total = set.versions.len();
-        let places = numbered(asked, number, total);
-        if let Some(number) = number.filter(|_| places.is_empty()) {
-            return Err(unknown(Object::DataSetVersion(Reference { name, number })));
-        }
-        let found = places.iter().filter_map(|place| set.versions.get(*place));
+        let found = chosen(asked, &set.versions, (name, number), Object::DataSetVersion)?;
         let found = found.map(|version| (version.sequence, version));
-        let rows = self.detailed(found.collect(), |version, entry| {
-            DataSetItem::of(version, entry)
-        });
-        Ok(answer(rows.await?.into_iter(), number.map_or(total, |_| 1)))
+        let rows = self.detailed(found.rows, DataSetItem::of).await?;
+        Ok(answer(rows.into_iter(), found.total))
     }
 
     fn feature_sets(&self, asked: &proto::ListRequest) -> Result<proto::ListResponse, Status> {
@@ -188,20 +187,15 @@ impl Table<'_> {
         let (name, number) = which(&asked.name)?;
         let set = self.state.registry.feature_sets.get(&name);
         let set = set.ok_or_else(|| unknown(Object::FeatureSet(name.clone())))?;
-        let total = set.versions.len();
-        let places = numbered(asked, number, total);
-        if let Some(number) = number.filter(|_| places.is_empty()) {
-            return Err(unknown(Object::FeatureSetVersion(Reference {
-                name,
-                number,
-            })));
-        }
-        let found = places.iter().filter_map(|place| set.versions.get(*place));
+        let found = chosen(
+            asked,
+            &set.versions,
+            (name, number),
+            Object::FeatureSetVersion,
+        )?;
         let found = found.map(|version| (version.sequence, version));
-        let rows = self.detailed(found.collect(), |version, entry| {
-            FeatureSetItem::of(version, entry)
-        });
-        Ok(answer(rows.await?.into_iter(), number.map_or(total, |_| 1)))
+        let rows = self.detailed(found.rows, FeatureSetItem::of).await?;
+        Ok(answer(rows.into_iter(), found.total))
     }
 
     /// The rows of versions, each out of its index and the entry that registered it.
@@ -244,7 +238,7 @@ fn parsed(text: &str) -> Result<Name, Status> {
 }
 
 /// A name, or a name and a number.
-fn which(text: &str) -> Result<(Name, Option<std::num::NonZeroU32>), Status> {
+fn which(text: &str) -> Result<(Name, Option<Number>), Status> {
     if !text.contains('@') {
         return Ok((parsed(text)?, None));
     }
@@ -262,37 +256,47 @@ fn window(asked: &proto::ListRequest) -> (usize, usize) {
     (asked.skip as usize, limit)
 }
 
-/// Places of the versions that are asked for, of `total`.
-fn numbered(
+/// The versions that are asked for: a page of all, or the one of a number.
+fn chosen<'a, V: Clone>(
     asked: &proto::ListRequest,
-    number: Option<std::num::NonZeroU32>,
-    total: usize,
-) -> Vec<usize> {
-    if let Some(number) = number {
-        let place = number.get() as usize - 1;
-        return Vec::from_iter((place < total).then_some(place));
-    }
+    versions: &'a Vector<V>,
+    (name, number): (Name, Option<Number>),
+    object: fn(Reference) -> Object,
+) -> Result<Cut<&'a V>, Status> {
+    let all = 0..versions.len();
     let (skip, limit) = window(asked);
-    match asked.descending {
-        false => (0..total).skip(skip).take(limit).collect(),
-        true => (0..total).rev().skip(skip).take(limit).collect(),
-    }
+    let (places, total): (Vec<usize>, usize) = match (number, asked.descending) {
+        (Some(number), _) => {
+            let place = number.get() as usize - 1;
+            if !all.contains(&place) {
+                return Err(unknown(object(Reference { name, number })));
+            }
+            (vec![place], 1)
+        }
+        (None, false) => (all.clone().skip(skip).take(limit).collect(), all.len()),
+        (None, true) => (
+            all.clone().rev().skip(skip).take(limit).collect(),
+            all.len(),
+        ),
+    };
+    let rows = places.into_iter().filter_map(|place| versions.get(place));
+    let rows = rows.collect();
+    Ok(Cut { rows, total })
 }
 
 fn matches(asked: &proto::ListRequest, name: &Name, head: &Head) -> bool {
     if !asked.name.is_empty() {
         return asked.name == name.as_str();
     }
-    let search = asked.search.as_str();
+    let (search, card) = (asked.search.as_str(), &head.now().card);
     search.is_empty()
         || name.as_str().contains(search)
-        || head
-            .card
+        || card
             .tags
             .iter()
             .any(|tag| tag.as_str().contains(search))
-        || head.card.owner.as_str().contains(search)
-        || head.card.team.as_str().contains(search)
+        || card.owner.as_str().contains(search)
+        || card.team.as_str().contains(search)
 }
 
 /// The page out of rows that come in order of name.
