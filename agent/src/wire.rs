@@ -111,7 +111,10 @@ pub fn report(window: &Window, moment: Option<&Moment>) -> proto::AgentMessage {
 /// What the host does now.
 pub fn observation(generation: u64) -> proto::AgentMessage {
     message(proto::agent_message::Body::Observation(
-        proto::Observation { generation },
+        proto::Observation {
+            generation,
+            ..proto::Observation::default()
+        },
     ))
 }
 
@@ -146,7 +149,8 @@ pub fn from_hub(message: proto::HubMessage) -> Result<Option<FromHub>, Malformed
             durable: ack.durable,
         },
         Some(Body::Directive(directive)) => match directive.body {
-            None => return Ok(None),
+            // No inputs are kept here that could be replayed.
+            None | Some(proto::directive::Body::Prove(_)) => return Ok(None),
             Some(proto::directive::Body::Backoff(backoff)) => FromHub::Backoff {
                 cap_ms: backoff.cap_ms,
             },

@@ -219,6 +219,7 @@ async fn a_retired_host_serves_on_and_is_silent_until_restarted() {
         generation: 2,
         leave: true,
         reason,
+        ..proto::Assignment::default()
     });
     let agent = start(folder.path(), &hub, &upstream).await;
     eventually("left", || status(&agent).hub.state == HubState::Left).await;

@@ -227,7 +227,7 @@ impl Agents for Peer {
                         known.lock().unwrap().observed = Some(observation.generation);
                         [None, None]
                     }
-                    None => [None, None],
+                    Some(agent_message::Body::Proved(_)) | None => [None, None],
                 };
                 for answer in answers.into_iter().flatten() {
                     if said.send(answer).await.is_err() {

@@ -47,5 +47,6 @@ pub fn assignment_to(assignment: &Assignment) -> proto::Assignment {
         generation: assignment.generation,
         leave,
         reason,
+        ..proto::Assignment::default()
     }
 }

@@ -194,7 +194,7 @@ impl Light {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentMessage {
-    #[prost(oneof = "agent_message::Body", tags = "1, 2, 3")]
+    #[prost(oneof = "agent_message::Body", tags = "1, 2, 3, 4")]
     pub body: ::core::option::Option<agent_message::Body>,
 }
 /// Nested message and enum types in `AgentMessage`.
@@ -207,6 +207,8 @@ pub mod agent_message {
         Report(super::Report),
         #[prost(message, tag = "3")]
         Observation(super::Observation),
+        #[prost(message, tag = "4")]
+        Proved(super::Proved),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -318,6 +320,8 @@ pub struct Report {
     /// The agent's wall clock when this was sent; 0 in windows that waited.
     #[prost(int64, tag = "11")]
     pub sent_at_us: i64,
+    #[prost(message, repeated, tag = "12")]
+    pub shadows: ::prost::alloc::vec::Vec<ShadowWindow>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {
@@ -329,7 +333,7 @@ pub struct Ack {
     pub durable: u64,
 }
 /// What the hub wants the host to do, whole, never a difference.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Assignment {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
@@ -338,32 +342,400 @@ pub struct Assignment {
     pub leave: bool,
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
+    /// Versions that the host keeps, with how near to serving; what is not named here and not on a
+    /// route may be unloaded and evicted.
+    #[prost(message, repeated, tag = "4")]
+    pub versions: ::prost::alloc::vec::Vec<WantedVersion>,
+    /// Every endpoint that this host serves.
+    #[prost(message, repeated, tag = "5")]
+    pub endpoints: ::prost::alloc::vec::Vec<EndpointAssignment>,
+    /// Turn load balancers away, finish, and unload: /v2/health/ready answers 503.
+    #[prost(bool, tag = "6")]
+    pub draining: bool,
+    /// Local decisions (Override.id) that this assignment knows of and takes the place of. One
+    /// that is not named here outranks the route below.
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub supersedes: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
-/// What the host does now.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// One version, as the inference server is to know it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WantedVersion {
+    /// The server's name of the model, and its version there.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(enumeration = "Nearness", tag = "3")]
+    pub nearness: i32,
+    /// Of its files, fetched by Artifacts.Download; empty where the server has them already (a
+    /// version that was found serving).
+    #[prost(bytes = "bytes", tag = "4")]
+    pub sha256: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
+    /// onnx, safetensors, …: how they are laid out for the server.
+    #[prost(string, tag = "6")]
+    pub format: ::prost::alloc::string::String,
+    /// Of its golden requests, a blob; empty for none.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub golden_sha256: ::prost::bytes::Bytes,
+}
+/// One version's part of what an endpoint is asked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Share {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// In 1/10,000. Of a route they add up to 10,000; of a shadow, the share of requests copied.
+    #[prost(uint32, tag = "3")]
+    pub weight: u32,
+}
+/// Requests whose header has this value go to one version.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pin {
+    #[prost(string, tag = "1")]
+    pub header: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Route {
+    /// The endpoint's revision that it realises, and the step of its rollout: rises with each
+    /// change of the route, and is told back in RouteState.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    #[prost(uint32, tag = "2")]
+    pub step: u32,
+    #[prost(message, repeated, tag = "3")]
+    pub shares: ::prost::alloc::vec::Vec<Share>,
+    #[prost(message, repeated, tag = "4")]
+    pub shadows: ::prost::alloc::vec::Vec<Share>,
+    #[prost(message, repeated, tag = "5")]
+    pub pins: ::prost::alloc::vec::Vec<Pin>,
+    /// Requests with the same value in this header stay with one version; empty for none.
+    #[prost(string, tag = "6")]
+    pub sticky_header: ::prost::alloc::string::String,
+}
+/// What happens to an endpoint when nobody confirms.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeadMan {
+    /// The route to go back to.
+    #[prost(message, optional, tag = "1")]
+    pub revert_to: ::core::option::Option<Route>,
+    /// Counted by the host's CLOCK_BOOTTIME from the moment it takes up the route.
+    #[prost(uint64, tag = "2")]
+    pub after_ms: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndpointAssignment {
+    /// Without its environment: the name in the request's path.
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub route: ::core::option::Option<Route>,
+    /// Present while the route waits to be confirmed.
+    #[prost(message, optional, tag = "3")]
+    pub dead_man: ::core::option::Option<DeadMan>,
+    /// Recent inputs that are kept for a replay, at most; 0 keeps none.
+    #[prost(uint32, tag = "4")]
+    pub keep_inputs: u32,
+}
+/// What the host does now. Sent when any of it changes, at most ten times a second.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Observation {
+    /// The assignment that was taken up; its work may still be under way.
     #[prost(uint64, tag = "1")]
     pub generation: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub versions: ::prost::alloc::vec::Vec<VersionState>,
+    #[prost(message, repeated, tag = "3")]
+    pub routes: ::prost::alloc::vec::Vec<RouteState>,
+    /// Local decisions that no assignment has superseded.
+    #[prost(message, repeated, tag = "4")]
+    pub overrides: ::prost::alloc::vec::Vec<Override>,
+    #[prost(bool, tag = "5")]
+    pub draining: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VersionState {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(enumeration = "Phase", tag = "3")]
+    pub phase: i32,
+    /// Of the phase, in 1/1000; 0 where it cannot be known.
+    #[prost(uint32, tag = "4")]
+    pub progress_permille: u32,
+    /// Why it failed or waits; empty otherwise.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// How long the last fetch, load and warm-up took; 0 for one that was not seen.
+    #[prost(uint32, tag = "6")]
+    pub fetch_ms: u32,
+    #[prost(uint32, tag = "7")]
+    pub load_ms: u32,
+    #[prost(uint32, tag = "8")]
+    pub warm_ms: u32,
+    /// Golden requests answered as they should be, of how many; 0 of 0 where there are none.
+    #[prost(uint32, tag = "9")]
+    pub golden_passed: u32,
+    #[prost(uint32, tag = "10")]
+    pub golden_total: u32,
+    /// By the agent's wall clock; 0 for never.
+    #[prost(int64, tag = "11")]
+    pub golden_at_us: i64,
+    #[prost(int64, tag = "12")]
+    pub verified_at_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RouteState {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// What is live: of the route that requests are answered by.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    #[prost(uint32, tag = "3")]
+    pub step: u32,
+    /// What keeps the assigned route from being live; empty when it is.
+    #[prost(string, tag = "4")]
+    pub waiting_for: ::prost::alloc::string::String,
+    /// How long the last switch took, from taking up the route to its being live in every worker.
+    #[prost(uint64, tag = "5")]
+    pub switch_ns: u64,
+    /// Of the dead-man's switch; 0 when none is armed.
+    #[prost(uint64, tag = "6")]
+    pub reverts_in_ms: u64,
+}
+/// A decision of the host itself, which stands until an assignment supersedes it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Override {
+    /// 16 random bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub endpoint: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub from_revision: u64,
+    #[prost(uint32, tag = "4")]
+    pub from_step: u32,
+    #[prost(message, optional, tag = "5")]
+    pub route: ::core::option::Option<Route>,
+    #[prost(enumeration = "r#override::Kind", tag = "6")]
+    pub kind: i32,
+    #[prost(string, tag = "7")]
+    pub who: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+    /// By the agent's wall clock.
+    #[prost(int64, tag = "9")]
+    pub at_us: i64,
+}
+/// Nested message and enum types in `Override`.
+pub mod r#override {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        /// Somebody on the host rolled back.
+        Local = 1,
+        /// Nobody confirmed in time.
+        Unconfirmed = 2,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::Local => "KIND_LOCAL",
+                Self::Unconfirmed => "KIND_UNCONFIRMED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_LOCAL" => Some(Self::Local),
+                "KIND_UNCONFIRMED" => Some(Self::Unconfirmed),
+                _ => None,
+            }
+        }
+    }
+}
+/// What a shadow answered beside the version that answered the application; they add up.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShadowWindow {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub control_model: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub control_version: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub shadow_model: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub shadow_version: ::prost::alloc::string::String,
+    /// Pairs of answers that were compared, and those of them of one class.
+    #[prost(uint64, tag = "6")]
+    pub compared: u64,
+    #[prost(uint64, tag = "7")]
+    pub same_class: u64,
+    /// Shadow requests that failed, and copies that were dropped for want of room.
+    #[prost(uint64, tag = "8")]
+    pub failed: u64,
+    #[prost(uint64, tag = "9")]
+    pub dropped: u64,
+    /// Of the largest absolute difference of each pair, by decade: below 1e-9, then from 1e-9 to
+    /// 1e-8, …; the last is 1e6 and above, or no number.
+    #[prost(uint64, repeated, tag = "10")]
+    pub difference_decades: ::prost::alloc::vec::Vec<u64>,
 }
 /// A wish of the hub that is not part of what the host should serve.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Directive {
-    #[prost(oneof = "directive::Body", tags = "1")]
+    #[prost(oneof = "directive::Body", tags = "1, 2")]
     pub body: ::core::option::Option<directive::Body>,
 }
 /// Nested message and enum types in `Directive`.
 pub mod directive {
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Body {
         /// Reconnect no sooner than this, with jitter up to it: the hub is busy, or stopping.
         #[prost(message, tag = "1")]
         Backoff(super::Backoff),
+        /// Replay recent inputs through a version, and say how its answers differ.
+        #[prost(message, tag = "2")]
+        Prove(super::Prove),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Backoff {
     #[prost(uint32, tag = "1")]
     pub cap_ms: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Prove {
+    /// Told back in Proved.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub endpoint: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "5")]
+    pub most: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Proved {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub compared: ::core::option::Option<ShadowWindow>,
+    /// Why there is nothing to compare; empty when there is.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// How near to serving a version is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Nearness {
+    Unspecified = 0,
+    /// On the host's disk, its digest checked.
+    Fetched = 1,
+    /// Loaded, warmed up, its golden requests answered.
+    Warm = 2,
+}
+impl Nearness {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NEARNESS_UNSPECIFIED",
+            Self::Fetched => "NEARNESS_FETCHED",
+            Self::Warm => "NEARNESS_WARM",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NEARNESS_UNSPECIFIED" => Some(Self::Unspecified),
+            "NEARNESS_FETCHED" => Some(Self::Fetched),
+            "NEARNESS_WARM" => Some(Self::Warm),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Phase {
+    Unspecified = 0,
+    Absent = 1,
+    Fetching = 2,
+    Verifying = 3,
+    Fetched = 4,
+    Loading = 5,
+    Warming = 6,
+    Ready = 7,
+    Draining = 8,
+    Failed = 9,
+}
+impl Phase {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PHASE_UNSPECIFIED",
+            Self::Absent => "PHASE_ABSENT",
+            Self::Fetching => "PHASE_FETCHING",
+            Self::Verifying => "PHASE_VERIFYING",
+            Self::Fetched => "PHASE_FETCHED",
+            Self::Loading => "PHASE_LOADING",
+            Self::Warming => "PHASE_WARMING",
+            Self::Ready => "PHASE_READY",
+            Self::Draining => "PHASE_DRAINING",
+            Self::Failed => "PHASE_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PHASE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PHASE_ABSENT" => Some(Self::Absent),
+            "PHASE_FETCHING" => Some(Self::Fetching),
+            "PHASE_VERIFYING" => Some(Self::Verifying),
+            "PHASE_FETCHED" => Some(Self::Fetched),
+            "PHASE_LOADING" => Some(Self::Loading),
+            "PHASE_WARMING" => Some(Self::Warming),
+            "PHASE_READY" => Some(Self::Ready),
+            "PHASE_DRAINING" => Some(Self::Draining),
+            "PHASE_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod agents_client {

@@ -197,8 +197,9 @@ impl Hearing {
             Some(FromAgent::Hello(_)) => Err(Status::invalid_argument(
                 "Hello is said once, at the beginning",
             )),
-            // A newer agent's message, within a protocol that both speak: an addition.
-            None => Ok(()),
+            // An answer that nobody asked for, or a newer agent's message, within a protocol that
+            // both speak: an addition.
+            Some(FromAgent::Proved(_)) | None => Ok(()),
         }
     }
 }
