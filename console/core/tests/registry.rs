@@ -13,7 +13,8 @@ use binnacle_core::observed::Observed;
 use binnacle_core::registry::change::{FeatureSetDetail, Imported};
 use binnacle_core::registry::{
     Card, Columns, Command, DataSetDetail, Feature, FeatureKind, Features, Line, Metrics, Object,
-    Prose, Reference, Refusal, Registry, Signature, Trained, TrainedOn, VERSION_BYTES, VersionDetail, Way,
+    Prose, Reference, Refusal, Registry, Signature, Trained, TrainedOn, VERSION_BYTES,
+    VersionDetail, Way,
 };
 use binnacle_core::state::{self, Condition, Input, Request, State};
 use binnacle_core::view::ModelItem;
@@ -418,7 +419,10 @@ fn a_model_is_told_of_as_it_was() {
     hub.does(Command::Deprecate(Object::Model(fraud.clone())));
     let model = &hub.registry().models[&fraud];
     let then = ModelItem::at(&fraud, model, before_us).unwrap().named;
-    assert_eq!((then.card.description.as_str(), then.versions), ("catches fraud", 2));
+    assert_eq!(
+        (then.card.description.as_str(), then.versions),
+        ("catches fraud", 2)
+    );
     assert_eq!(then.deprecated, None);
     let now = ModelItem::of(&fraud, model).named;
     assert_eq!((now.card.description.as_str(), now.versions), ("second", 3));

@@ -291,10 +291,7 @@ fn matches(asked: &proto::ListRequest, name: &Name, head: &Head) -> bool {
     let (search, card) = (asked.search.as_str(), &head.now().card);
     search.is_empty()
         || name.as_str().contains(search)
-        || card
-            .tags
-            .iter()
-            .any(|tag| tag.as_str().contains(search))
+        || card.tags.iter().any(|tag| tag.as_str().contains(search))
         || card.owner.as_str().contains(search)
         || card.team.as_str().contains(search)
 }
