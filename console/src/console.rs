@@ -90,7 +90,7 @@ impl Console {
                 question,
                 generation,
             } => self.feed.ask(question, generation),
-            Effect::Follow(hosts) => self.feed.follow(hosts),
+            Effect::Follow(following) => self.feed.follow(following),
             Effect::Do(wish) => self.feed.wish(wish),
             // The model tells the whole of what it waits for each time.
             Effect::Wake { at_us } => self.wake_us = Some(at_us),

@@ -8,12 +8,11 @@
 //! Nothing here is ever awaited where keys are read: orders go into bounded queues, what comes
 //! lies in an [`Inbox`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use binnacle_core::address::Address;
 use binnacle_proto::v1 as proto;
-use binnacle_tui::msg::{Link as Standing, Msg};
+use binnacle_tui::msg::{Following, Link as Standing, Msg};
 use binnacle_tui::question::{Question, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -43,7 +42,7 @@ const ORDERS: usize = 256;
 pub(crate) struct Feed {
     inbox: Inbox,
     orders: mpsc::Sender<Order>,
-    followed: watch::Sender<Arc<[Arc<str>]>>,
+    followed: watch::Sender<Following>,
     _tasks: JoinSet<()>,
 }
 
@@ -53,7 +52,7 @@ impl Feed {
         let inbox = Inbox::default();
         let (orders, ordered) = mpsc::channel(ORDERS);
         let (live, lives) = watch::channel(None);
-        let (followed, follow) = watch::channel(Arc::from([]));
+        let (followed, follow) = watch::channel(Following::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(Desk::new(lives, inbox.clone()).run(ordered));
         let keeper = Keeper {
@@ -99,11 +98,11 @@ impl Feed {
         }
     }
 
-    /// Follows exactly these hosts from now on.
-    pub(crate) fn follow(&self, hosts: Arc<[Arc<str>]>) {
+    /// Follows exactly these rows from now on.
+    pub(crate) fn follow(&self, following: Following) {
         self.followed.send_if_modified(|now| {
-            let is_news = *now != hosts;
-            *now = hosts;
+            let is_news = *now != following;
+            *now = following;
             is_news
         });
     }
@@ -115,7 +114,7 @@ struct Keeper {
     hub: Chosen,
     inbox: Inbox,
     live: watch::Sender<Option<Live>>,
-    followed: watch::Receiver<Arc<[Arc<str>]>>,
+    followed: watch::Receiver<Following>,
 }
 
 impl Keeper {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use binnacle_core::view::EntryRow;
 use binnacle_proto::v1 as proto;
-use binnacle_tui::msg::Msg;
+use binnacle_tui::msg::{Following, Msg};
 use binnacle_wire::{glance, host, journal};
 use tokio::sync::watch;
 use tonic::{Code, Status};
@@ -29,15 +29,17 @@ const MODELS_EVERY: Duration = Duration::from_secs(2);
 /// The same where there are many models, for each of them: the hub adds each up anew, and a fleet
 /// with a thousand is not read line by line every two seconds.
 const MODEL_EVERY: Duration = Duration::from_millis(5);
-/// The longest.
+/// The longest, while they are looked at.
 const MODELS_RARELY: Duration = Duration::from_secs(10);
+/// While no screen shows them: the palette goes by their names.
+const MODELS_UNSEEN: Duration = Duration::from_secs(60);
 /// A cursor that runs down a table changes what is followed with each line: it is waited for.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
 /// Hosts that the hub follows for one subscriber at most.
 const FOLLOWED_MAX: usize = 500;
 
-/// Which hosts' rows are on the screen.
-pub(crate) type Followed = watch::Receiver<Arc<[Arc<str>]>>;
+/// Which rows are on the screen.
+pub(crate) type Followed = watch::Receiver<Following>;
 
 /// The streams of one connection, and what they put where.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Streams<'_> {
         let ended = tokio::try_join!(
             self.journal(told),
             self.glances(),
-            self.models(),
+            self.models(self.followed.clone()),
             self.hosts(self.followed.clone()),
         );
         match ended {
@@ -123,35 +125,50 @@ impl Streams<'_> {
         }
     }
 
-    async fn models(&self) -> Ended {
+    async fn models(&self, mut followed: Followed) -> Ended {
         let (mut known, mut every) = (HashSet::new(), MODELS_EVERY);
         loop {
-            let asked = proto::SubscribeRequest {
-                view: proto::View::Models.into(),
-                keys: Vec::new(),
-                resolution_ms: milliseconds(every),
-            };
-            let updates = self.link.telemetry().subscribe(asked).await;
-            let mut updates = updates.map_err(refused)?.into_inner();
-            // Asked anew only where it makes a difference: each time begins with all rows.
-            while models_every(known.len()) < every * 2 {
-                let update = updates
-                    .message()
-                    .await
-                    .map_err(refused)?
-                    .ok_or_else(ended)?;
-                let rows = update.models.into_iter().map(host::model_from);
-                let rows = rows.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-                known.extend(rows.iter().map(|row| row.model.clone()));
-                self.inbox.models(rows);
+            let is_shown = followed.borrow_and_update().models;
+            tokio::select! {
+                ended = self.model_rows(&mut known, every, is_shown) => ended?,
+                () = turned(&mut followed, is_shown) => {}
             }
             every = models_every(known.len());
         }
     }
 
+    /// All models' rows, until they should be told at another pace.
+    async fn model_rows(
+        &self,
+        known: &mut HashSet<Arc<str>>,
+        every: Duration,
+        is_shown: bool,
+    ) -> Result<(), String> {
+        let asked = proto::SubscribeRequest {
+            view: proto::View::Models.into(),
+            keys: Vec::new(),
+            resolution_ms: milliseconds(if is_shown { every } else { MODELS_UNSEEN }),
+        };
+        let updates = self.link.telemetry().subscribe(asked).await;
+        let mut updates = updates.map_err(refused)?.into_inner();
+        // Asked anew only where it makes a difference: each time begins with all rows.
+        while !is_shown || models_every(known.len()) < every * 2 {
+            let update = updates
+                .message()
+                .await
+                .map_err(refused)?
+                .ok_or_else(ended)?;
+            let rows = update.models.into_iter().map(host::model_from);
+            let rows = rows.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+            known.extend(rows.iter().map(|row| row.model.clone()));
+            self.inbox.models(rows);
+        }
+        Ok(())
+    }
+
     async fn hosts(&self, mut followed: Followed) -> Ended {
         loop {
-            let keys = followed.borrow_and_update().clone();
+            let keys = followed.borrow_and_update().hosts.clone();
             tokio::select! {
                 ended = self.rows(&keys) => return ended,
                 changed = followed.changed() => if changed.is_err() {
@@ -198,6 +215,17 @@ impl Streams<'_> {
         }
         let what = "the hub is of an older release and does not tell the fleet at a glance";
         self.inbox.reply(Msg::Said(Err(what.to_owned())));
+        std::future::pending().await
+    }
+}
+
+/// Waits until models are shown, or are not any more.
+async fn turned(followed: &mut Followed, is_shown: bool) {
+    let turned = followed.wait_for(|now| now.models != is_shown);
+    // Without the value, which is locked as long as it is looked at.
+    let is_closing = turned.await.is_err();
+    if is_closing {
+        // Nobody follows anything any more: the console is closing.
         std::future::pending().await
     }
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::data::{Data, Fleet};
 use crate::key::Key;
 use crate::keymap::{Command, Keymap, VIEWS, view_named};
-use crate::msg::Link;
+use crate::msg::{Following, Link};
 use crate::overlay::Overlay;
 use crate::question::Question;
 use crate::screen::{Look, Place, Screen};
@@ -125,7 +125,7 @@ pub struct Model {
     /// When the selection has rested.
     pub(crate) rest_us: Option<i64>,
     pub(crate) generation: u64,
-    pub(crate) followed: Arc<[Arc<str>]>,
+    pub(crate) followed: Following,
     pub(crate) wake_us: Option<i64>,
     pub(crate) interrupts: u8,
     /// What the screen has taken in: what was known, and where it is drawn.
@@ -197,7 +197,7 @@ impl Model {
             dirty: Dirty::Input,
             rest_us: None,
             generation: 0,
-            followed: Arc::from([]),
+            followed: Following::default(),
             wake_us: None,
             interrupts: 0,
             learned_revision: u64::MAX,

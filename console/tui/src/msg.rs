@@ -95,6 +95,15 @@ pub enum Link {
     },
 }
 
+/// Rows that the hub tells anew as they change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Following {
+    /// Of these hosts.
+    pub hosts: Arc<[Arc<str>]>,
+    /// Of every model; else they are told now and then, for their names.
+    pub models: bool,
+}
+
 /// Something that the loop is to do. Effects never wait: what comes of them is a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -116,8 +125,8 @@ pub enum Effect {
         /// To be told again with the answer.
         generation: u64,
     },
-    /// Follow exactly these hosts' rows from now on.
-    Follow(Arc<[Arc<str>]>),
+    /// Follow exactly these rows from now on.
+    Follow(Following),
     /// Have this done by the hub.
     Do(Wish),
     /// Send [`Msg::Seen`] when the terminal has shown what is drawn now.

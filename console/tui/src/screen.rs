@@ -66,6 +66,8 @@ pub struct Wants {
     pub questions: Vec<Question>,
     /// Hosts whose rows it shows: at most [`MAX_FOLLOWED`].
     pub hosts: Vec<Arc<str>>,
+    /// Whether it shows every model's row.
+    pub models: bool,
 }
 
 /// Hosts that are followed at once: what the hub allows.

@@ -3,13 +3,11 @@
 //! What screens want is compared with what is known, and the difference is asked for; nothing
 //! here waits for anything.
 
-use std::sync::Arc;
-
 use crate::config::Config;
 use crate::data::Data;
 use crate::keymap::{Command, view_named};
 use crate::model::{Dirty, Model, Notice, keymap};
-use crate::msg::{Effect, Link, Msg};
+use crate::msg::{Effect, Following, Link, Msg};
 use crate::overlay::{Asking, Overlay, Palette};
 use crate::question::Question;
 use crate::screen::{MAX_FOLLOWED, Place, Step};
@@ -106,7 +104,7 @@ fn linked(model: &mut Model, link: Link) {
         model.data.caller = caller.clone();
         model.data.heard_us = Some(model.now_us);
         // The hub follows nothing for a new connection.
-        model.followed = Arc::from([]);
+        model.followed = Following::default();
     }
     if let Link::Lost { heard_us, .. } = &link {
         model.data.heard_us = model.data.heard_us.max(*heard_us);
@@ -239,14 +237,17 @@ fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
     }
     wants.hosts.truncate(MAX_FOLLOWED);
     // A moment of the past does not change: nothing is followed there.
-    let hosts: Arc<[Arc<str>]> = match model.at_us {
-        Some(_) => Arc::from([]),
-        None => wants.hosts.into(),
+    let following = match model.at_us {
+        Some(_) => Following::default(),
+        None => Following {
+            hosts: wants.hosts.into(),
+            models: wants.models,
+        },
     };
-    if hosts != model.followed {
-        model.followed = hosts.clone();
-        model.data.follow(&hosts);
-        effects.push(Effect::Follow(hosts));
+    if following != model.followed {
+        model.followed = following.clone();
+        model.data.follow(&following.hosts);
+        effects.push(Effect::Follow(following));
     }
 }
 

@@ -272,7 +272,7 @@ impl Screen for HostPage {
         }
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

@@ -337,8 +337,8 @@ impl Screen for Hosts {
         hosts.sort();
         hosts.dedup();
         Wants {
-            questions: Vec::new(),
             hosts,
+            ..Wants::default()
         }
     }
 

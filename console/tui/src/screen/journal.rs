@@ -322,7 +322,7 @@ impl Screen for Journal {
         questions.dedup();
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

@@ -254,7 +254,8 @@ impl Screen for Models {
         }
         Wants {
             questions,
-            hosts: Vec::new(),
+            models: true,
+            ..Wants::default()
         }
     }
 

@@ -274,7 +274,7 @@ impl Screen for Overview {
         }
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::draw;
 use crate::model::HINT;
-use crate::msg::{Effect, Msg};
+use crate::msg::{Effect, Following, Msg};
 use crate::question::{Answer, Question, Wish};
 use crate::stage::{self, NOW_US, Stage};
 
@@ -178,7 +178,9 @@ fn the_past_is_shown_as_such_and_esc_comes_back() {
     });
     assert!(stage.line(0).contains("7 hosts"), "{}", stage.text());
     assert!(
-        stage.effects.contains(&Effect::Follow([].into())),
+        stage
+            .effects
+            .contains(&Effect::Follow(Following::default())),
         "nothing is followed there"
     );
     stage.press(",");

@@ -116,7 +116,7 @@ impl Screen for EntryPage {
         let itself = self.known.is_none().then(|| self.question());
         Wants {
             questions: itself.into_iter().chain(before).collect(),
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

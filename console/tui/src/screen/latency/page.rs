@@ -331,7 +331,7 @@ impl Screen for Page {
         questions.extend(self.fleet.question(self.host_span(look)));
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 
