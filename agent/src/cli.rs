@@ -1,7 +1,8 @@
 //! The agent's command line: run, ask a running one, roll back, check a configuration.
 //!
 //! Promises: exit codes 0 ok, 1 failed, 2 usage or configuration, 3 no agent found, 6 it cannot
-//! do that as things stand, 9 it does not answer; what a person reads goes to a table, what a script reads to `--json`.
+//! do that as things stand, 9 it does not answer; what a person reads goes to a table, what a
+//! script reads to `--json`.
 
 mod show;
 

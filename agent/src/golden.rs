@@ -121,17 +121,20 @@ fn largest(output: &open_inference::Tensor) -> f64 {
 mod tests {
     use super::*;
 
+    fn body(value: f64) -> String {
+        let output = serde_json::json!({
+            "name": "p", "shape": [1, 2], "datatype": "FP32", "data": [value, 0.2],
+        });
+        serde_json::json!({"model_name": "m", "outputs": [output]}).to_string()
+    }
+
     fn line(value: f64, tolerance: &str) -> String {
-        format!(
-            r#"{{"request":{{"inputs":[]}},"response":{{"model_name":"m","outputs":[{{"name":"p","shape":[1,2],"datatype":"FP32","data":[{value},0.2]}}]}}{tolerance}}}"#
-        )
+        let response = body(value);
+        format!(r#"{{"request":{{"inputs":[]}},"response":{response}{tolerance}}}"#)
     }
 
     fn answer(value: f64) -> Bytes {
-        format!(
-            r#"{{"model_name":"m","outputs":[{{"name":"p","shape":[1,2],"datatype":"FP32","data":[{value},0.2]}}]}}"#
-        )
-        .into()
+        body(value).into()
     }
 
     #[test]

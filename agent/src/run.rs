@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::report::Tally;
-use crate::assignment::obey::{Ground, Obey, ObeyError, Orders};
+use crate::assignment::obey::{Ground, Obey, ObeyError, Orders, Work};
 use crate::assignment::observed::Observed;
 use crate::assignment::{self, Assignment, KeepError};
 use crate::clock;
@@ -116,24 +116,12 @@ impl Agent {
         let (mirror, copies) = Mirror::new();
         let shadows = Shadows::new(&config.upstream, &config.grpc_upstream, routes.clone());
         let (proved, proofs) = mpsc::channel(PROOFS_MOST);
-        let ground = Ground {
-            data: config.data.clone(),
-            hubs: config.hubs.clone(),
-            upstream: config.upstream.clone(),
-            repository: config.repository.clone(),
-            artifact_limit_bytes: config.artifact_limit_bytes,
-            routes: routes.clone(),
-            lights: lights.clone(),
-            in_flight: in_flight.clone(),
-            shadows: shadows.clone(),
-            proved,
-        };
+        let beside = (routes.clone(), in_flight.clone(), shadows.clone());
+        let ground = ground(&config, lights.clone(), beside, proved);
         // Before anybody is served: the routes that were live are again.
         let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
         let settings = settings(&config, listeners, routes, mirror);
-        // It opens files and makes runtimes, which a task of this one must not.
-        let started = tokio::task::spawn_blocking(|| Proxy::start(settings, known)).await;
-        let proxy = started.map_err(StartError::Cancelled)??;
+        let proxy = start_proxy(settings, known).await?;
         let listen = proxy.local_addr();
         let (events, heard) = mpsc::channel(EVENTS_MOST);
         let now = clock::now();
@@ -213,6 +201,34 @@ impl Agent {
             task.abort();
             let _ = task.await;
         }
+    }
+}
+
+/// It opens files and makes runtimes, which a task of this one must not.
+async fn start_proxy(settings: Settings, known: Known) -> Result<Proxy, StartError> {
+    let started = tokio::task::spawn_blocking(|| Proxy::start(settings, known)).await;
+    Ok(started.map_err(StartError::Cancelled)??)
+}
+
+fn ground(
+    config: &Config,
+    lights: watch::Receiver<Arc<ServerHealth>>,
+    (routes, in_flight, shadows): (Routes, Arc<AtomicU32>, Shadows),
+    proved: mpsc::Sender<Proved>,
+) -> Ground {
+    Ground {
+        work: Work {
+            data: config.data.clone(),
+            hubs: config.hubs.clone(),
+            upstream: config.upstream.clone(),
+            repository: config.repository.clone(),
+            artifact_limit_bytes: config.artifact_limit_bytes,
+        },
+        routes,
+        lights,
+        in_flight,
+        shadows,
+        proved,
     }
 }
 

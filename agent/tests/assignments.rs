@@ -448,9 +448,14 @@ async fn somebody_on_the_host_rolls_back_without_a_hub_and_it_is_told_later() {
 async fn a_version_is_ready_only_when_its_golden_requests_are_answered_as_they_should_be() {
     let host = Host::start().await;
     let golden = |score: f64| {
-        Some(format!(
-            r#"{{"request":{{"inputs":[]}},"response":{{"model_name":"fraud","outputs":[{{"name":"p","shape":[1,2],"datatype":"FP64","data":[{score},0.1]}}]}}}}"#
-        ))
+        let output = serde_json::json!({
+            "name": "p", "shape": [1, 2], "datatype": "FP64", "data": [score, 0.1],
+        });
+        let golden = serde_json::json!({
+            "request": {"inputs": []},
+            "response": {"model_name": "fraud", "outputs": [output]},
+        });
+        Some(golden.to_string())
     };
     let mut wrong = kept("1", "well, one");
     wrong.golden = golden(0.7);

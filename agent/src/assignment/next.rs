@@ -212,7 +212,11 @@ fn backward(
             continue;
         }
         match place.phase {
-            Phase::Ready if place.ours => steps.push(Step::Unload(version.clone())),
+            Phase::Ready if place.ours => {
+                if place.rested {
+                    steps.push(Step::Unload(version.clone()));
+                }
+            }
             Phase::Ready | Phase::Absent | Phase::Fetched | Phase::Failed => {
                 if !wanted.contains(version) {
                     steps.push(Step::Evict(version.clone()));

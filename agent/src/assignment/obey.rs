@@ -87,9 +87,9 @@ impl Orders {
     }
 }
 
-/// What the loop works with.
-#[derive(Debug)]
-pub struct Ground {
+/// Where the loop works.
+#[derive(Clone, Debug)]
+pub struct Work {
     /// The data folder.
     pub data: PathBuf,
     /// Where artifacts come from.
@@ -100,6 +100,13 @@ pub struct Ground {
     pub repository: Option<PathBuf>,
     /// Bytes of artifacts on disk.
     pub artifact_limit_bytes: u64,
+}
+
+/// What the loop works with.
+#[derive(Debug)]
+pub struct Ground {
+    /// Where.
+    pub work: Work,
     /// Where routes are taken up.
     pub routes: Routes,
     /// What the server is, and how it is.
@@ -152,8 +159,8 @@ impl Obey {
         ground: Ground,
         assignment: Assignment,
     ) -> Result<(Self, Orders, watch::Receiver<Arc<Observed>>), ObeyError> {
-        let shelf = Shelf::open(&ground.data, ground.artifact_limit_bytes)?;
-        let standing = Standing::load(&ground.data)?;
+        let shelf = Shelf::open(&ground.work.data, ground.work.artifact_limit_bytes)?;
+        let standing = Standing::load(&ground.work.data)?;
         let (asks, asked) = mpsc::channel(ORDERS_MOST);
         let (assigns, assigned) = watch::channel(Arc::new(assignment.clone()));
         let (shown, observed) = watch::channel(Arc::default());
@@ -391,7 +398,7 @@ impl Obey {
     /// What stands, on disk. A disk that refuses is tried again: not to act would be worse.
     fn keep(&mut self) {
         self.standing.placed = self.held.values().filter_map(Held::placed).collect();
-        match self.standing.keep(&self.ground.data) {
+        match self.standing.keep(&self.ground.work.data) {
             Ok(()) => self.unkept = false,
             Err(error) => {
                 if !self.unkept {

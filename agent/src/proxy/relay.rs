@@ -152,39 +152,7 @@ fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refuse
     if head.length > MAX_HEAD_BYTES {
         return Err(Refused::TooLarge);
     }
-    let path = head.target.split('?').next().unwrap_or_default();
-    let mut tapped = None;
-    let (ticket, own) = match route::asked(head.method, path, false) {
-        route::Asked::Infer { model, version } => {
-            let leg = head.leg.as_ref();
-            let ticket = worker.recorder.begin_at(leg, &model, &version);
-            let (model, version) = match leg {
-                Some(leg) => (&*leg.model, &*leg.version),
-                None => (&*model, &*version),
-            };
-            tapped = worker.recorder.sample().map(|tap| {
-                let (model, version) = (model.into(), version.into());
-                let json_bytes = head.json_bytes;
-                copy(
-                    tap,
-                    Origin::Http {
-                        model,
-                        version,
-                        json_bytes,
-                    },
-                )
-            });
-            (Some(ticket), None)
-        }
-        route::Asked::InferUnreadable => (Some(worker.recorder.begin(Target::Unnamed)), None),
-        route::Asked::Ready if worker.turns_away() => (None, Some(NoAnswer::Draining)),
-        route::Asked::Ready
-        | route::Asked::Else
-        | route::Asked::About { .. }
-        | route::Asked::GrpcInfer
-        | route::Asked::GrpcStream
-        | route::Asked::GrpcAbout => (None, (head.method == "CONNECT").then_some(NoAnswer::Tunnel)),
-    };
+    let (ticket, own, tapped) = counted(worker, &head);
     let keep_alive = head.keep_alive && !worker.turns_away();
     let asked = Asked {
         head_only: head.method == "HEAD",
@@ -208,6 +176,48 @@ fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refuse
         own,
     }))
 }
+
+/// The ticket of a request, an answer of our own if it gets one, and a copy for the tap.
+fn counted(worker: &Rc<Worker>, head: &head::RequestHead<'_>) -> Counted {
+    let path = head.target.split('?').next().unwrap_or_default();
+    match route::asked(head.method, path, false) {
+        route::Asked::Infer { model, version } => {
+            let leg = head.leg.as_ref();
+            let ticket = worker.recorder.begin_at(leg, &model, &version);
+            let (model, version) = match leg {
+                Some(leg) => (&*leg.model, &*leg.version),
+                None => (&*model, &*version),
+            };
+            let tapped = worker.recorder.sample().map(|tap| {
+                let (model, version) = (model.into(), version.into());
+                let json_bytes = head.json_bytes;
+                copy(
+                    tap,
+                    Origin::Http {
+                        model,
+                        version,
+                        json_bytes,
+                    },
+                )
+            });
+            (Some(ticket), None, tapped)
+        }
+        route::Asked::InferUnreadable => (Some(worker.recorder.begin(Target::Unnamed)), None, None),
+        route::Asked::Ready if worker.turns_away() => (None, Some(NoAnswer::Draining), None),
+        route::Asked::Ready
+        | route::Asked::Else
+        | route::Asked::About { .. }
+        | route::Asked::GrpcInfer
+        | route::Asked::GrpcStream
+        | route::Asked::GrpcAbout => {
+            let tunnel = (head.method == "CONNECT").then_some(NoAnswer::Tunnel);
+            (None, tunnel, None)
+        }
+    }
+}
+
+/// See [`counted`].
+type Counted = (Option<Ticket>, Option<NoAnswer>, Option<(Tap, Tapped)>);
 
 fn copy(tap: &Tap, origin: Origin) -> (Tap, Tapped) {
     (tap.clone(), tap.open(origin))

@@ -244,7 +244,10 @@ fn version_answer(method: &Method, rest: &[&str], health: Option<Health>) -> Res
         ),
         (&Method::POST, ["infer"]) => json(
             StatusCode::OK,
-            r#"{"model_name":"fraud","outputs":[{"name":"p","shape":[1,2],"datatype":"FP64","data":[0.9,0.1]}]}"#,
+            concat!(
+                r#"{"model_name":"fraud","outputs":[{"name":"p","shape":[1,2],"#,
+                r#""datatype":"FP64","data":[0.9,0.1]}]}"#
+            ),
         ),
         _ => json(StatusCode::NOT_FOUND, r#"{"error":"no such path"}"#),
     }

@@ -150,6 +150,11 @@ impl Held {
         self.state.reason = reason;
     }
 
+    /// It could not be unloaded: it is still there, and is tried again after its rest.
+    pub(super) fn stays(&mut self) {
+        self.state.phase = Phase::Ready;
+    }
+
     fn rest_no_longer(&mut self) {
         self.failures = 0;
         self.again_at = None;

@@ -105,7 +105,7 @@ impl Obey {
             return;
         };
         held.begin(Phase::Fetching);
-        let (shelf, hubs) = (self.shelf.clone(), self.ground.hubs.clone());
+        let (shelf, hubs) = (self.shelf.clone(), self.ground.work.hubs.clone());
         self.jobs.spawn(async move {
             let since = clock::now();
             let fetched = fetch_all(&shelf, &hubs, &wanted, &keep, &teller).await;
@@ -133,9 +133,9 @@ impl Obey {
             held.names = kind.dialect().placed(&version.model, &version.version);
         }
         let load = Load {
-            loader: Loader::new(&self.ground.upstream, kind),
+            loader: Loader::new(&self.ground.work.upstream, kind),
             shelf: self.shelf.clone(),
-            repository: self.ground.repository.clone(),
+            repository: self.ground.work.repository.clone(),
             names: held.names.clone(),
             // What is placed already, of the same bytes, need not be loaded again to serve.
             there: held.ours && held.placed_digest == artifact.as_ref().map(|a| a.digest),
@@ -163,9 +163,9 @@ impl Obey {
             return;
         };
         held.begin(Phase::Draining);
-        let mut loader = Loader::new(&self.ground.upstream, kind);
-        let (names, repository) = (held.names.clone(), self.ground.repository.clone());
-        let placed = held.placed_digest.is_some();
+        let mut loader = Loader::new(&self.ground.work.upstream, kind);
+        let (names, repository) = (held.names.clone(), self.ground.work.repository.clone());
+        let placed = held.ours;
         self.jobs.spawn(async move {
             last_requests(&legs).await;
             let unloaded = loader.unload(&names).await;
@@ -184,8 +184,8 @@ impl Obey {
         let Some(held) = self.held.remove(version) else {
             return;
         };
-        if let (Some(repository), Some(_)) = (&self.ground.repository, held.placed_digest) {
-            Loader::new(&self.ground.upstream, self.kind()).remove(repository, &held.names);
+        if let (Some(repository), true) = (&self.ground.work.repository, held.ours) {
+            Loader::new(&self.ground.work.upstream, self.kind()).remove(repository, &held.names);
         }
         let wanted = self.wanted_digests();
         let digests = held.wanted.iter().flat_map(|wanted| {
@@ -215,7 +215,7 @@ impl Obey {
             };
             held.golden_running = true;
             held.golden_due = Some(now + super::GOLDEN_EVERY);
-            let mut loader = Loader::new(&self.ground.upstream, kind);
+            let mut loader = Loader::new(&self.ground.work.upstream, kind);
             let (names, version) = (held.names.clone(), version.clone());
             let shelf = self.shelf.clone();
             self.jobs.spawn(async move {
@@ -266,7 +266,10 @@ impl Obey {
                 held.fetched &= artifact.is_none_or(|artifact| self.shelf.has(&artifact.digest));
                 failed(held, &version, "load", reason, now);
             }
-            Outcome::Unloaded(Err(reason)) => failed(held, &version, "unload", reason, now),
+            Outcome::Unloaded(Err(reason)) => {
+                failed(held, &version, "unload", reason, now);
+                held.stays();
+            }
         }
         self.keep();
     }

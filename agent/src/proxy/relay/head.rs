@@ -132,32 +132,8 @@ pub(crate) fn request<'a>(
     if said.chunked && said.length.is_some() {
         return Err(Refused::Malformed);
     }
-    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let headers = &*parsed.headers;
-    let chosen = choose(&Line {
-        method,
-        path,
-        headers,
-    });
-    let (path, then) = match &chosen {
-        Some((leg, then)) => (leg.path(), *then),
-        None => (path, ""),
-    };
-    out.clear();
-    for part in [
-        method,
-        " ",
-        path,
-        then,
-        query,
-        if of_1_1 {
-            " HTTP/1.1\r\n"
-        } else {
-            " HTTP/1.0\r\n"
-        },
-    ] {
-        out.extend_from_slice(part.as_bytes());
-    }
+    let chosen = first_line(method, target, of_1_1, headers, out, choose);
     let host = host
         .map(str::as_bytes)
         .or(said.host)
@@ -179,6 +155,33 @@ pub(crate) fn request<'a>(
         leg: chosen.map(|(leg, _)| leg),
         length,
     }))
+}
+
+/// Writes the first line, for the version that was chosen.
+fn first_line<'a>(
+    method: &'a str,
+    target: &'a str,
+    of_1_1: bool,
+    headers: &[httparse::Header<'a>],
+    out: &mut Vec<u8>,
+    choose: impl FnOnce(&Line<'_, 'a>) -> Option<(Arc<Leg>, &'a str)>,
+) -> Option<(Arc<Leg>, &'a str)> {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let chosen = choose(&Line {
+        method,
+        path,
+        headers,
+    });
+    let (path, then) = match &chosen {
+        Some((leg, then)) => (leg.path(), *then),
+        None => (path, ""),
+    };
+    let version = if of_1_1 { "HTTP/1.1" } else { "HTTP/1.0" };
+    out.clear();
+    for part in [method, " ", path, then, query, " ", version, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    chosen
 }
 
 /// How the answer to a request is to be read and passed on.
