@@ -394,7 +394,7 @@ mod tests {
             ),
             (
                 |a| a.endpoints[0].route.as_mut().unwrap().shares[0].weight = 1,
-                "weights of a route add up to 501",
+                "the weights of a route add up to 501",
             ),
             (
                 |a| a.versions = vec![a.versions[0].clone(); VERSIONS_MOST + 1],
