@@ -6,8 +6,6 @@
 //! repository is verified again while it is copied there, so that no other bytes are served than
 //! those that the version was registered with.
 
-pub mod fetch;
-
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
@@ -136,8 +134,8 @@ impl Shelf {
         self.folder.join(digest.to_string())
     }
 
-    /// What came of it so far.
-    fn part(&self, digest: &Digest) -> PathBuf {
+    /// Where what came of it so far lies.
+    pub(crate) fn part(&self, digest: &Digest) -> PathBuf {
         self.path(digest).with_extension(PART)
     }
 
@@ -263,7 +261,10 @@ pub(crate) fn write_whole(path: &Path, text: &[u8]) -> Result<(), ArtifactError>
     fs::rename(&beside, path).map_err(disk("rename", &beside))
 }
 
-fn disk<'a>(operation: &'static str, path: &'a Path) -> impl Fn(io::Error) -> ArtifactError + 'a {
+pub(crate) fn disk<'a>(
+    operation: &'static str,
+    path: &'a Path,
+) -> impl Fn(io::Error) -> ArtifactError + 'a {
     move |source| ArtifactError::Disk {
         operation,
         path: path.to_owned(),

@@ -5,6 +5,7 @@
 //! says is ignored; a refusal is kept in the hub's words and tried again slowly. It neither
 //! dials nor reads: `stream.rs` does, and the agent's loop carries the actions out.
 
+pub mod fetch;
 pub mod stream;
 
 use std::time::{Duration, Instant};

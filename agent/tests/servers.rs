@@ -22,8 +22,8 @@ use binnacle_proto::v1 as proto;
 use self::call::eventually;
 use self::hub::Hub;
 
-/// Requests over each protocol: enough to tell a tenth from a fifth.
-const REQUESTS: u64 = 300;
+/// Requests over each protocol: enough to tell a fifth from a half.
+const REQUESTS: u64 = 150;
 
 /// Where tests/run has put the servers.
 fn python() -> PathBuf {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Obey;
 use super::held::Held;
-use crate::artifact::{Digest, Shelf, fetch};
+use crate::artifact::{Digest, Shelf};
 use crate::assignment::observed::{Golden, Phase};
 use crate::assignment::{Artifact, Version, Wanted};
 use crate::clock;
@@ -17,6 +17,7 @@ use crate::config::HubAddr;
 use crate::golden::{self, GoldenRequest};
 use crate::proxy::routes::{Leg, Placed};
 use crate::server::loader::{LoadError, Loader};
+use crate::uplink::fetch;
 
 /// How long the last requests on a version are waited for before it is unloaded.
 const LAST_REQUESTS: Duration = Duration::from_secs(60);

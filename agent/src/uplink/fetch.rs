@@ -9,9 +9,9 @@ use tonic::{Code, Status};
 use binnacle_proto::v1 as proto;
 use binnacle_proto::v1::artifacts_client::ArtifactsClient;
 
-use super::{ArtifactError, Digest, Shelf, disk};
+use super::stream;
+use crate::artifact::{ArtifactError, Digest, Shelf, disk};
 use crate::config::HubAddr;
-use crate::uplink::stream;
 
 /// A hub that sends nothing for so long is tried no longer; what came is kept.
 const SILENCE_LONGEST: Duration = Duration::from_secs(20);
