@@ -282,7 +282,8 @@ impl Route {
         &self.endpoint
     }
 
-    /// Every version that it may lead a request or a copy to, to see when the last request on it has ended.
+    /// Every version that it may lead a request or a copy to, to see when the last of these on it
+    /// has ended.
     pub fn legs(&self) -> impl Iterator<Item = Weak<Leg>> {
         let pinned = self.pins.iter().map(|pin| &pin.leg);
         let shadows = self.shadows.iter().map(|(_, leg)| leg);
