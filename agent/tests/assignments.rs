@@ -353,7 +353,8 @@ async fn a_route_that_nobody_confirms_reverts_with_the_hub_gone_and_stays_revert
     let assignment = unless_confirmed(&assignment, route(1, &["1"]), 1_500);
     host.hub.assign(assignment.clone());
     host.live(2).await;
-    assert!(host.hub.observation().routes[0].reverts_in_ms > 0);
+    let is_armed = || host.hub.observation().routes[0].reverts_in_ms > 0;
+    eventually("the switch is armed", is_armed).await;
     host.hub.kill();
     let live = |host: &Host| {
         let status = host.status();
