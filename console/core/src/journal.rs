@@ -268,6 +268,15 @@ impl Walk {
         }
     }
 
+    /// A walk that goes on behind an entry that is known to hold.
+    pub fn behind((sequence, hash): (u64, Hash), noted: Option<(u64, Hash)>) -> Self {
+        Self {
+            sequence,
+            hash,
+            ..Self::past(noted)
+        }
+    }
+
     /// Checks the next entry against the one before, and reads it.
     pub fn step(&mut self, stored: &Stored) -> Result<Entry, Fault> {
         let sequence = self.sequence + 1;

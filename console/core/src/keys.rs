@@ -8,6 +8,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, Vector};
 
 use crate::caller::Caller;
+use crate::packed::{Malformed, Packed, Packer, Unpacker};
 use crate::registry::Line;
 
 /// How long a key is known: a pipeline that was stopped over night goes on in the morning.
@@ -57,4 +58,31 @@ impl Keys {
 /// A line has no line break: the two cannot run into each other.
 fn whole(caller: &Caller, key: &Line) -> String {
     format!("{caller}\n{key}")
+}
+
+impl Packed for Keys {
+    fn shape(into: &mut String) {
+        into.push_str("keys(");
+        OrdMap::<Arc<str>, (i64, u64)>::shape(into);
+        Vector::<(i64, Arc<str>)>::shape(into);
+        into.push(')');
+    }
+    fn pack(&self, to: &mut Packer) {
+        let Self { known, order } = self;
+        known.pack(to);
+        order.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
+        let known: OrdMap<Arc<str>, (i64, u64)> = Packed::unpack(from)?;
+        let order: Vector<(i64, Arc<str>)> = Packed::unpack(from)?;
+        // One text for both, as it was.
+        let shared = order.into_iter().map(|(at_us, key)| {
+            let held = known.get_key_value(&key).map(|(held, _)| held.clone());
+            (at_us, held.unwrap_or(key))
+        });
+        Ok(Self {
+            order: shared.collect(),
+            known,
+        })
+    }
 }

@@ -11,10 +11,11 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
+use imbl::OrdMap;
 
 use crate::name::Name;
 
+pub use crate::list::List;
 pub use apply::Place;
 pub use artifact::{Artifact, Digest, Location};
 pub use card::{Card, Objectives, Tags};
@@ -41,6 +42,7 @@ pub mod feature;
 mod fit;
 pub mod lineage;
 pub mod objective;
+mod packed;
 mod past;
 pub mod reference;
 pub mod signature;
@@ -83,12 +85,12 @@ pub struct Deprecation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     /// What was said of it, from its first naming to now; never empty.
-    said: Vector<Said>,
+    said: List<Said>,
     /// The entry that last changed the card or the standing: what an editor's copy is
     /// compared with.
     pub revision: u64,
     /// Every entry about it and its versions, in order.
-    pub history: Vector<u64>,
+    pub history: List<u64>,
 }
 
 /// What was said of something from a moment on.
@@ -108,7 +110,7 @@ pub struct Model {
     /// What all named things have.
     pub head: Head,
     /// Its versions, from 1.
-    pub versions: Vector<Version>,
+    pub versions: List<Version>,
     /// Its aliases, those taken away among them.
     pub aliases: OrdMap<Name, Alias>,
 }
@@ -134,10 +136,14 @@ pub struct Version {
     /// The version that it was made from.
     pub parent: Option<Reference>,
     /// Versions that were made from it, of this model and of others.
-    pub children: Vec<Reference>,
+    pub children: Children,
     /// Whether it may still be used.
     pub standing: Standing,
 }
+
+/// Versions that were made from one: a word where there are none, as for most.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Children(Option<Box<List<Reference>>>);
 
 /// The files of a version, as far as the index knows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +158,7 @@ pub struct Files {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Alias {
     /// In order of time; never empty.
-    pub moves: Vector<Move>,
+    pub moves: List<Move>,
 }
 
 /// One move of an alias.
@@ -172,7 +178,7 @@ pub struct DataSet {
     /// What all named things have.
     pub head: Head,
     /// Its versions, from 1.
-    pub versions: Vector<DataSetVersion>,
+    pub versions: List<DataSetVersion>,
 }
 
 /// A version of a data set, as far as tables and lineage need it.
@@ -191,7 +197,7 @@ pub struct DataSetVersion {
     /// How many rows, where it was read.
     pub rows: Option<u64>,
     /// Versions that were trained on it, and what for.
-    pub trained: Vector<(Reference, Role)>,
+    pub trained: List<(Reference, Role)>,
     /// Whether it may still be used.
     pub standing: Standing,
 }
@@ -202,7 +208,7 @@ pub struct FeatureSet {
     /// What all named things have.
     pub head: Head,
     /// Its versions, from 1.
-    pub versions: Vector<FeatureSetVersion>,
+    pub versions: List<FeatureSetVersion>,
 }
 
 /// A version of a feature set. Its features are held: versions are checked against them.
@@ -217,7 +223,7 @@ pub struct FeatureSetVersion {
     /// The vector.
     pub features: Features,
     /// Versions that are given it.
-    pub given: Vector<Reference>,
+    pub given: List<Reference>,
     /// Whether it may still be used.
     pub standing: Standing,
 }
@@ -235,11 +241,10 @@ pub struct Environment {
 
 pub(crate) use command::decide;
 
-/// Bytes of a version that was trained on two data sets: its own, its lineage's both ways, and
-/// its place in its model's history.
-pub const VERSION_BYTES: usize = size_of::<Version>()
-    + 2 * (size_of::<Trained>() + size_of::<(Reference, Role)>())
-    + size_of::<u64>();
+/// Bytes of memory of a version that was trained on two data sets and that was made from
+/// another: its own, its lineage's both ways, and its place in its model's history, with all that
+/// is allocated for them. A test counts it.
+pub const VERSION_BYTES: usize = 320;
 
 /// Where version `number` stands among those of its name.
 fn place(number: Number) -> usize {
@@ -299,6 +304,17 @@ impl Registry {
                 Some(found.revision.max(found.sequence))
             }
         }
+    }
+}
+
+impl Children {
+    /// Each, in the order in which they were made.
+    pub fn iter(&self) -> impl Iterator<Item = &Reference> {
+        self.0.iter().flat_map(|children| children.iter())
+    }
+
+    fn push(&mut self, child: Reference) {
+        self.0.get_or_insert_default().push_back(child);
     }
 }
 

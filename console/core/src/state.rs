@@ -15,6 +15,7 @@ use crate::journal::{Change, Entry, Hash, MAX_REASON, ORIGIN};
 use crate::keys::Keys;
 use crate::name::Name;
 use crate::observed::{Observed, StreamId};
+use crate::packed::packed;
 use crate::registry::{self, Line, Registry};
 use crate::report::BootId;
 
@@ -38,6 +39,16 @@ pub struct State {
     /// What was asked for under a key of late.
     keys: Keys,
 }
+
+// All of it goes into snapshots; a field that is added is named here as well.
+packed!(State {
+    sequence,
+    hash,
+    store,
+    hosts,
+    registry,
+    keys,
+});
 
 impl Default for State {
     fn default() -> Self {

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use imbl::Vector;
-
 use super::artifact::Location;
 use super::change::{Carded, Change, FeatureSetDetail, Moved, Noted, Pointed, Registered, Ruled};
 use super::reference::{Object, Reference};
 use super::version::{Trained, TrainedOn, VersionDetail};
 use super::{
-    Alias, Card, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment, FeatureSet,
-    FeatureSetVersion, Files, Head, Model, Move, Registry, Said, Standing, Version, place,
+    Alias, Card, Children, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment,
+    FeatureSet, FeatureSetVersion, Files, Head, List, Model, Move, Registry, Said, Standing,
+    Version, place,
 };
 use crate::name::Name;
 
@@ -28,12 +27,12 @@ pub struct Place<'a> {
 impl Head {
     fn new(at: Place<'_>) -> Self {
         Self {
-            said: Vector::unit(Said {
+            said: List::from_iter([Said {
                 at_us: at.at_us,
                 ..Said::default()
-            }),
+            }]),
             revision: at.sequence,
-            history: Vector::new(),
+            history: List::default(),
         }
     }
 
@@ -56,7 +55,7 @@ impl Head {
         let at_us = at.at_us;
         // The first card comes with the name: there was no moment without it.
         if self.history.is_empty() {
-            self.said.clear();
+            self.said = List::default();
         }
         self.said.push_back(Said {
             at_us,
@@ -72,7 +71,7 @@ impl Model {
     fn new(at: Place<'_>) -> Self {
         Self {
             head: Head::new(at),
-            versions: Vector::new(),
+            versions: List::default(),
             aliases: imbl::OrdMap::new(),
         }
     }
@@ -187,7 +186,7 @@ impl Registry {
             data_sets,
             feature_set,
             parent,
-            children: Vec::new(),
+            children: Children::default(),
             standing: Standing::Active,
         };
         self.model(&version.name, |model| {
@@ -226,7 +225,7 @@ impl Registry {
         let mut set = known.map_or_else(
             || DataSet {
                 head: Head::new(at),
-                versions: Vector::new(),
+                versions: List::default(),
             },
             |known| DataSet::clone(known),
         );
@@ -237,7 +236,7 @@ impl Registry {
             digest: detail.digest,
             profile: detail.profile,
             rows: detail.rows,
-            trained: Vector::new(),
+            trained: List::default(),
             standing: Standing::Active,
         });
         set.head.note(at);
@@ -250,7 +249,7 @@ impl Registry {
         let mut set = known.map_or_else(
             || FeatureSet {
                 head: Head::new(at),
-                versions: Vector::new(),
+                versions: List::default(),
             },
             |known| FeatureSet::clone(known),
         );
@@ -259,7 +258,7 @@ impl Registry {
             at_us: at.at_us,
             revision: 0,
             features: detail.features.clone(),
-            given: Vector::new(),
+            given: List::default(),
             standing: Standing::Active,
         });
         set.head.note(at);

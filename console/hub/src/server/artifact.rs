@@ -191,7 +191,7 @@ async fn part((first, mut reading): Left) -> Result<Option<(proto::DownloadPart,
 fn referenced(state: &State) -> BTreeMap<Digest, Vec<Reference>> {
     let mut found: BTreeMap<Digest, Vec<Reference>> = BTreeMap::new();
     for (name, set) in &state.registry.data_sets {
-        for (number, version) in (1_u32..).zip(&set.versions) {
+        for (number, version) in (1_u32..).zip(set.versions.iter()) {
             if let (Some(number), Some(profile)) = (NonZeroU32::new(number), version.profile) {
                 let name = name.clone();
                 found
@@ -202,7 +202,7 @@ fn referenced(state: &State) -> BTreeMap<Digest, Vec<Reference>> {
         }
     }
     for (name, model) in &state.registry.models {
-        for (number, version) in (1_u32..).zip(&model.versions) {
+        for (number, version) in (1_u32..).zip(model.versions.iter()) {
             let Some(number) = NonZeroU32::new(number) else {
                 continue;
             };

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use binnacle_core::journal::Entry;
 use binnacle_core::name::Name;
-use binnacle_core::registry::{DataSet, FeatureSet, Head, Model, Number, Object, Reference};
+use binnacle_core::registry::{DataSet, FeatureSet, Head, List, Model, Number, Object, Reference};
 use binnacle_core::state::State;
 use binnacle_core::view::{
     AliasItem, DataSetItem, EnvironmentItem, FeatureSetItem, ModelItem, SetItem, VersionItem,
 };
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document_to;
-use imbl::Vector;
 use serde::Serialize;
 use tonic::Status;
 
@@ -259,7 +258,7 @@ fn window(asked: &proto::ListRequest) -> (usize, usize) {
 /// The versions that are asked for: a page of all, or the one of a number.
 fn chosen<'a, V: Clone>(
     asked: &proto::ListRequest,
-    versions: &'a Vector<V>,
+    versions: &'a List<V>,
     (name, number): (Name, Option<Number>),
     object: fn(Reference) -> Object,
 ) -> Result<Cut<&'a V>, Status> {
