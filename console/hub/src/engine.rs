@@ -1,22 +1,32 @@
 //! The engine: one task owns the state. Input → decide → persist → apply → wanted → publish.
 //!
 //! Inputs that wait together are persisted together, in one transaction. Nothing is applied,
-//! answered or sent before it is on disk; when the disk refuses, whatever needs no entry goes
-//! on and the rest is refused with the reason. Readers never come here: they look at the
-//! published state, which is replaced whole.
+//! answered or sent before it is on disk; when the store refuses, whatever needs no entry goes
+//! on and the rest is refused with the reason, at once, until the store can be written again.
+//! Where it is not known whether entries are there, that is found out before any other is
+//! written. Readers never come here: they look at the published state, which is replaced whole.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use binnacle_core::journal::{Entry, Fault, Hash, Stored, Walk};
+use binnacle_core::journal::{Entry, Fault, Hash, Stored};
 use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
 use binnacle_core::state::{self, Assignment, Input, Refusal, State};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::store::{SharedStore, StoreError};
+
+use self::replay::{Audit, audit, begin};
+
+pub use self::replay::walk;
+
+mod replay;
 
 /// Inputs that wait for the engine: a fleet that reconnects at once, twice over.
 const QUEUE: usize = 20_000;
@@ -24,8 +34,11 @@ const QUEUE: usize = 20_000;
 const BATCH: usize = 512;
 /// Entries that a slow watcher may lag behind before it reads them from the store instead.
 const LAG: usize = 1_024;
-/// Entries read at once while the journal is replayed.
-const PAGE: u32 = 4_096;
+/// Between two looks whether the store can be written again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long those whose entries may be there wait for the store to say so, before they are told
+/// that nobody knows: a connection that was cut is replaced within milliseconds.
+const ASK_AT_ONCE: Duration = Duration::from_secs(2);
 
 /// What readers see: replaced whole after every batch.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +47,7 @@ pub struct Published {
     pub state: State,
     /// What is observed.
     pub observed: Observed,
-    /// Why the last entry could not be written; empty when it could.
+    /// Why no entry can be written; empty when they can.
     pub trouble: Arc<str>,
 }
 
@@ -58,6 +71,12 @@ pub enum Rejected {
     /// It could not be written down, so it did not happen.
     #[error("the journal cannot be written, so nothing was changed: {0}")]
     NotWritten(Arc<str>),
+    /// Whether it was written down is not known yet.
+    #[error(
+        "it is not known whether this was done: {0}; see `binnacle journal list` once the store is \
+         back, or ask again under the same key"
+    )]
+    Unsure(Arc<str>),
     /// The hub is stopping.
     #[error("the hub is stopping; try again in a moment")]
     Stopping,
@@ -105,7 +124,11 @@ impl Engine {
         clock: Clock,
         new_store: String,
     ) -> Result<Self, EngineError> {
-        let state = replay(&store).await?;
+        let (state, begun_with) = begin(&store).await?;
+        let audit = match begun_with {
+            0 => futures::future::pending().boxed(),
+            _ => audit(store.clone()),
+        };
         let (inputs, queue) = mpsc::channel(QUEUE);
         let (entries, _) = broadcast::channel(LAG);
         let published = Arc::new(ArcSwap::from_pointee(Published {
@@ -126,8 +149,9 @@ impl Engine {
             published,
             entries,
             trouble: "".into(),
+            doubt: None,
         };
-        tokio::spawn(owner.run(queue));
+        tokio::spawn(owner.run(queue, audit));
         engine
             .put(Input::Start { store: new_store })
             .await
@@ -157,6 +181,11 @@ impl Engine {
         self.published.load_full()
     }
 
+    /// Where what readers see is published.
+    pub(crate) fn publication(&self) -> Arc<ArcSwap<Published>> {
+        self.published.clone()
+    }
+
     /// Every entry from now on.
     pub fn follow(&self) -> broadcast::Receiver<Arc<Stored>> {
         self.entries.subscribe()
@@ -181,42 +210,6 @@ impl Engine {
     }
 }
 
-/// Walks the whole journal, checks its chain, and folds it.
-async fn replay(store: &SharedStore) -> Result<State, EngineError> {
-    let mut state = State::default();
-    let (_, fault) = walk(store, |(entry, hash)| state.apply(&entry, hash)).await?;
-    match fault {
-        Some(fault) => Err(EngineError::Corrupt {
-            store: store.url(),
-            fault,
-        }),
-        None => Ok(state),
-    }
-}
-
-/// Walks a journal from its first entry, hands each that holds to `each`, and says how far it
-/// holds and where it breaks.
-pub async fn walk(
-    store: &SharedStore,
-    mut each: impl FnMut((Entry, Hash)) + Send,
-) -> Result<(Walk, Option<Fault>), StoreError> {
-    let mut walk = Walk::past(store.meta_head().await?);
-    loop {
-        let page = store.entries(walk.sequence, PAGE).await?;
-        for stored in &page {
-            match walk.step(stored) {
-                Ok(entry) => each((entry, stored.hash)),
-                Err(fault) => return Ok((walk, Some(fault))),
-            }
-        }
-        if page.len() < PAGE as usize {
-            break;
-        }
-    }
-    let fault = walk.finish().err();
-    Ok((walk, fault))
-}
-
 struct Owner {
     store: SharedStore,
     clock: Clock,
@@ -226,7 +219,12 @@ struct Owner {
     published: Arc<ArcSwap<Published>>,
     entries: broadcast::Sender<Arc<Stored>>,
     trouble: Arc<str>,
+    /// Entries that may be in the store, and the state if they are.
+    doubt: Option<(State, Vec<Stored>)>,
 }
+
+/// The store's head, once it says so.
+type Look = BoxFuture<'static, Result<(u64, Hash), StoreError>>;
 
 /// A batch that was decided, and is not yet anything else.
 struct Decided {
@@ -245,6 +243,8 @@ enum Verdict {
     Before(u64),
     /// It would have needed an entry, and none can be written.
     Unwritten,
+    /// It needed an entry, which may be there.
+    Unsure,
     /// It was decided against.
     Refused(Refusal),
 }
@@ -257,33 +257,141 @@ enum Disk {
 }
 
 impl Owner {
-    async fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Message>, mut audit: Audit) {
         let mut batch = Vec::new();
-        while queue.recv_many(&mut batch, BATCH).await > 0 {
-            self.take(std::mem::take(&mut batch)).await;
+        let mut look: Look = futures::future::pending().boxed();
+        loop {
+            tokio::select! {
+                found = &mut look => look = self.found(found),
+                fault = &mut audit => {
+                    audit = futures::future::pending().boxed();
+                    if let Some(fault) = fault {
+                        look = self.distrust(fault);
+                    }
+                }
+                received = queue.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                    if let Some(next) = self.take(std::mem::take(&mut batch)).await {
+                        look = next;
+                    }
+                }
+            }
         }
     }
 
-    async fn take(&mut self, batch: Vec<Message>) {
-        let decided = self.decide(&batch, Disk::Writable);
+    /// Takes a batch, and where it could not be written says how to find out when it can.
+    async fn take(&mut self, batch: Vec<Message>) -> Option<Look> {
+        let disk = match self.trouble.is_empty() {
+            true => Disk::Writable,
+            false => Disk::Refusing,
+        };
+        let decided = self.decide(&batch, disk);
         if decided.stored.is_empty() {
             self.commit(batch, decided);
-            return;
+            return None;
         }
-        match self.store.append(decided.stored.clone()).await {
+        let error = match self.append(&decided.stored).await {
             Ok(()) => {
-                self.trouble = "".into();
                 self.commit(batch, decided);
+                return None;
             }
-            Err(error) => {
-                let why: Arc<str> = chain(&error).into();
-                tracing::error!(error = %why, "the journal cannot be written");
-                self.trouble = why;
-                // What needs no entry goes on: hosts leave, and known ones come back.
-                let decided = self.decide(&batch, Disk::Refusing);
-                self.commit(batch, decided);
+            Err(error) => error,
+        };
+        self.note(&error);
+        // What needs no entry goes on: hosts leave, and known ones come back.
+        let mut refused = self.decide(&batch, Disk::Refusing);
+        if matches!(error, StoreError::Unsure { .. }) {
+            self.doubt = Some((decided.state, decided.stored));
+            for verdict in &mut refused.verdicts {
+                if matches!(verdict, Verdict::Unwritten) {
+                    *verdict = Verdict::Unsure;
+                }
             }
         }
+        self.commit(batch, refused);
+        Some(self.look(Duration::ZERO))
+    }
+
+    /// Writes entries. Where the answer was lost, looks whether they are there.
+    async fn append(&self, entries: &[Stored]) -> Result<(), StoreError> {
+        let appended = self.store.append(entries.to_vec()).await;
+        let Err(StoreError::Unsure { operation, source }) = appended else {
+            return appended;
+        };
+        let head = tokio::time::timeout(ASK_AT_ONCE, self.store.confirm_head()).await;
+        match (head, entries.last()) {
+            (Ok(Ok(head)), Some(last)) if head == (last.sequence, last.hash) => Ok(()),
+            (Ok(Ok(_)), _) => Err(StoreError::Refused { operation, source }),
+            (Ok(Err(_)) | Err(_), _) => Err(StoreError::Unsure { operation, source }),
+        }
+    }
+
+    /// Nothing is written behind a journal that does not hold.
+    fn distrust(&mut self, fault: Fault) -> Look {
+        let store = self.store.url();
+        let why = chain(&EngineError::Corrupt { store, fault });
+        tracing::error!(error = why, "nothing is changed any more");
+        self.trouble = why.into();
+        self.publish();
+        futures::future::pending().boxed()
+    }
+
+    fn note(&mut self, error: &StoreError) {
+        let why: Arc<str> = chain(error).into();
+        if why != self.trouble {
+            tracing::error!(error = %why, "the journal cannot be written");
+            self.trouble = why;
+        }
+    }
+
+    fn look(&self, after: Duration) -> Look {
+        let store = self.store.clone();
+        async move {
+            tokio::time::sleep(after).await;
+            store.confirm_head().await
+        }
+        .boxed()
+    }
+
+    /// Takes in what the store says of its head; answers with when to look next.
+    fn found(&mut self, found: Result<(u64, Hash), StoreError>) -> Look {
+        let head = match found {
+            Ok(head) => head,
+            Err(error) => {
+                self.note(&error);
+                self.publish();
+                return self.look(LOOK_AGAIN);
+            }
+        };
+        let last = |(_, stored): &(State, Vec<Stored>)| {
+            let last = stored.last()?;
+            Some((last.sequence, last.hash))
+        };
+        let written = self.doubt.take_if(|doubt| last(doubt) == Some(head));
+        if written.is_none() && head != (self.state.sequence, self.state.hash) {
+            let operation = "append to the journal";
+            self.note(&StoreError::Conflict { operation });
+            self.publish();
+            return self.look(LOOK_AGAIN);
+        }
+        tracing::info!("the journal can be written again");
+        (self.trouble, self.doubt) = ("".into(), None);
+        match written {
+            None => self.publish(),
+            Some((state, stored)) => {
+                self.state = state;
+                self.publish();
+                let read = |stored: &Stored| Entry::from_body(stored.sequence, &stored.body);
+                let entries = stored.iter().filter_map(|stored| read(stored).ok());
+                let hosts = entries.filter_map(|entry| entry.change.host().cloned());
+                let touched = hosts.collect();
+                self.tell(stored);
+                self.send_wanted(touched);
+            }
+        }
+        futures::future::pending().boxed()
     }
 
     /// Decides a batch, each input on what those before it leave.
@@ -334,19 +442,13 @@ impl Owner {
             .filter_map(|entry| entry.change.host())
             .cloned()
             .collect();
-        self.published.store(Arc::new(Published {
-            state: self.state.clone(),
-            observed: self.observed.clone(),
-            trouble: self.trouble.clone(),
-        }));
-        for stored in decided.stored {
-            // Nobody watching is no trouble.
-            let _nobody = self.entries.send(Arc::new(stored));
-        }
+        self.publish();
+        self.tell(decided.stored);
         for (message, verdict) in batch.into_iter().zip(decided.verdicts) {
             let answer = match verdict {
                 Verdict::Refused(refusal) => Err(Rejected::Refused(refusal)),
                 Verdict::Unwritten => Err(Rejected::NotWritten(self.trouble.clone())),
+                Verdict::Unsure => Err(Rejected::Unsure(self.trouble.clone())),
                 Verdict::Done(entries) => {
                     self.streams(&message.input, message.orders, &mut touched);
                     Ok(Written {
@@ -365,6 +467,21 @@ impl Owner {
             let _left = message.answer.send(answer);
         }
         self.send_wanted(touched);
+    }
+
+    fn publish(&self) {
+        self.published.store(Arc::new(Published {
+            state: self.state.clone(),
+            observed: self.observed.clone(),
+            trouble: self.trouble.clone(),
+        }));
+    }
+
+    fn tell(&self, entries: Vec<Stored>) {
+        for stored in entries {
+            // Nobody watching is no trouble.
+            let _nobody = self.entries.send(Arc::new(stored));
+        }
     }
 
     /// Keeps the senders of open streams, and notes whose hosts have to be looked at.

@@ -29,6 +29,7 @@ mod identity;
 pub mod listen;
 mod notify;
 mod server;
+mod snapshots;
 pub mod store;
 pub mod telemetry;
 
@@ -105,6 +106,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     let store = store::open(&settings.store).await?;
     let new_store = Ulid::generate().to_string();
     let engine = Engine::start(store.clone(), clock.clone(), new_store).await?;
+    tokio::spawn(snapshots::keep(engine.clone(), store.clone()));
     let telemetry = Telemetry::start(store.clone(), clock.clone(), Default::default()).await?;
     let mut listeners = Vec::new();
     for address in &settings.listen {

@@ -4,12 +4,11 @@
 //! writer is fenced out rather than mixed in, and that a flush is applied once, however often
 //! it is asked for. It leaves to others what the bytes mean: the chain is walked by
 //! `binnacle_core::journal`, the counts are merged by `binnacle_sketch`. Only this folder
-//! touches the hub's disk. SQLite is the default; the memory store stands in where time is
-//! simulated, and for a hub that may forget.
+//! touches the hub's disk. SQLite is the default, PostgreSQL where one is run anyway; the memory
+//! store stands in where time is simulated, and for a hub that may forget.
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use binnacle_core::journal::{Hash, Stored};
@@ -20,12 +19,19 @@ use futures::future::BoxFuture;
 mod compaction;
 mod memory;
 mod minutes;
+mod postgres;
+mod refusal;
+mod rows;
+mod snapshot;
 mod sqlite;
 #[cfg(test)]
 mod suite;
+mod url;
 
 pub use compaction::{Compaction, KEEP_FINE_US, KEEP_US, KEEP_WATERMARK_US};
 pub use minutes::{KEEP_MINUTES_US, MinuteCell, MinutePart, MinuteQuery, PartKind};
+pub use snapshot::Snapshot;
+pub use url::{PostgresUrl, StoreUrl};
 
 /// A store, shared.
 pub type SharedStore = Arc<dyn Store>;
@@ -34,13 +40,25 @@ pub type SharedStore = Arc<dyn Store>;
 /// memory whole.
 pub const MAX_PAGE: u32 = 10_000;
 
+// What a store was about to do, in the words of its errors.
+const APPEND: &str = "append to the journal";
+const READ_JOURNAL: &str = "read the journal";
+const READ_HEAD: &str = "read the journal's head";
+const CONFIRM: &str = "write to the journal";
+const WRITE: &str = "write what was measured";
+const READ: &str = "read what was measured";
+const COMPACT: &str = "add old roll-ups together";
+const SNAPSHOT: &str = "keep a snapshot of the state";
+const UPGRADE: &str = "bring the store up to this release";
+
 /// What keeps the journal and the roll-ups.
 pub trait Store: Send + Sync + fmt::Debug {
     /// Which store this is, for people: its URL.
     fn url(&self) -> String;
 
     /// Writes entries behind the head, all or none. [`StoreError::Conflict`] when the first
-    /// does not follow the head: somebody else wrote.
+    /// does not follow the head: somebody else wrote. [`StoreError::Unsure`] when it is not known
+    /// whether they are there; [`Store::confirm_head`] knows.
     fn append(&self, entries: Vec<Stored>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// At most `limit` entries after sequence `after`, ascending.
@@ -63,6 +81,18 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The head as it was noted down with the last append, which stays when a tail is cut
     /// off; sequence 0 and zeros in a new store.
     fn meta_head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>>;
+
+    /// The head as it is for sure, read by writing it anew: what an earlier [`Store::append`] is
+    /// still about to do has been done by then, or never will be; and the store can be written.
+    fn confirm_head(&self) -> BoxFuture<'_, Result<(u64, Hash), StoreError>>;
+
+    /// Keeps a snapshot in place of the one before, in several small writes, so that an append
+    /// waits for one of them at most.
+    fn save_snapshot(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The last snapshot that was kept whole. What its bytes mean, and whether they are those
+    /// that were written, is for others to see.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
 
     /// Writes a batch, all or none. A batch that is there already, by its flush and writer,
     /// is confirmed and not written again. [`StoreError::Conflict`] when another writer has
@@ -115,6 +145,15 @@ fn within_a_page(places: Vec<u64>) -> Result<std::collections::BTreeSet<u64>, St
         });
     }
     Ok(places.into_iter().collect())
+}
+
+/// Whether entries have one sequence after the other.
+fn gapless(entries: &[Stored]) -> bool {
+    let mut places = entries.iter().map(|entry| entry.sequence);
+    let Some(first) = places.next() else {
+        return true;
+    };
+    places.eq((first..).skip(1).take(entries.len() - 1))
 }
 
 /// How long a row's span is.
@@ -225,44 +264,36 @@ pub struct Flushed {
     pub end_us: i64,
 }
 
-/// Where a store is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// Nowhere: gone with the process.
-    Memory,
-    /// A file.
-    Sqlite(PathBuf),
-}
-
-impl FromStr for StoreUrl {
-    type Err = StoreError;
-
-    fn from_str(text: &str) -> Result<Self, StoreError> {
-        if text == "memory:" {
-            return Ok(Self::Memory);
-        }
-        match text.strip_prefix("sqlite://") {
-            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            Some(_) | None => Err(StoreError::Url(text.into())),
-        }
-    }
-}
-
-impl fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory:"),
-            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-        }
-    }
-}
-
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No store is meant by this text.
-    #[error("{0:?} is no store: say sqlite://PATH, or memory: to forget at the end")]
+    #[error(
+        "{0:?} is no store: say sqlite://PATH, postgres://USER@HOST/DATABASE, or memory: to \
+         forget at the end"
+    )]
     Url(String),
+    /// No database is meant by this URL, which may hold a password and is not repeated.
+    #[error("this is no URL of PostgreSQL: say postgres://USER@HOST:PORT/DATABASE")]
+    PostgresUrl(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No connection, for now.
+    #[error("cannot {operation}: the database cannot be reached; it goes on once it can")]
+    Away {
+        /// What was tried.
+        operation: &'static str,
+        /// The database's words.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The answer to a commit never came.
+    #[error("cannot {operation}: the database did not say whether it is done")]
+    Unsure {
+        /// What was tried.
+        operation: &'static str,
+        /// The database's words.
+        #[source]
+        source: sqlx::Error,
+    },
     /// More places of entries than one page has.
     #[error("{asked} entries were asked for at once, a page has at most {MAX_PAGE}")]
     TooMany {
@@ -339,6 +370,7 @@ pub async fn open(url: &StoreUrl) -> Result<SharedStore, StoreError> {
     match url {
         StoreUrl::Memory => Ok(Arc::new(memory::Memory::default())),
         StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path).await?)),
+        StoreUrl::Postgres(url) => Ok(Arc::new(postgres::Postgres::open(url).await?)),
     }
 }
 
@@ -348,25 +380,6 @@ pub async fn open_to_read(url: &StoreUrl) -> Result<SharedStore, StoreError> {
     match url {
         StoreUrl::Memory => Ok(Arc::new(memory::Memory::default())),
         StoreUrl::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open_to_read(path).await?)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_url_names_one_store_or_is_refused_with_what_to_say() {
-        for text in [
-            "memory:",
-            "sqlite:///var/lib/binnacle/hub.db",
-            "sqlite://hub.db",
-        ] {
-            assert_eq!(text.parse::<StoreUrl>().unwrap().to_string(), text);
-        }
-        for text in ["", "sqlite:", "sqlite://", "postgres://h/d", "memory"] {
-            let refusal = text.parse::<StoreUrl>().unwrap_err().to_string();
-            assert!(refusal.contains("say sqlite://PATH"), "{refusal}");
-        }
+        StoreUrl::Postgres(url) => Ok(Arc::new(postgres::Postgres::open_to_read(url).await?)),
     }
 }

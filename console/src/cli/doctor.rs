@@ -146,7 +146,7 @@ fn clock(status: &proto::StatusResponse) -> Check {
 
 fn writing(status: &proto::StatusResponse) -> Check {
     if !status.store_trouble.is_empty() {
-        let hint = "free space or mend the disk: agents keep what is not written";
+        let hint = "make room, or bring the database back: agents keep what is not written";
         return bad("store", Mark::Fail, status.store_trouble.clone(), hint);
     }
     let since_us = status.as_of_us - status.durable_at_us.max(status.started_at_us);

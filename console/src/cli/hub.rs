@@ -25,7 +25,8 @@ pub(crate) struct Run {
     /// Its folder; made if it is not there.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The store: sqlite://PATH, or memory: to forget at the end [default: hub.db in --data].
+    /// The store: sqlite://PATH, postgres://USER@HOST/DATABASE, or memory: to forget at the end
+    /// [default: hub.db in --data].
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
     /// Where to listen: unix:PATH or ADDR:PORT; may be given more than once.

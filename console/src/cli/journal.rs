@@ -38,7 +38,8 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct Source {
-    /// Read this store itself rather than ask a hub: sqlite://PATH.
+    /// Read this store itself rather than ask a hub: sqlite://PATH or
+    /// postgres://USER@HOST/DATABASE.
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
 }

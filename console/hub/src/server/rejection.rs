@@ -9,7 +9,9 @@ use crate::engine::Rejected;
 pub(crate) fn rejected(rejected: Rejected) -> Status {
     let message = rejected.to_string();
     match rejected {
-        Rejected::Stopping | Rejected::NotWritten(_) => Status::unavailable(message),
+        Rejected::Stopping | Rejected::NotWritten(_) | Rejected::Unsure(_) => {
+            Status::unavailable(message)
+        }
         Rejected::Refused(refusal) => match refusal {
             Refusal::UnknownHost(_) => Status::not_found(message),
             Refusal::Retired { .. } => Status::permission_denied(message),

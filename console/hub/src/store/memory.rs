@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use super::compaction::{MINUTES_AT_ONCE, Sum};
 use super::{
     Compaction, Flushed, KEEP_FINE_US, KEEP_MINUTES_US, KEEP_US, KEEP_WATERMARK_US, MAX_PAGE,
-    MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup, RollupBatch, RollupQuery, Span, Store,
-    StoreError, Watermark, within_a_page,
+    MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup, RollupBatch, RollupQuery, Snapshot,
+    Span, Store, StoreError, Watermark, within_a_page,
 };
 
 /// A store in memory. The lock is held for the length of one call, never across a wait.
@@ -30,6 +30,7 @@ struct Kept {
     flush: u64,
     writer: [u8; 16],
     compacted: u64,
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 /// Start, span, series, flush.
@@ -208,6 +209,22 @@ impl Store for Memory {
 
     fn meta_head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>> {
         async { Ok(self.head().await?.or(Some((0, ORIGIN)))) }.boxed()
+    }
+
+    fn confirm_head(&self) -> BoxFuture<'_, Result<(u64, Hash), StoreError>> {
+        async { Ok(self.head().await?.unwrap_or((0, ORIGIN))) }.boxed()
+    }
+
+    fn save_snapshot(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async {
+            self.kept().snapshot = Some(snapshot);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        async { Ok(self.kept().snapshot.as_deref().cloned()) }.boxed()
     }
 
     fn flush(&self, batch: Arc<RollupBatch>) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -3,12 +3,15 @@
 //! A host with requests takes 13 bytes a minute where hosts are dense, an idle one a single
 //! byte: 130 KB a minute and 187 MB a day for ten thousand busy hosts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use binnacle_core::view::{CELL_BYTES, Cell};
 use bytes::Buf as _;
 use prost::encoding::{decode_varint, encode_varint};
+
+use super::refusal::nonsense;
+use super::{READ, StoreError};
 
 /// Minutes are kept for a day: yesterday's same hour is what a night's incident is held
 /// against.
@@ -74,6 +77,42 @@ pub struct MinuteCell {
     pub cell: Cell,
 }
 
+/// One row of a part, and the hosts that are asked for by their numbers.
+pub(super) struct Asked<'a> {
+    pub(super) start_us: i64,
+    pub(super) flush: u64,
+    pub(super) is_draft: bool,
+    pub(super) hosts: &'a HashMap<u64, Arc<str>>,
+}
+
+impl Asked<'_> {
+    /// Hands the cells of the hosts that are asked for to `sink`.
+    pub(super) fn hand(
+        &self,
+        cells: &[u8],
+        sink: &mut (dyn FnMut(MinuteCell) + Send),
+    ) -> Result<(), StoreError> {
+        let start_us = self.start_us;
+        let whole = unpack(cells, |id, cell| {
+            if let Some(host) = self.hosts.get(&id) {
+                sink(MinuteCell {
+                    start_us,
+                    flush: self.flush,
+                    is_draft: self.is_draft,
+                    host: host.clone(),
+                    cell,
+                });
+            }
+        });
+        whole.ok_or_else(|| {
+            nonsense(
+                READ,
+                format!("the hosts' minute at {start_us} is cut short"),
+            )
+        })
+    }
+}
+
 /// Packs cells, in ascending order of number.
 pub(super) fn pack(cells: &[(u64, Cell)]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(cells.len() * (CELL_BYTES + 2));
@@ -90,7 +129,7 @@ pub(super) fn pack(cells: &[(u64, Cell)]) -> Vec<u8> {
 }
 
 /// What [`pack`] packed; `None` where the bytes are not that.
-pub(super) fn unpack(mut packed: &[u8], mut each: impl FnMut(u64, Cell)) -> Option<()> {
+fn unpack(mut packed: &[u8], mut each: impl FnMut(u64, Cell)) -> Option<()> {
     let mut next = 0u64;
     while packed.has_remaining() {
         let head = decode_varint(&mut packed).ok()?;

@@ -15,23 +15,27 @@ use binnacle_core::journal::{Hash, Stored};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryStreamExt as _};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite as Db, SqliteConnection, Transaction};
+use sqlx::{Sqlite as Db, SqliteConnection, Transaction};
 
+use super::refusal::{at, at_commit, nonsense, signed};
+use super::rows::{entry, head};
 use super::{
-    Compaction, Flushed, MAX_PAGE, MinuteCell, MinuteQuery, Rollup, RollupBatch, RollupQuery,
-    Store, StoreError, Watermark, within_a_page,
+    APPEND, COMPACT, CONFIRM, Compaction, Flushed, MAX_PAGE, MinuteCell, MinuteQuery, READ,
+    READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery, Snapshot, Store, StoreError,
+    UPGRADE, WRITE, Watermark, gapless, within_a_page,
 };
 
 mod minute;
 mod rollup;
+mod snapshot;
 
 /// The schema, step by step; a step that was released is never changed.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_journal_and_rollups.sql"),
     include_str!("../../migrations/sqlite/0002_host_minutes.sql"),
+    include_str!("../../migrations/sqlite/0003_snapshots.sql"),
 ];
 /// Readers: one for a long query, one so that a page of the journal need not wait for it.
 const READERS: u32 = 2;
@@ -112,7 +116,7 @@ impl Sqlite {
     }
 
     async fn append_all(&self, entries: Vec<Stored>) -> Result<(), StoreError> {
-        let operation = "append to the journal";
+        let operation = APPEND;
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             return Ok(());
         };
@@ -125,11 +129,7 @@ impl Sqlite {
             .execute(&mut *write)
             .await
             .map_err(at(operation))?;
-        let gapless = entries
-            .iter()
-            .map(|entry| entry.sequence)
-            .eq(first.sequence..=last.sequence);
-        if moved.rows_affected() != 1 || !gapless {
+        if moved.rows_affected() != 1 || !gapless(&entries) {
             return Err(StoreError::Conflict { operation });
         }
         for entry in &entries {
@@ -141,7 +141,7 @@ impl Sqlite {
                 .await
                 .map_err(at(operation))?;
         }
-        write.commit().await.map_err(at(operation))
+        write.commit().await.map_err(at_commit(operation))
     }
 
     async fn page(
@@ -150,7 +150,7 @@ impl Sqlite {
         from: u64,
         limit: u32,
     ) -> Result<Vec<Stored>, StoreError> {
-        let operation = "read the journal";
+        let operation = READ_JOURNAL;
         sqlx::query(sql)
             .bind(signed(from))
             .bind(i64::from(limit.min(MAX_PAGE)))
@@ -162,10 +162,20 @@ impl Sqlite {
     }
 
     async fn head_of(&self, sql: &'static str) -> Result<Option<(u64, Hash)>, StoreError> {
-        let operation = "read the journal's head";
+        let operation = READ_HEAD;
         let row = sqlx::query(sql).fetch_optional(&self.readers).await;
         let row = row.map_err(at(operation))?;
         row.map(|row| head(&row, operation)).transpose()
+    }
+
+    async fn confirm(&self) -> Result<(u64, Hash), StoreError> {
+        let mut write = self.write(CONFIRM).await?;
+        let same = "UPDATE journal_head SET sequence = sequence RETURNING sequence, hash";
+        let row = sqlx::query(same).fetch_optional(&mut *write).await;
+        let row = row.map_err(at(CONFIRM))?.ok_or_else(no_head)?;
+        let head = head(&row, CONFIRM)?;
+        write.commit().await.map_err(at(CONFIRM))?;
+        Ok(head)
     }
 }
 
@@ -195,7 +205,7 @@ impl Store for Sqlite {
 
     fn entries_at(&self, places: Vec<u64>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         async move {
-            let operation = "read the journal";
+            let operation = READ_JOURNAL;
             let places = within_a_page(places)?;
             let places = serde_json::to_string(&places).expect("numbers are JSON");
             let sql = "SELECT sequence, hash, body FROM journal \
@@ -232,15 +242,30 @@ impl Store for Sqlite {
             let noted = self
                 .head_of("SELECT sequence, hash FROM journal_head")
                 .await?;
-            let gone = || nonsense("read the journal's head", "the row that notes it is gone");
-            noted.map(Some).ok_or_else(gone)
+            noted.map(Some).ok_or_else(no_head)
+        }
+        .boxed()
+    }
+
+    fn confirm_head(&self) -> BoxFuture<'_, Result<(u64, Hash), StoreError>> {
+        self.confirm().boxed()
+    }
+
+    fn save_snapshot(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { snapshot::save(&self.writer, &snapshot).await }.boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        async move {
+            let mut read = self.read(snapshot::LOAD).await?;
+            snapshot::load(&mut read).await
         }
         .boxed()
     }
 
     fn flush(&self, batch: Arc<RollupBatch>) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
-            let operation = rollup::WRITE;
+            let operation = WRITE;
             let mut write = self.write(operation).await?;
             match rollup::claim(&mut write, &batch).await? {
                 rollup::Claim::Confirmed => return Ok(()),
@@ -275,7 +300,7 @@ impl Store for Sqlite {
         sink: &'a mut (dyn FnMut(Rollup) + Send),
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         async move {
-            let mut read = self.read(rollup::READ).await?;
+            let mut read = self.read(READ).await?;
             rollup::select(&mut read, &query, sink).await
         }
         .boxed()
@@ -287,7 +312,7 @@ impl Store for Sqlite {
         sink: &'a mut (dyn FnMut(MinuteCell) + Send),
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         async move {
-            let mut read = self.read(rollup::READ).await?;
+            let mut read = self.read(READ).await?;
             minute::select(&mut read, &query, sink).await
         }
         .boxed()
@@ -295,10 +320,10 @@ impl Store for Sqlite {
 
     fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>> {
         async move {
-            let mut write = self.write(rollup::COMPACT).await?;
+            let mut write = self.write(COMPACT).await?;
             let mut done = rollup::compact(&mut write, now_us).await?;
             done.minutes_expired = minute::expire(&mut write, now_us).await?;
-            write.commit().await.map_err(at(rollup::COMPACT))?;
+            write.commit().await.map_err(at(COMPACT))?;
             Ok(done)
         }
         .boxed()
@@ -326,7 +351,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 }
 
 async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {
-    let operation = "bring the store up to this release";
+    let operation = UPGRADE;
     let begun = writer.begin_with("BEGIN IMMEDIATE").await;
     let mut write = begun.map_err(at("open the store"))?;
     let found = version(&mut write).await?;
@@ -361,59 +386,6 @@ fn newer(path: &Path, found: i64) -> StoreError {
     }
 }
 
-fn entry(row: &SqliteRow, operation: &'static str) -> Result<Stored, StoreError> {
-    let (sequence, hash) = head(row, operation)?;
-    let body = row.try_get("body").map_err(at(operation))?;
-    Ok(Stored {
-        sequence,
-        body,
-        hash,
-    })
-}
-
-fn head(row: &SqliteRow, operation: &'static str) -> Result<(u64, Hash), StoreError> {
-    let sequence = row.try_get("sequence").map_err(at(operation))?;
-    let hash: &[u8] = row.try_get("hash").map_err(at(operation))?;
-    let hash = Hash::try_from(hash).map_err(|_| {
-        nonsense(
-            operation,
-            format!("the hash of entry {sequence} is not 32 bytes long"),
-        )
-    })?;
-    Ok((unsigned(sequence), hash))
-}
-
-/// Counts live in signed columns, as SQL has no others; none comes near 2^63.
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
-}
-
-fn nonsense(operation: &'static str, what: impl Into<String>) -> StoreError {
-    let what = what.into();
-    StoreError::Nonsense { operation, what }
-}
-
-/// What the database's refusal means.
-fn at(operation: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |source| match primary_code(&source) {
-        Some(FULL) => StoreError::Full { operation, source },
-        Some(CORRUPT | NOT_A_DATABASE) => StoreError::Corrupt { operation, source },
-        Some(CONSTRAINT) => StoreError::Conflict { operation },
-        Some(_) | None => StoreError::Refused { operation, source },
-    }
-}
-
-const CORRUPT: u32 = 11;
-const FULL: u32 = 13;
-const CONSTRAINT: u32 = 19;
-const NOT_A_DATABASE: u32 = 26;
-
-/// SQLite's result code without the byte that says more.
-fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?;
-    Some(code.parse::<u32>().ok()? & 0xff)
+fn no_head() -> StoreError {
+    nonsense(READ_HEAD, "the row that notes it is gone")
 }

@@ -1,4 +1,4 @@
-//! What every store promises, checked on each of them; and what only a file can do wrong.
+//! What every store promises, checked on each of them.
 
 use std::sync::Arc;
 
@@ -10,6 +10,11 @@ use binnacle_sketch::Latency;
 
 use super::*;
 
+mod opened;
+#[path = "../../../../tests/src/postgres.rs"]
+#[allow(clippy::panic, dead_code, unreachable_pub)] // the harness, of which this needs a part
+mod postgres;
+
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
 
@@ -17,16 +22,16 @@ const HOUR: i64 = 3_600 * SECOND;
 struct Place {
     url: StoreUrl,
     _folder: Option<tempfile::TempDir>,
+    _server: Option<postgres::Postgres>,
 }
 
 fn places() -> Vec<Place> {
-    vec![
-        Place {
-            url: StoreUrl::Memory,
-            _folder: None,
-        },
-        file(),
-    ]
+    let memory = Place {
+        url: StoreUrl::Memory,
+        _folder: None,
+        _server: None,
+    };
+    vec![memory, file(), database()]
 }
 
 fn file() -> Place {
@@ -34,13 +39,44 @@ fn file() -> Place {
     Place {
         url: StoreUrl::Sqlite(folder.path().join("hub.db")),
         _folder: Some(folder),
+        _server: None,
+    }
+}
+
+fn database() -> Place {
+    let server = postgres::Postgres::start();
+    Place {
+        url: server.database().parse().unwrap(),
+        _folder: None,
+        _server: Some(server),
     }
 }
 
 fn path(place: &Place) -> &std::path::Path {
     match &place.url {
         StoreUrl::Sqlite(path) => path,
-        StoreUrl::Memory => unreachable!("only files have a path"),
+        StoreUrl::Memory | StoreUrl::Postgres(_) => unreachable!("only files have a path"),
+    }
+}
+
+/// Does what no store does, to one that is there.
+async fn tamper(place: &Place, sql: &'static str) {
+    match &place.url {
+        StoreUrl::Memory => unreachable!("nobody else gets at it"),
+        StoreUrl::Sqlite(_) => {
+            let url = format!("{}?mode=rwc", place.url);
+            let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+        StoreUrl::Postgres(url) => {
+            let options = url.options().unwrap();
+            let pool = sqlx::PgPool::connect_with(options).await.unwrap();
+            let mut one = pool.acquire().await.unwrap();
+            let search = "SET search_path = binnacle, public";
+            sqlx::raw_sql(search).execute(&mut *one).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut *one).await.unwrap();
+        }
     }
 }
 
@@ -385,134 +421,4 @@ async fn compaction_works_off_arrears_in_bounded_parts() {
             .sum();
         assert_eq!((rows.len(), total), (100, 100));
     }
-}
-
-#[tokio::test]
-async fn what_was_confirmed_is_there_after_the_file_is_opened_again() {
-    let place = file();
-    let store = open(&place.url).await.unwrap();
-    store.append(chain(1, 3)).await.unwrap();
-    let rows = vec![row(0, Span::TenSeconds, window("fraud", &[5_000]))];
-    store.flush(batch(1, rows.clone())).await.unwrap();
-    drop(store);
-    for store in [
-        open(&place.url).await.unwrap(),
-        open_to_read(&place.url).await.unwrap(),
-    ] {
-        assert_eq!(store.entries(0, 9).await.unwrap(), chain(1, 3));
-        assert_eq!(read(&store, everything(1)).await.0, rows);
-        assert_eq!(
-            store.watermarks("h1".into()).await.unwrap(),
-            [mark("h1", 1, 1)]
-        );
-        assert_eq!(store.flushed().await.unwrap().flush, 1);
-    }
-}
-
-#[tokio::test]
-async fn a_store_opened_to_read_is_neither_made_nor_written() {
-    let place = file();
-    let missing = open_to_read(&place.url).await.unwrap_err();
-    assert!(matches!(missing, StoreError::Missing { .. }), "{missing}");
-    assert!(!path(&place).exists());
-    drop(open(&place.url).await.unwrap());
-    let store = open_to_read(&place.url).await.unwrap();
-    assert!(store.append(chain(1, 1)).await.is_err());
-    assert_eq!(store.head().await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn two_hubs_on_one_file_do_not_mix_their_entries() {
-    let place = file();
-    let (one, other) = (
-        open(&place.url).await.unwrap(),
-        open(&place.url).await.unwrap(),
-    );
-    one.append(chain(1, 2)).await.unwrap();
-    let fenced = other.append(chain(1, 1)).await.unwrap_err();
-    assert!(matches!(fenced, StoreError::Conflict { .. }), "{fenced}");
-    assert_eq!(other.entries(0, 9).await.unwrap(), chain(1, 2));
-}
-
-#[tokio::test]
-async fn a_tail_that_is_cut_off_leaves_the_noted_head_behind() {
-    let place = file();
-    let store = open(&place.url).await.unwrap();
-    store.append(chain(1, 3)).await.unwrap();
-    drop(store);
-    let pool = sqlx::SqlitePool::connect(&place.url.to_string())
-        .await
-        .unwrap();
-    sqlx::query("DELETE FROM journal WHERE sequence = 3")
-        .execute(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    let store = open(&place.url).await.unwrap();
-    assert_eq!(store.head().await.unwrap().unwrap().0, 2);
-    assert_eq!(store.meta_head().await.unwrap().unwrap().0, 3);
-}
-
-#[tokio::test]
-async fn bytes_that_are_no_store_are_called_corrupt() {
-    let place = file();
-    std::fs::write(path(&place), vec![b'x'; 8_192]).unwrap();
-    let refusal = open(&place.url).await.unwrap_err();
-    assert!(matches!(refusal, StoreError::Corrupt { .. }), "{refusal:?}");
-}
-
-#[tokio::test]
-async fn a_store_of_a_later_release_is_left_alone() {
-    let place = file();
-    drop(open(&place.url).await.unwrap());
-    let pool = sqlx::SqlitePool::connect(&place.url.to_string())
-        .await
-        .unwrap();
-    sqlx::query("PRAGMA user_version = 99")
-        .execute(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    for refusal in [
-        open(&place.url).await.err(),
-        open_to_read(&place.url).await.err(),
-    ] {
-        let refusal = refusal.unwrap();
-        assert!(
-            matches!(refusal, StoreError::Newer { found: 99, .. }),
-            "{refusal:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_database_of_somebody_else_is_not_read_as_a_store() {
-    let place = file();
-    let url = format!("{}?mode=rwc", place.url);
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    sqlx::query("CREATE TABLE journal (a TEXT)")
-        .execute(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    let refusal = open_to_read(&place.url).await.unwrap_err();
-    assert!(matches!(refusal, StoreError::Older { .. }), "{refusal:?}");
-}
-
-#[tokio::test]
-async fn a_row_that_no_release_writes_is_named() {
-    let place = file();
-    let store = open(&place.url).await.unwrap();
-    let rows = vec![row(0, Span::TenSeconds, window("fraud", &[5_000]))];
-    store.flush(batch(1, rows)).await.unwrap();
-    let pool = sqlx::SqlitePool::connect(&place.url.to_string())
-        .await
-        .unwrap();
-    sqlx::query("UPDATE rollup SET counts = x'ff'")
-        .execute(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    let refusal = store.rollups(everything(1), &mut |_| {}).await.unwrap_err();
-    assert!(refusal.to_string().contains("\"fraud\""), "{refusal}");
 }

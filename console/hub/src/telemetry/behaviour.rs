@@ -11,7 +11,8 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::clock::Hand;
 use crate::store::{
-    Compaction, Flushed, MinuteCell, Rollup, RollupBatch, RollupQuery, Store, StoreUrl, Watermark,
+    Compaction, Flushed, MinuteCell, Rollup, RollupBatch, RollupQuery, Snapshot, Store, StoreUrl,
+    Watermark,
 };
 
 pub(super) const SECOND: i64 = 1_000_000;
@@ -482,6 +483,15 @@ impl Store for Flaky {
     }
     fn meta_head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>> {
         self.store.meta_head()
+    }
+    fn confirm_head(&self) -> BoxFuture<'_, Result<(u64, Hash), StoreError>> {
+        self.store.confirm_head()
+    }
+    fn save_snapshot(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.save_snapshot(snapshot)
+    }
+    fn snapshot(&self) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        self.store.snapshot()
     }
     fn flush(&self, batch: Arc<RollupBatch>) -> BoxFuture<'_, Result<(), StoreError>> {
         if self.is_gone.load(Ordering::Relaxed) {

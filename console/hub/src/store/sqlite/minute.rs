@@ -7,10 +7,11 @@ use binnacle_core::view::Cell;
 use futures::TryStreamExt as _;
 use sqlx::{QueryBuilder, Row as _, Sqlite as Db, SqliteConnection};
 
-use super::rollup::{COMPACT, READ, WRITE};
-use super::{at, nonsense, signed, unsigned};
-use crate::store::minutes::{KEEP_MINUTES_US, pack, unpack};
-use crate::store::{MinuteCell, MinutePart, MinuteQuery, PartKind, StoreError};
+use crate::store::minutes::{Asked, KEEP_MINUTES_US, pack};
+use crate::store::refusal::{at, signed, unsigned};
+use crate::store::{
+    COMPACT, MinuteCell, MinutePart, MinuteQuery, PartKind, READ, StoreError, WRITE,
+};
 
 /// Names in one INSERT.
 const NAMES_AT_ONCE: usize = 500;
@@ -117,28 +118,14 @@ pub(super) async fn select(
     .bind(query.to_us)
     .fetch(read);
     while let Some(row) = rows.try_next().await.map_err(at(READ))? {
-        let start_us: i64 = row.try_get("start_us").map_err(at(READ))?;
-        let flush = unsigned(row.try_get("flush").map_err(at(READ))?);
-        let is_draft = row.try_get("is_draft").map_err(at(READ))?;
         let cells: &[u8] = row.try_get("cells").map_err(at(READ))?;
-        let whole = unpack(cells, |id, cell| {
-            if let Some(host) = asked.get(&id) {
-                sink(MinuteCell {
-                    start_us,
-                    flush,
-                    is_draft,
-                    host: host.clone(),
-                    cell,
-                });
-            }
-        });
-        let cut = || {
-            nonsense(
-                READ,
-                format!("the hosts' minute at {start_us} is cut short"),
-            )
+        let part = Asked {
+            start_us: row.try_get("start_us").map_err(at(READ))?,
+            flush: unsigned(row.try_get("flush").map_err(at(READ))?),
+            is_draft: row.try_get("is_draft").map_err(at(READ))?,
+            hosts: &asked,
         };
-        whole.ok_or_else(cut)?;
+        part.hand(cells, sink)?;
     }
     Ok(unsigned(flush))
 }

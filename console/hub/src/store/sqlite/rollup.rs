@@ -2,23 +2,17 @@
 
 use std::sync::Arc;
 
-use binnacle_core::report::BootId;
-use binnacle_core::series::{Outcome, SeriesKey, SeriesWindow};
-use binnacle_sketch::Encoded;
 use futures::TryStreamExt as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite as Db, SqliteConnection};
 
-use super::{at, nonsense, signed, unsigned};
 use crate::store::compaction::{MINUTES_AT_ONCE, Sum};
+use crate::store::refusal::{at, signed, unsigned};
+use crate::store::rows::{self, ranges_to_text, unreadable};
 use crate::store::{
-    Compaction, Flushed, KEEP_FINE_US, KEEP_US, KEEP_WATERMARK_US, Rollup, RollupBatch,
-    RollupQuery, Span, StoreError, Watermark,
+    COMPACT, Compaction, Flushed, KEEP_FINE_US, KEEP_US, KEEP_WATERMARK_US, READ, Rollup,
+    RollupBatch, RollupQuery, Span, StoreError, WRITE, Watermark,
 };
-
-pub(super) const WRITE: &str = "write what was measured";
-pub(super) const READ: &str = "read what was measured";
-pub(super) const COMPACT: &str = "add old roll-ups together";
 
 /// Rows in one INSERT: a statement costs a hop to the connection's thread, a bound value next
 /// to nothing. 50 rows of 13 values are far below SQLite's 32,766.
@@ -163,7 +157,7 @@ pub(super) async fn watermarks(
         .build()
         .fetch(readers)
         .map_err(at(READ))
-        .and_then(|row| std::future::ready(watermark(&row)))
+        .and_then(|row| std::future::ready(rows::watermark(&row, READ)))
         .try_collect()
         .await
 }
@@ -243,7 +237,7 @@ async fn compact_minute(write: &mut SqliteConnection, start_us: i64) -> Result<(
             let Rollup { window, .. } = rollup(&row, COMPACT)?;
             flush = flush.max(row.try_get("flush").map_err(at(COMPACT))?);
             sum.add(&window)
-                .map_err(|flaw| unreadable(&window.key, start_us, &flaw))?;
+                .map_err(|flaw| unreadable(COMPACT, &window.key, start_us, &flaw))?;
         }
     }
     sqlx::query("DELETE FROM rollup WHERE start_us >= $1 AND start_us < $2")
@@ -284,82 +278,8 @@ async fn expire(write: &mut SqliteConnection, until_us: i64) -> Result<u64, Stor
 }
 
 fn rollup(row: &SqliteRow, operation: &'static str) -> Result<Rollup, StoreError> {
-    let number = |column: &str| row.try_get::<i64, _>(column).map_err(at(operation));
-    let text = |column: &str| row.try_get::<&str, _>(column).map_err(at(operation));
-    let start_us = number("start_us")?;
-    let span = match number("span_s")? {
-        10 => Span::TenSeconds,
-        60 => Span::Minute,
-        other => {
-            let what = format!("the row at {start_us} has a span of {other} s");
-            return Err(nonsense(operation, what));
-        }
-    };
-    let word = text("outcome")?;
-    let outcome = Outcome::ALL
-        .into_iter()
-        .find(|outcome| outcome.word() == word);
-    let key = SeriesKey {
-        endpoint: text("endpoint")?.into(),
-        model: text("model")?.into(),
-        version: text("version")?.into(),
-        outcome: outcome.unwrap_or(Outcome::Unknown),
-    };
-    let latency = Encoded {
-        counts: row.try_get("counts").map_err(at(operation))?,
-        sum_ns: unsigned(number("sum_ns")?),
-        min_ns: unsigned(number("min_ns")?),
-        max_ns: unsigned(number("max_ns")?),
-    };
-    if let Err(flaw) = latency.count() {
-        return Err(unreadable(&key, start_us, &flaw));
-    }
-    let window = SeriesWindow {
-        key,
-        latency,
-        request_bytes: unsigned(number("request_bytes")?),
-        response_bytes: unsigned(number("response_bytes")?),
-    };
-    Ok(Rollup {
-        start_us,
-        span,
-        window,
+    rows::rollup(row, operation, |row, column| {
+        let text: &str = row.try_get(column).map_err(at(operation))?;
+        Ok(text.into())
     })
-}
-
-fn unreadable(key: &SeriesKey, start_us: i64, flaw: &binnacle_sketch::Malformed) -> StoreError {
-    let what = format!("the row at {start_us} of {:?}: {flaw}", key.model);
-    nonsense(READ, what)
-}
-
-fn watermark(row: &SqliteRow) -> Result<Watermark, StoreError> {
-    let host: &str = row.try_get("host").map_err(at(READ))?;
-    let boot: &[u8] = row.try_get("boot").map_err(at(READ))?;
-    let counted: &str = row.try_get("counted").map_err(at(READ))?;
-    let strange = |what| nonsense(READ, format!("the watermark of {host:?}: {what}"));
-    let boot = <[u8; 16]>::try_from(boot).map_err(|_| strange("its boot is not 16 bytes"))?;
-    Ok(Watermark {
-        boot: BootId(boot),
-        durable: unsigned(row.try_get("durable").map_err(at(READ))?),
-        counted: ranges_from_text(counted).ok_or_else(|| strange("its ranges are none"))?,
-        heard_us: row.try_get("heard_us").map_err(at(READ))?,
-        host: host.into(),
-    })
-}
-
-/// `1-49,61-120`.
-fn ranges_to_text(ranges: &[(u64, u64)]) -> String {
-    let text: Vec<_> = ranges.iter().map(|(a, b)| format!("{a}-{b}")).collect();
-    text.join(",")
-}
-
-fn ranges_from_text(text: &str) -> Option<Vec<(u64, u64)>> {
-    let range = |text: &str| {
-        let (first, last) = text.split_once('-')?;
-        Some((first.parse().ok()?, last.parse().ok()?))
-    };
-    text.split(',')
-        .filter(|part| !part.is_empty())
-        .map(range)
-        .collect()
 }
