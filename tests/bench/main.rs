@@ -5,6 +5,7 @@
 mod data;
 mod hub;
 mod proxy;
+mod registry;
 mod section;
 
 use clap::Parser;
@@ -24,6 +25,11 @@ enum Bench {
     HubSwarm(hub::swarm::Options),
     /// The agent's request path beside nginx and haproxy.
     Proxy(proxy::Options),
+    /// The registry at scale, in each store.
+    Registry(registry::Options),
+    /// One size of it, in a process started by the bench itself.
+    #[command(hide = true)]
+    RegistryOne(registry::One),
     /// The server behind the proxies, started by the bench itself.
     #[command(hide = true)]
     Upstream(proxy::upstream::Options),
@@ -40,6 +46,8 @@ fn main() -> color_eyre::Result<()> {
         Bench::Hub(options) => hub::run(&options),
         Bench::HubSwarm(options) => hub::swarm::run(options),
         Bench::Proxy(options) => proxy::run(&options),
+        Bench::Registry(options) => registry::run(&options),
+        Bench::RegistryOne(one) => registry::run_one(&one),
         Bench::Upstream(options) => proxy::upstream::run(&options),
         Bench::Serve(options) => proxy::serve::run(&options),
     }

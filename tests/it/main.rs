@@ -21,5 +21,6 @@ mod manual;
 mod registry;
 mod scene;
 mod spine;
+mod store;
 mod tidy;
 mod units;

@@ -1,13 +1,14 @@
 //! The registry through the real programs: registered, moved, asked about, compared, exported,
 //! taken over by another hub; and what is refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use binnacle_tests::command::Ended;
 use binnacle_tests::fleet::Hub;
+use binnacle_tests::postgres::Postgres;
 
 const FEATURES: &str = r#"
 [[features]]
@@ -34,11 +35,15 @@ struct Desk {
 
 impl Desk {
     fn start() -> Self {
+        Self::begin(Hub::start)
+    }
+
+    fn begin(start: impl FnOnce(&Path) -> Hub) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("binnacle-it-")
             .tempdir()
             .unwrap();
-        let hub = Hub::start(folder.path());
+        let hub = start(folder.path());
         Self { hub, folder }
     }
 
@@ -73,6 +78,15 @@ impl Desk {
     #[track_caller]
     fn items(&self, words: &str) -> Vec<Value> {
         self.ask(words).ok()["items"].as_array().unwrap().clone()
+    }
+
+    /// All that is registered, in a file.
+    #[track_caller]
+    fn export(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        let ended = self.hub.ask(&["export", "--file", path.to_str().unwrap()]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        path
     }
 
     /// Two data set versions, a feature set, a model with three versions.
@@ -253,14 +267,8 @@ fn a_killed_hub_comes_back_with_the_registry_and_another_takes_it_over_whole() {
     desk.hub.start_again();
     assert_eq!(all(&desk), before);
 
-    let export = |desk: &Desk, name: &str| {
-        let path = desk.folder.path().join(name);
-        let ended = desk.hub.ask(&["export", "--file", path.to_str().unwrap()]);
-        assert_eq!(ended.code, 0, "{}", ended.stderr);
-        path
-    };
     let text = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let first = export(&desk, "export.jsonl");
+    let first = desk.export("export.jsonl");
     let other = Desk::start();
     let import = ["import", first.to_str().unwrap()];
     assert_eq!(other.hub.ask(&import).ok()["items"][0]["imported"], 9);
@@ -270,7 +278,7 @@ fn a_killed_hub_comes_back_with_the_registry_and_another_takes_it_over_whole() {
         "done again, nothing is done: {known}"
     );
     assert_eq!(
-        text(&export(&other, "again.jsonl")),
+        text(&other.export("again.jsonl")),
         text(&first),
         "word for word"
     );
@@ -281,6 +289,36 @@ fn a_killed_hub_comes_back_with_the_registry_and_another_takes_it_over_whole() {
 }
 
 /// Rows of a made-up table, as CSV: the same for the same seed.
+#[test]
+fn what_one_hub_keeps_in_a_file_another_keeps_in_postgresql_word_for_word() {
+    let desk = Desk::start();
+    desk.day();
+    desk.does("alias set champion fraud@2");
+    desk.does("version deprecate fraud@1 --reason alarms");
+    let text = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let first = desk.export("export.jsonl");
+    let server = Postgres::start();
+    let url = server.database();
+    let mut other = Desk::begin(|folder| Hub::start_on(folder, &url));
+    let imported = other.hub.ask(&["import", first.to_str().unwrap()]).ok();
+    let lines = text(first.clone()).lines().count();
+    assert_eq!(imported["items"][0]["imported"], lines);
+    assert_eq!(text(other.export("again.jsonl")), text(first.clone()));
+    let asked = [
+        "model list",
+        "version list --model fraud",
+        "alias list",
+        "dataset list transactions",
+        "featureset list fraud-features",
+    ];
+    let rows = |desk: &Desk| asked.map(|words| desk.items(words));
+    let kept = rows(&other);
+    other.hub.kill();
+    other.hub.start_again();
+    assert_eq!(rows(&other), kept, "after a kill");
+    assert_eq!(text(other.export("after.jsonl")), text(first));
+}
+
 fn table(rows: u32, shift: f64) -> String {
     let mut text = String::from("at,amount,age,country\n");
     let mut state = 7_u64;

@@ -5,17 +5,18 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
 
 use crate::client::{self, Answer};
 use crate::command::{Ended, binnacle};
-use crate::program::Program;
+use crate::program::{self, Program};
 
 /// The hub, its folder, and the arguments that it is started with.
 pub struct Hub {
     folder: PathBuf,
+    store: Option<String>,
     program: Option<Program>,
 }
 
@@ -27,10 +28,61 @@ impl Hub {
         std::fs::create_dir_all(&folder).unwrap();
         let mut hub = Self {
             folder,
+            store: None,
             program: None,
         };
         hub.start_again();
         hub
+    }
+
+    /// Starts a hub on a store that is named by its URL.
+    #[track_caller]
+    pub fn start_on(folder: &Path, store: &str) -> Self {
+        let folder = folder.join("hub");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut hub = Self {
+            folder,
+            store: Some(store.to_owned()),
+            program: None,
+        };
+        hub.start_again();
+        hub
+    }
+
+    /// Starts a hub whose folder of data is a disk of its own, of so many bytes, which nobody
+    /// else sees and which goes with the process.
+    #[track_caller]
+    pub fn start_in_room(folder: &Path, bytes: u64) -> Self {
+        let folder = folder.join("hub");
+        let mut hub = Self {
+            folder,
+            store: None,
+            program: None,
+        };
+        std::fs::create_dir_all(hub.data()).unwrap();
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let mounted = "mount -t tmpfs -o size=$0 tmpfs \"$1\" && shift && exec \"$@\"";
+        command
+            .args(["--mount", "sh", "-c", mounted, &bytes.to_string()])
+            .arg(hub.data())
+            .arg(program::binaries().join("binnacle"))
+            .args(hub.args());
+        let started = Program::try_start_by("binnacle", command, &hub.folder);
+        hub.program = Some(started.unwrap_or_else(|why| panic!("{why}")));
+        hub
+    }
+
+    /// Its folder of data as the process itself sees it.
+    pub fn room(&self) -> PathBuf {
+        let data = self.data();
+        let data = data.strip_prefix("/").expect("temporary folders are whole");
+        Path::new("/proc")
+            .join(self.program().id().to_string())
+            .join("root")
+            .join(data)
     }
 
     /// Starts it again, on the store and the socket that it had.
@@ -53,17 +105,13 @@ impl Hub {
     }
 
     fn args(&self) -> Vec<String> {
-        let data = self.folder.join("data");
-        [
-            "hub",
-            "run",
-            "--data",
-            data.to_str().unwrap(),
-            "--listen",
-            &self.address(),
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        let (data, address) = (self.data(), self.address());
+        let data = data.to_str().unwrap();
+        let mut args = vec!["hub", "run", "--data", data, "--listen", &address];
+        if let Some(store) = &self.store {
+            args.extend(["--store", store]);
+        }
+        args.into_iter().map(str::to_owned).collect()
     }
 
     /// Where it listens, as `--hub` takes it.

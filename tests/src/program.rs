@@ -78,14 +78,24 @@ impl Program {
         args: &[A],
         folder: &Path,
     ) -> Result<Self, String> {
+        let mut own = command(program);
+        own.args(args);
+        Self::try_start_by(program, own, folder)
+    }
+
+    /// As [`Program::try_start`], by a command that becomes the program.
+    pub fn try_start_by(
+        program: &str,
+        mut command: Command,
+        folder: &Path,
+    ) -> Result<Self, String> {
         let log = folder.join(format!("{program}.log"));
         let errors = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let mut child = command(program)
-            .args(args)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
