@@ -12,7 +12,7 @@ use imbl::Vector;
 use crate::packed::{Malformed, Packed, Packer, Unpacker};
 
 /// Places of one block: what is copied when something is added while an older copy is held.
-const BLOCK: usize = 16;
+const BLOCK: usize = 32;
 
 /// A list.
 #[derive(Clone, Debug)]

@@ -300,6 +300,22 @@ impl<A: Packed, B: Packed> Packed for (A, B) {
     }
 }
 
+impl<A: Packed, B: Packed, C: Packed> Packed for (A, B, C) {
+    fn shape(into: &mut String) {
+        A::shape(into);
+        B::shape(into);
+        C::shape(into);
+    }
+    fn pack(&self, to: &mut Packer) {
+        self.0.pack(to);
+        self.1.pack(to);
+        self.2.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
+        Ok((A::unpack(from)?, B::unpack(from)?, C::unpack(from)?))
+    }
+}
+
 fn pack_all<'a, T: Packed + 'a>(all: impl ExactSizeIterator<Item = &'a T>, to: &mut Packer) {
     to.number(all.len() as u64);
     all.for_each(|one| one.pack(to));

@@ -141,9 +141,17 @@ pub struct Version {
     pub standing: Standing,
 }
 
-/// Versions that were made from one: a word where there are none, as for most.
+/// Versions that were made from one: mostly none or the next.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Children(Option<Box<List<Reference>>>);
+pub enum Children {
+    /// Nothing was.
+    #[default]
+    None,
+    /// One was.
+    One(Box<Reference>),
+    /// Two or more were.
+    Many(Box<List<Reference>>),
+}
 
 /// The files of a version, as far as the index knows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,8 +204,8 @@ pub struct DataSetVersion {
     pub profile: Option<Digest>,
     /// How many rows, where it was read.
     pub rows: Option<u64>,
-    /// Versions that were trained on it, and what for.
-    pub trained: List<(Reference, Role)>,
+    /// Versions that were trained on it, and what for: a reference's parts, which take less so.
+    trained: List<(Name, Number, Role)>,
     /// Whether it may still be used.
     pub standing: Standing,
 }
@@ -244,7 +252,7 @@ pub(crate) use command::decide;
 /// Bytes of memory of a version that was trained on two data sets and that was made from
 /// another: its own, its lineage's both ways, and its place in its model's history, with all that
 /// is allocated for them. A test counts it.
-pub const VERSION_BYTES: usize = 320;
+pub const VERSION_BYTES: usize = 300;
 
 /// Where version `number` stands among those of its name.
 fn place(number: Number) -> usize {
@@ -310,11 +318,33 @@ impl Registry {
 impl Children {
     /// Each, in the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Reference> {
-        self.0.iter().flat_map(|children| children.iter())
+        let (one, many) = match self {
+            Self::None => (None, None),
+            Self::One(child) => (Some(&**child), None),
+            Self::Many(children) => (None, Some(children.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     fn push(&mut self, child: Reference) {
-        self.0.get_or_insert_default().push_back(child);
+        match self {
+            Self::None => *self = Self::One(Box::new(child)),
+            Self::One(first) => {
+                let both = [Reference::clone(first), child];
+                *self = Self::Many(Box::new(both.into_iter().collect()));
+            }
+            Self::Many(children) => children.push_back(child),
+        }
+    }
+}
+
+impl DataSetVersion {
+    /// Versions that were trained on it, and what for, in the order in which they were.
+    pub fn trained(&self) -> impl Iterator<Item = (Reference, Role)> {
+        self.trained.iter().map(|(name, number, role)| {
+            let (name, number) = (name.clone(), *number);
+            (Reference { name, number }, *role)
+        })
     }
 }
 

@@ -549,7 +549,8 @@ proptest! {
         for (version, _, _, on, parent) in kept(registry) {
             for trained in on.iter() {
                 let set = registry.data_set(&trained.data_set).unwrap();
-                prop_assert!(set.trained.contains(&(version.clone(), trained.role)));
+                let used = (version.clone(), trained.role);
+                prop_assert!(set.trained().any(|one| one == used));
             }
             if let Some(parent) = parent {
                 prop_assert!(registry.version(&parent).unwrap().children.iter().any(|child| *child == version));

@@ -157,7 +157,8 @@ impl Registry {
             if let Some(set) = self.data_sets.get_mut(&data_set.name)
                 && let Some(used) = Arc::make_mut(set).versions.get_mut(place(data_set.number))
             {
-                used.trained.push_back((version.clone(), *role));
+                let Reference { name, number } = version.clone();
+                used.trained.push_back((name, number, *role));
             }
         }
         if let Some(set) = &feature_set

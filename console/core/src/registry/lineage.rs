@@ -116,9 +116,9 @@ impl Walk<'_> {
                 let Some(found) = self.registry.data_set(version) else {
                     return Vec::new();
                 };
-                let trained = found.trained.iter();
+                let trained = found.trained();
                 trained
-                    .map(|(version, role)| (role.word(), Object::Version(version.clone())))
+                    .map(|(version, role)| (role.word(), Object::Version(version)))
                     .collect()
             }
             Object::FeatureSetVersion(version) => {

@@ -3,7 +3,7 @@
 use super::card::Card;
 use super::{
     Alias, Children, DataSet, DataSetVersion, Deprecation, Digest, Environment, FeatureSet,
-    FeatureSetVersion, Features, Files, Head, List, Model, Move, Number, Reference, Registry, Role,
+    FeatureSetVersion, Features, Files, Head, Model, Move, Number, Reference, Registry, Role,
     Rules, Said, Standing, Trained, TrainedOn, Version,
 };
 use crate::packed::{Malformed, Packed, Packer, Unpacker, document, packed};
@@ -168,13 +168,13 @@ impl Packed for Children {
         Vec::<Reference>::shape(into);
     }
     fn pack(&self, to: &mut Packer) {
-        match &self.0 {
-            Some(children) => children.pack(to),
-            None => to.number(0),
-        }
+        to.number(self.iter().count() as u64);
+        self.iter().for_each(|child| child.pack(to));
     }
     fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
-        let children = List::unpack(from)?;
-        Ok(Self((!children.is_empty()).then(|| Box::new(children))))
+        let children: Vec<Reference> = Packed::unpack(from)?;
+        let mut all = Self::default();
+        children.into_iter().for_each(|child| all.push(child));
+        Ok(all)
     }
 }

@@ -350,10 +350,9 @@ impl DataSetItem {
         let registry::Change::DataSetRegistered(said) = registered(entry)? else {
             return None;
         };
-        let trained = version.trained.iter().map(|(version, role)| Trainee {
-            version: version.clone(),
-            role: *role,
-        });
+        let trained = version
+            .trained()
+            .map(|(version, role)| Trainee { version, role });
         Some(Self {
             numbered: Numbered::of(
                 &said.version,
