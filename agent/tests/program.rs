@@ -165,6 +165,10 @@ async fn status_reads_a_running_agent_for_people_and_for_scripts() {
     let status: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(status["schema"], "binnacle.agent-status/v1");
     assert_eq!(status["listen"], running.ready["listen"]);
+    let refused = agent(&["rollback", "pay", "--reason", "too slow", "--data", &data]);
+    assert_eq!(refused.status.code(), Some(6), "{}", words(&refused));
+    let said = words(&refused);
+    assert!(said.contains("routes no endpoint \"pay\""), "{said}");
 }
 
 #[test]

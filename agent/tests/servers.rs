@@ -98,6 +98,29 @@ fn mlserver(folder: &Path, repository: &Path) -> Server {
     Server { child, http, grpc }
 }
 
+/// The runtime, built into the folder that the tests themselves were built into.
+fn runtime(folder: &Path, repository: &Path) -> Server {
+    let own = std::env::current_exe().unwrap();
+    let built = own
+        .ancestors()
+        .map(|folder| folder.join("binnacle-runtime"))
+        .find(|program| program.is_file());
+    let built = built.expect("binnacle-runtime is not built: run tests/run, which builds it");
+    let [http, grpc, _] = free();
+    std::fs::create_dir_all(repository).unwrap();
+    let log = std::fs::File::create(folder.join("runtime.log")).unwrap();
+    let child = Command::new(built)
+        .args(["run", "--explicit", "--repository"])
+        .arg(repository)
+        .args(["--http", &http.to_string(), "--grpc", &grpc.to_string()])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    Server { child, http, grpc }
+}
+
 async fn agent(folder: &Path, hub: &Hub, server: &Server, repository: &Path) -> Agent {
     let text = |text: String| Some(Text::flag("test", text));
     let given = Given {
@@ -260,5 +283,32 @@ async fn mlserver_serves_a_canary_and_never_what_it_cannot_load() {
     drop(server);
     let dark = || hub.version("1").phase() != proto::Phase::Ready;
     eventually("its death is seen", dark).await;
+    agent.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_runtime_serves_a_canary_and_never_what_it_cannot_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("models");
+    let server = runtime(folder.path(), &repository);
+    let hub = Hub::start(folder.path());
+    let agent = agent(folder.path(), &hub, &server, &repository).await;
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/demo/models/tumour");
+    let file = |version: &str| std::fs::read(models.join(version).join("model.onnx")).unwrap();
+    let (one, two) = (file("1"), file("2"));
+    let files: [(&str, &[u8]); 2] = [("1", &one), ("2", &two)];
+    let known = std::fs::read(models.join("rows.json")).unwrap();
+    let known: serde_json::Value = serde_json::from_slice(&known).unwrap();
+    let said = |version: &str| known["predictions"][version]["label"].clone();
+    let known = serde_json::json!({
+        "rows": known["rows"], "said": {"1": said("1"), "2": said("2")},
+    });
+    let rows = folder.path().join("rows.json");
+    std::fs::write(&rows, known.to_string()).unwrap();
+    let tensor = ["features", "FP32", "label"];
+    canary(&hub, &agent, "onnx", &files, &rows, &tensor).await;
+    let left = std::fs::read_dir(repository.join("tumour")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["1"]);
     agent.shutdown().await;
 }

@@ -31,10 +31,7 @@ def ask(protocol, client, module, at):
     answer = result.get_response()
     version = answer["model_version"] if protocol == "http" else answer.model_version
     said = int(np.asarray(result.as_numpy(output)).reshape(-1)[0])
-    right = known["said"][at % len(data)]
-    if version == "2" and known.get("opposite", True):
-        right = 1 - right
-    wrong += said != right
+    wrong += said != known["said"][version][at % len(data)]
     key = f"{protocol} {version}"
     counts[key] = counts.get(key, 0) + 1
 
