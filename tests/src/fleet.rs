@@ -5,17 +5,22 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
 
 use crate::client::{self, Answer};
 use crate::command::{Ended, binnacle};
-use crate::program::Program;
+use crate::program::{Program, binaries, command};
 
 /// The hub, its folder, and the arguments that it is started with.
 pub struct Hub {
     folder: PathBuf,
+    /// Where it keeps files, if not in its folder.
+    artifacts: Option<String>,
+    environment: Vec<(String, String)>,
+    /// A folder that is a small disk of its own, and how many megabytes it has.
+    disk: Option<(PathBuf, u32)>,
     program: Option<Program>,
 }
 
@@ -27,10 +32,58 @@ impl Hub {
         std::fs::create_dir_all(&folder).unwrap();
         let mut hub = Self {
             folder,
+            artifacts: None,
+            environment: Vec::new(),
+            disk: None,
             program: None,
         };
         hub.start_again();
         hub
+    }
+
+    /// Starts a hub that keeps files elsewhere, in an environment of its own.
+    #[track_caller]
+    pub fn start_with_artifacts(
+        folder: &Path,
+        url: &str,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        let folder = folder.join("hub");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut hub = Self {
+            folder,
+            artifacts: Some(url.to_owned()),
+            environment,
+            disk: None,
+            program: None,
+        };
+        hub.start_again();
+        hub
+    }
+
+    /// Starts a hub that keeps files on a disk of so many megabytes, which only it sees.
+    #[track_caller]
+    pub fn start_on_small_disk(folder: &Path, megabytes: u32) -> Self {
+        let disk = folder.join("disk");
+        std::fs::create_dir_all(&disk).unwrap();
+        let folder = folder.join("hub");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut hub = Self {
+            folder,
+            artifacts: Some(format!("file://{}", disk.display())),
+            environment: Vec::new(),
+            disk: Some((disk, megabytes)),
+            program: None,
+        };
+        hub.start_again();
+        hub
+    }
+
+    /// Its small disk, as it can be seen from outside.
+    pub fn small_disk(&self) -> PathBuf {
+        let (disk, _) = self.disk.as_ref().expect("it has a small disk");
+        let seen = format!("/proc/{}/root{}", self.program().id(), disk.display());
+        PathBuf::from(seen)
     }
 
     /// Starts it again, on the store and the socket that it had.
@@ -40,7 +93,31 @@ impl Hub {
             self.program.is_none(),
             "end the hub before it is started again"
         );
-        self.program = Some(Program::start("binnacle", &self.args(), &self.folder));
+        match Program::try_launch("binnacle", self.command(), &self.folder) {
+            Ok(program) => self.program = Some(program),
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = match &self.disk {
+            None => command("binnacle"),
+            Some((disk, megabytes)) => {
+                // A namespace of its own: the mount is gone with the hub.
+                let mount = format!(
+                    "mount -t tmpfs -o size={megabytes}m tmpfs '{}' && exec \"$0\" \"$@\"",
+                    disk.display()
+                );
+                let mut command = Command::new("unshare");
+                let through = ["--map-root-user", "--mount", "sh", "-c", &mount];
+                command.args(through).arg(binaries().join("binnacle"));
+                command
+            }
+        };
+        command.args(self.args());
+        let all = self.environment.iter();
+        command.envs(all.map(|(name, value)| (name, value)));
+        command
     }
 
     /// Starts it again although it should refuse to: what it said.
@@ -54,7 +131,7 @@ impl Hub {
 
     fn args(&self) -> Vec<String> {
         let data = self.folder.join("data");
-        [
+        let mut args = [
             "hub",
             "run",
             "--data",
@@ -63,7 +140,11 @@ impl Hub {
             &self.address(),
         ]
         .map(str::to_owned)
-        .to_vec()
+        .to_vec();
+        if let Some(url) = &self.artifacts {
+            args.extend(["--artifacts".to_owned(), url.clone()]);
+        }
+        args
     }
 
     /// Where it listens, as `--hub` takes it.

@@ -23,6 +23,7 @@ pub mod patience;
 pub mod program;
 pub mod relay;
 pub mod request_log;
+pub mod s3;
 pub mod stranger;
 pub mod terminal;
 pub mod tmux;

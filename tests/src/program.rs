@@ -78,14 +78,21 @@ impl Program {
         args: &[A],
         folder: &Path,
     ) -> Result<Self, String> {
+        let mut started = command(program);
+        started.args(args);
+        Self::try_launch(program, started, folder)
+    }
+
+    /// As [`Program::try_start`], of a command with an environment of its own, or that goes through
+    /// another program.
+    pub fn try_launch(program: &str, mut command: Command, folder: &Path) -> Result<Self, String> {
         let log = folder.join(format!("{program}.log"));
         let errors = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let mut child = command(program)
-            .args(args)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
