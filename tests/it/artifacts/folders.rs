@@ -185,6 +185,39 @@ open(f"{out}/cut.tar.gz", "wb").write(whole[: len(whole) // 2])
 open(f"{out}/text.tar.gz", "wb").write(b"no archive")
 "#;
 
+/// What is refused, and what is said of it.
+const HOSTILE: [(&str, &str); 14] = [
+    (
+        "climbs.tar.gz",
+        "\"../../evil\" is no path inside a folder: it climbs out",
+    ),
+    (
+        "root.tar.gz",
+        "\"/etc/evil\" is no path inside a folder: it begins at the root",
+    ),
+    ("link.tar.gz", "\"l\" in it is a link"),
+    ("hard.tar.gz", "\"l\" in it is a link"),
+    ("pipe.tar.gz", "\"p\" in it is a device, a pipe"),
+    ("twice.tar.gz", "\"a\" comes twice"),
+    ("both.tar.gz", "\"a/b\" comes twice"),
+    ("name.tar.gz", "headers of more than a megabyte"),
+    (
+        "bomb.tar.gz",
+        "at \"zeros\" it has unpacked to more than 200 times its size",
+    ),
+    (
+        "climbs.zip",
+        "\"a/../../evil\" is no path inside a folder: it climbs out",
+    ),
+    ("link.zip", "\"l\" in it is a link"),
+    (
+        "bomb.zip",
+        "at \"zeros\" it has unpacked to more than 200 times its size",
+    ),
+    ("cut.tar.gz", "it is damaged at"),
+    ("text.tar.gz", "it is no archive"),
+];
+
 #[test]
 fn an_archive_is_unpacked_within_limits_or_refused_with_what_and_where() {
     let folder = folder();
@@ -212,37 +245,7 @@ fn an_archive_is_unpacked_within_limits_or_refused_with_what_and_where() {
         assert_eq!(left, 0, "{name}: nothing is left behind");
         ended
     };
-    for (name, said) in [
-        (
-            "climbs.tar.gz",
-            "\"../../evil\" is no path inside a folder: it climbs out",
-        ),
-        (
-            "root.tar.gz",
-            "\"/etc/evil\" is no path inside a folder: it begins at the root",
-        ),
-        ("link.tar.gz", "\"l\" in it is a link"),
-        ("hard.tar.gz", "\"l\" in it is a link"),
-        ("pipe.tar.gz", "\"p\" in it is a device, a pipe"),
-        ("twice.tar.gz", "\"a\" comes twice"),
-        ("both.tar.gz", "\"a/b\" comes twice"),
-        ("name.tar.gz", "headers of more than a megabyte"),
-        (
-            "bomb.tar.gz",
-            "at \"zeros\" it has unpacked to more than 200 times its size",
-        ),
-        (
-            "climbs.zip",
-            "\"a/../../evil\" is no path inside a folder: it climbs out",
-        ),
-        ("link.zip", "\"l\" in it is a link"),
-        (
-            "bomb.zip",
-            "at \"zeros\" it has unpacked to more than 200 times its size",
-        ),
-        ("cut.tar.gz", "it is damaged at"),
-        ("text.tar.gz", "it is no archive"),
-    ] {
+    for (name, said) in HOSTILE {
         refused(&upload(name), 2, said);
     }
     assert_eq!(kept(&hub), (0, 0), "nothing was sent");

@@ -165,10 +165,15 @@ impl Manifest {
             if files.len() == MAX_FILES {
                 return Err(NotAManifest::TooMany);
             }
-            files.push(text.parse().map_err(|error| match error {
+            let file = text.parse().map_err(|error| match error {
                 NotAManifest::Line { .. } => NotAManifest::Line { line },
-                error => error,
-            })?);
+                NotAManifest::Path { .. }
+                | NotAManifest::Empty
+                | NotAManifest::TooMany
+                | NotAManifest::TooLarge
+                | NotAManifest::Twice(_) => error,
+            })?;
+            files.push(file);
         }
         let manifest = Self::of(files)?;
         // Another order, a number with a plus, a missing end: not what was hashed elsewhere.

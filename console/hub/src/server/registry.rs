@@ -195,11 +195,12 @@ impl Registry {
             Needed::Folder(sha256, said) => {
                 self.is_stored(sha256, None).await?;
                 let manifest = self.hub.blobs.manifest(sha256).await;
-                let manifest = manifest.map_err(|error| match error {
-                    BlobError::NoManifest { .. } => {
-                        Status::invalid_argument(crate::engine::chain(&error))
+                let manifest = manifest.map_err(|error| {
+                    let what = crate::engine::chain(&error);
+                    match matches!(error, BlobError::NoManifest { .. }) {
+                        true => Status::invalid_argument(what),
+                        false => Status::unavailable(what),
                     }
-                    error => Status::unavailable(crate::engine::chain(&error)),
                 })?;
                 if manifest.bytes() != said {
                     let found = manifest.bytes();

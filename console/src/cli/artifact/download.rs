@@ -100,10 +100,10 @@ async fn fetch(
     });
     let cut = |status: tonic::Status| {
         // What is damaged there, or not there, is not gone on with.
-        let left = match status.code() {
-            Code::DataLoss | Code::NotFound => Left::Nothing,
-            _ if written == 0 => Left::Nothing,
-            _ => Left::Part,
+        let is_gone = matches!(status.code(), Code::DataLoss | Code::NotFound);
+        let left = match is_gone || written == 0 {
+            true => Left::Nothing,
+            false => Left::Part,
         };
         (status.into(), left)
     };
@@ -118,9 +118,9 @@ async fn fetch(
             Ok(None) => break,
             Err(status) => {
                 progress.finish_and_clear();
-                let left = match status.code() {
-                    Code::DataLoss => Left::Nothing,
-                    _ => Left::Part,
+                let left = match status.code() == Code::DataLoss {
+                    true => Left::Nothing,
+                    false => Left::Part,
                 };
                 file.flush().await.map_err(unwritable)?;
                 let failure: Failure = status.into();

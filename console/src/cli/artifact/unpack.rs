@@ -152,11 +152,12 @@ impl Room<'_> {
         }
         let inside = Inside::parse(plain(path))?;
         let place = self.folder.join(inside.as_str());
-        let twice = |error: io::Error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                Refused::Twice(inside.to_string())
+        let twice = |error: io::Error| {
+            use io::ErrorKind::{AlreadyExists, NotADirectory};
+            match matches!(error.kind(), AlreadyExists | NotADirectory) {
+                true => Refused::Twice(inside.to_string()),
+                false => Refused::Write(error),
             }
-            _ => Refused::Write(error),
         };
         if let Some(above) = place.parent() {
             std::fs::create_dir_all(above).map_err(twice)?;
@@ -183,7 +184,10 @@ impl Room<'_> {
     fn folder(&self, path: &str) -> Result<(), Refused> {
         match plain(path) {
             "" | "." => Ok(()),
-            path => Ok(drop(Inside::parse(path)?)),
+            path => {
+                Inside::parse(path)?;
+                Ok(())
+            }
         }
     }
 }

@@ -108,17 +108,7 @@ fn reference(name: &Name, number: u32) -> Option<Reference> {
 pub(super) async fn due(hub: &Hub, asked: &proto::VerifyBlobsRequest) -> Result<Vec<Due>, Status> {
     let published = hub.engine.published();
     let state = &published.state;
-    let only = match asked.version.as_str() {
-        "" => None,
-        name => {
-            let version: Reference = name
-                .parse()
-                .map_err(|_| Status::invalid_argument("version: is none, as in fraud@3"))?;
-            let known = state.registry.version(&version);
-            known.ok_or_else(|| Status::not_found(format!("{version} is not registered")))?;
-            Some(version)
-        }
-    };
+    let only = only(state, asked)?;
     let wanted = |version: &Reference| only.as_ref().is_none_or(|only| only == version);
     let mut found = match only {
         None => profiles(state),
@@ -180,6 +170,20 @@ pub(super) async fn due(hub: &Hub, asked: &proto::VerifyBlobsRequest) -> Result<
         due.extend(pointed(hub, elsewhere).await?);
     }
     Ok(due)
+}
+
+/// The one version that is asked for, if one is.
+fn only(state: &State, asked: &proto::VerifyBlobsRequest) -> Result<Option<Reference>, Status> {
+    if asked.version.is_empty() {
+        return Ok(None);
+    }
+    let version: Reference = asked
+        .version
+        .parse()
+        .map_err(|_| Status::invalid_argument("version: is none, as in fraud@3"))?;
+    let known = state.registry.version(&version);
+    known.ok_or_else(|| Status::not_found(format!("{version} is not registered")))?;
+    Ok(Some(version))
 }
 
 /// Files that lie elsewhere: where is said in the entries that registered them.
