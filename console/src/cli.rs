@@ -19,6 +19,7 @@ mod demo;
 mod doctor;
 mod environment;
 mod featureset;
+mod header;
 mod host;
 mod hub;
 mod journal;

@@ -31,6 +31,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// handing it to a second thread costs more than doing it (decision 0021).
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    // One provider for the whole program, before anything asks for one.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        eprintln!("binnacle: another provider of cryptography is installed already");
+    }
     if let Err(report) = color_eyre::install() {
         eprintln!("binnacle: {report}");
     }

@@ -12,6 +12,7 @@
     clippy::indexing_slicing
 )]
 
+mod artifacts;
 mod commands;
 mod console;
 mod demo;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -55,14 +55,28 @@ pub fn binnacle<A: AsRef<OsStr>>(args: &[A]) -> Ended {
     run("binnacle", args)
 }
 
+/// Runs `binnacle` to its end, with more in its environment.
+#[track_caller]
+pub fn binnacle_in<A: AsRef<OsStr>>(environment: &[(String, String)], args: &[A]) -> Ended {
+    let mut command = program::command("binnacle");
+    let all = environment.iter();
+    command
+        .args(args)
+        .envs(all.map(|(name, value)| (name, value)));
+    ended(command)
+}
+
 /// Runs one of our programs to its end.
 #[track_caller]
 pub fn run<A: AsRef<OsStr>>(program: &str, args: &[A]) -> Ended {
-    let output = program::command(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let mut command = program::command(program);
+    command.args(args);
+    ended(command)
+}
+
+#[track_caller]
+fn ended(mut command: Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().unwrap();
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

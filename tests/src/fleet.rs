@@ -11,12 +11,18 @@ use serde_json::Value;
 
 use crate::client::{self, Answer};
 use crate::command::{Ended, binnacle};
-use crate::program::{self, Program};
+use crate::program::{Program, binaries, command};
 
 /// The hub, its folder, and the arguments that it is started with.
 pub struct Hub {
     folder: PathBuf,
+    /// Its store, if not in its folder.
     store: Option<String>,
+    /// Where it keeps files, if not in its folder.
+    artifacts: Option<String>,
+    environment: Vec<(String, String)>,
+    /// A folder that is a disk of its own, and how many bytes it has.
+    disk: Option<(PathBuf, u64)>,
     program: Option<Program>,
 }
 
@@ -24,65 +30,75 @@ impl Hub {
     /// Starts a hub with an empty store in `folder`.
     #[track_caller]
     pub fn start(folder: &Path) -> Self {
-        let folder = folder.join("hub");
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut hub = Self {
-            folder,
-            store: None,
-            program: None,
-        };
-        hub.start_again();
-        hub
+        Self::in_folder(folder).started()
     }
 
     /// Starts a hub on a store that is named by its URL.
     #[track_caller]
     pub fn start_on(folder: &Path, store: &str) -> Self {
-        let folder = folder.join("hub");
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut hub = Self {
-            folder,
-            store: Some(store.to_owned()),
-            program: None,
-        };
-        hub.start_again();
-        hub
+        let mut hub = Self::in_folder(folder);
+        hub.store = Some(store.to_owned());
+        hub.started()
+    }
+
+    /// Starts a hub that keeps files elsewhere, in an environment of its own.
+    #[track_caller]
+    pub fn start_with_artifacts(
+        folder: &Path,
+        url: &str,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        let mut hub = Self::in_folder(folder);
+        hub.artifacts = Some(url.to_owned());
+        hub.environment = environment;
+        hub.started()
     }
 
     /// Starts a hub whose folder of data is a disk of its own, of so many bytes, which nobody
     /// else sees and which goes with the process.
     #[track_caller]
     pub fn start_in_room(folder: &Path, bytes: u64) -> Self {
-        let folder = folder.join("hub");
-        let mut hub = Self {
-            folder,
-            store: None,
-            program: None,
-        };
+        let mut hub = Self::in_folder(folder);
         std::fs::create_dir_all(hub.data()).unwrap();
-        let mut command = Command::new("unshare");
-        if !rustix::process::geteuid().is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
-        let mounted = "mount -t tmpfs -o size=$0 tmpfs \"$1\" && shift && exec \"$@\"";
-        command
-            .args(["--mount", "sh", "-c", mounted, &bytes.to_string()])
-            .arg(hub.data())
-            .arg(program::binaries().join("binnacle"))
-            .args(hub.args());
-        let started = Program::try_start_by("binnacle", command, &hub.folder);
-        hub.program = Some(started.unwrap_or_else(|why| panic!("{why}")));
-        hub
+        hub.disk = Some((hub.data(), bytes));
+        hub.started()
     }
 
-    /// Its folder of data as the process itself sees it.
+    /// Starts a hub that keeps files on a disk of so many megabytes, which only it sees.
+    #[track_caller]
+    pub fn start_on_small_disk(folder: &Path, megabytes: u64) -> Self {
+        let disk = folder.join("disk");
+        std::fs::create_dir_all(&disk).unwrap();
+        let mut hub = Self::in_folder(folder);
+        hub.artifacts = Some(format!("file://{}", disk.display()));
+        hub.disk = Some((disk, megabytes << 20));
+        hub.started()
+    }
+
+    fn in_folder(folder: &Path) -> Self {
+        let folder = folder.join("hub");
+        std::fs::create_dir_all(&folder).unwrap();
+        Self {
+            folder,
+            store: None,
+            artifacts: None,
+            environment: Vec::new(),
+            disk: None,
+            program: None,
+        }
+    }
+
+    #[track_caller]
+    fn started(mut self) -> Self {
+        self.start_again();
+        self
+    }
+
+    /// Its small disk as the process itself sees it.
     pub fn room(&self) -> PathBuf {
-        let data = self.data();
-        let data = data.strip_prefix("/").expect("temporary folders are whole");
-        Path::new("/proc")
-            .join(self.program().id().to_string())
-            .join("root")
-            .join(data)
+        let (disk, _) = self.disk.as_ref().expect("it has a disk of its own");
+        let seen = format!("/proc/{}/root{}", self.program().id(), disk.display());
+        PathBuf::from(seen)
     }
 
     /// Starts it again, on the store and the socket that it had.
@@ -92,7 +108,33 @@ impl Hub {
             self.program.is_none(),
             "end the hub before it is started again"
         );
-        self.program = Some(Program::start("binnacle", &self.args(), &self.folder));
+        match Program::try_launch("binnacle", self.command(), &self.folder) {
+            Ok(program) => self.program = Some(program),
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = match &self.disk {
+            None => command("binnacle"),
+            Some((disk, bytes)) => {
+                // A namespace of its own: the mount is gone with the hub.
+                let mut through = Command::new("unshare");
+                if !rustix::process::geteuid().is_root() {
+                    through.args(["--user", "--map-root-user"]);
+                }
+                let mounted = "mount -t tmpfs -o size=$0 tmpfs \"$1\" && shift && exec \"$@\"";
+                through
+                    .args(["--mount", "sh", "-c", mounted, &bytes.to_string()])
+                    .arg(disk)
+                    .arg(binaries().join("binnacle"));
+                through
+            }
+        };
+        command.args(self.args());
+        let all = self.environment.iter();
+        command.envs(all.map(|(name, value)| (name, value)));
+        command
     }
 
     /// Starts it again although it should refuse to: what it said.
@@ -110,6 +152,9 @@ impl Hub {
         let mut args = vec!["hub", "run", "--data", data, "--listen", &address];
         if let Some(store) = &self.store {
             args.extend(["--store", store]);
+        }
+        if let Some(url) = &self.artifacts {
+            args.extend(["--artifacts", url]);
         }
         args.into_iter().map(str::to_owned).collect()
     }

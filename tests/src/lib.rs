@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod program;
 pub mod relay;
 pub mod request_log;
+pub mod s3;
 pub mod stranger;
 pub mod terminal;
 pub mod tmux;

@@ -78,17 +78,14 @@ impl Program {
         args: &[A],
         folder: &Path,
     ) -> Result<Self, String> {
-        let mut own = command(program);
-        own.args(args);
-        Self::try_start_by(program, own, folder)
+        let mut started = command(program);
+        started.args(args);
+        Self::try_launch(program, started, folder)
     }
 
-    /// As [`Program::try_start`], by a command that becomes the program.
-    pub fn try_start_by(
-        program: &str,
-        mut command: Command,
-        folder: &Path,
-    ) -> Result<Self, String> {
+    /// As [`Program::try_start`], of a command with an environment of its own, or that goes through
+    /// another program.
+    pub fn try_launch(program: &str, mut command: Command, folder: &Path) -> Result<Self, String> {
         let log = folder.join(format!("{program}.log"));
         let errors = File::options()
             .create(true)

@@ -25,6 +25,7 @@ pub use dataset::{Column, Columns, DataSetDetail, Span};
 pub use environment::Rules;
 pub use feature::{Allowed, Feature, FeatureKind, Features};
 pub use lineage::{Node, Way};
+pub use manifest::{FileOf, Inside, Manifest};
 pub use objective::Objective;
 pub use reference::{Number, Object, Reference};
 pub use signature::{Datatype, Signature, Tensor};
@@ -41,6 +42,7 @@ pub mod environment;
 pub mod feature;
 mod fit;
 pub mod lineage;
+pub mod manifest;
 pub mod objective;
 mod packed;
 mod past;
@@ -158,8 +160,19 @@ pub enum Children {
 pub struct Files {
     /// Over their bytes.
     pub sha256: Digest,
-    /// Whether they lie in the hub's artifact store, and are not only referred to.
-    pub is_stored: bool,
+    /// Where they lie.
+    pub lie: Lie,
+}
+
+/// Where the files of a version lie, as far as the index knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// In the hub's artifact store: one file.
+    File,
+    /// In the hub's artifact store: a folder's files, and their manifest under the digest.
+    Folder,
+    /// Elsewhere, and only referred to.
+    Elsewhere,
 }
 
 /// A named pointer to a version, with all its moves.
@@ -349,9 +362,18 @@ impl DataSetVersion {
 }
 
 impl Version {
-    /// Its blob in the hub's artifact store.
+    /// Its blob in the hub's artifact store: its file, or the manifest of its folder.
     pub fn stored(&self) -> Option<Digest> {
-        let files = self.artifact.filter(|files| files.is_stored)?;
+        let files = self.artifact?;
+        match files.lie {
+            Lie::File | Lie::Folder => Some(files.sha256),
+            Lie::Elsewhere => None,
+        }
+    }
+
+    /// The manifest of its folder in the hub's artifact store, where it has one.
+    pub fn manifest(&self) -> Option<Digest> {
+        let files = self.artifact.filter(|files| files.lie == Lie::Folder)?;
         Some(files.sha256)
     }
 }

@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{ChunkReader, Length};
@@ -21,7 +22,7 @@ use crate::error::DataError;
 use crate::read::{Options, Progress, Registered};
 use crate::schema::{self, Type, shown};
 use crate::source::{Opened, Sequential};
-use crate::table::Table;
+use crate::table::{self, Part, Table};
 
 mod cells;
 
@@ -32,29 +33,69 @@ const HEAD: usize = 4 << 10;
 /// length must not ask for all memory.
 const PAGE: usize = 256 << 20;
 
-/// Reads a Parquet file.
+/// Columns that are read side by side. Each needs its open page and its dictionary, 1.5 MB as most
+/// writers make them: a wide table would need as much as it is wide.
+const TOGETHER: usize = 48;
+
+/// Reads a Parquet file: some columns to their end, then the next ones. Neither digest nor sample
+/// depends on the columns beside, and no byte is read twice but of the column of times.
 pub(crate) fn read(
     file: &Opened,
     options: &Options,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Registered, DataError> {
-    let (mut batches, columns) = guarded(file, || open(file, options))??;
-    let kinds: Vec<Type> = columns.iter().map(|(_, kind)| *kind).collect();
-    let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
-    let mut table = Table::new(columns, options, file.meter().clone(), progress)?;
+    let (metadata, kept) = guarded(file, || open(file, options))??;
+    let columns: Columns = kept.iter().map(|(_, column)| column.clone()).collect();
+    let time = table::time_column(&columns, options)?;
+    let all = table::features(&columns);
+    let mut whole: Option<Part> = None;
+    for (first, group) in (0..).step_by(TOGETHER).zip(kept.chunks(TOGETHER)) {
+        let mut group = group.to_vec();
+        // The sample of every feature is kept with the times of its rows.
+        let far = time.filter(|at| !(first..first + TOGETHER).contains(at));
+        let place = far.map(|at| if at < first { 0 } else { group.len() });
+        if let (Some(time), Some(place)) = (far.and_then(|at| kept.get(at)), place) {
+            group.insert(place, time.clone());
+        }
+        let mut part = side_by_side(file, &metadata, &group, all, options, progress)?;
+        if let Some(place) = place {
+            part.without(place);
+        }
+        match &mut whole {
+            None => whole = Some(part),
+            Some(whole) => whole.add(part),
+        }
+    }
+    let whole = whole.ok_or_else(|| DataError::Empty(file.name()))?;
+    Ok(whole.whole())
+}
+
+/// Reads these columns to their end.
+fn side_by_side(
+    file: &Opened,
+    metadata: &ArrowReaderMetadata,
+    group: &[Kept],
+    all: usize,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Part, DataError> {
+    let mut batches = guarded(file, || batches(file, metadata, group))??;
+    let columns = group.iter().map(|(_, column)| column.clone());
+    let meter = file.meter().clone();
+    let mut table = Table::part(columns.collect(), all, options, meter, progress)?;
     while let Some(batch) = guarded(file, || batches.next())? {
         let batch = batch.map_err(|cause| refused(file, &cause))?;
         let mut from = 0;
         while from < batch.num_rows() {
             let rows = table.room().min(batch.num_rows() - from);
             let row = table.rows() + table.open_rows() as u64;
-            for (at, array) in batch.columns().iter().enumerate() {
-                let (Some(column), Some(kind)) = (table.column(at), kinds.get(at)) else {
+            let arrays = batch.columns().iter().zip(group).enumerate();
+            for (at, (array, (_, (name, kind)))) in arrays {
+                let Some(column) = table.column(at) else {
                     continue;
                 };
                 let part = array.slice(from, rows);
                 if let Err(odd) = cells::append(column, *kind, &part) {
-                    let name = names.get(at).map_or("", String::as_str);
                     return Err(odd.told(row + 1, name));
                 }
             }
@@ -62,25 +103,22 @@ pub(crate) fn read(
             table.advance()?;
         }
     }
-    table.finish()
+    table.part_finished()
 }
 
+/// A column that is wanted: where it stands in the file, its name and type.
+type Kept = (usize, (String, Type));
 type Columns = Vec<(String, Type)>;
 
-/// A reader of the columns that are wanted, and what they are.
-fn open(
-    file: &Opened,
-    options: &Options,
-) -> Result<(ParquetRecordBatchReader, Columns), DataError> {
+/// What the file says of itself, and the columns that are wanted.
+fn open(file: &Opened, options: &Options) -> Result<(ArrowReaderMetadata, Vec<Kept>), DataError> {
     let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let unreadable = |cause: ParquetError| trouble(file, &cause);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), plain)
-        .map_err(unreadable)?;
-    let fields = builder.schema().fields();
+    let metadata = ArrowReaderMetadata::load(file, plain).map_err(unreadable)?;
+    let fields = metadata.schema().fields();
     options.check(fields.iter().map(|field| field.name().as_str()))?;
     schema::check(fields.iter().map(|field| field.name().as_str()))?;
     let mut kept = Vec::new();
-    let mut columns = Vec::new();
     for (at, field) in fields.iter().enumerate() {
         let name = field.name();
         if options.without.contains(name) {
@@ -98,15 +136,23 @@ fn open(
             let column = shown(name);
             return Err(DataError::Declared { column, kind });
         }
-        kept.push(at);
-        columns.push((name.clone(), kind));
+        kept.push((at, (name.clone(), kind)));
     }
-    if columns.is_empty() {
-        return Err(DataError::Empty(file.name()));
-    }
-    let mask = ProjectionMask::roots(builder.parquet_schema(), kept);
+    Ok((metadata, kept))
+}
+
+/// A reader of these columns.
+fn batches(
+    file: &Opened,
+    metadata: &ArrowReaderMetadata,
+    group: &[Kept],
+) -> Result<ParquetRecordBatchReader, DataError> {
+    let builder =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone());
+    let places = group.iter().map(|(at, _)| *at);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), places);
     let batches = builder.with_projection(mask).with_batch_size(BLOCK).build();
-    Ok((batches.map_err(unreadable)?, columns))
+    batches.map_err(|cause| trouble(file, &cause))
 }
 
 /// What the cells of a column of this type become.

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use binnacle_sketch::profile::{self, BLOCK, Field, Gather, Kind};
+use binnacle_sketch::profile::{self, BLOCK, Field, Gather, Kind, Profile};
 
 use crate::block::Column;
 use crate::digest::{self, ColumnDigest};
@@ -41,9 +41,21 @@ impl<'a> Table<'a> {
         progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, DataError> {
         schema::check(columns.iter().map(|(name, _)| name.as_str()))?;
+        let all = features(&columns);
+        Self::part(columns, all, options, meter, progress)
+    }
+
+    /// Some columns of a table that has `all` features, and the one that tells the time among them.
+    pub(crate) fn part(
+        columns: Vec<(String, Type)>,
+        all: usize,
+        options: &Options,
+        meter: Meter,
+        progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Self, DataError> {
         let time = time_column(&columns, options)?;
         let fields = columns.iter().filter_map(|(name, kind)| field(name, *kind));
-        let gather = Gather::new(options.seed, fields.collect());
+        let gather = Gather::part(options.seed, fields.collect(), all);
         let gather = gather.ok_or(DataError::TooManyColumns)?;
         let columns = columns.into_iter().map(|(name, kind)| Told {
             digest: ColumnDigest::new(&name, kind),
@@ -151,30 +163,70 @@ impl<'a> Table<'a> {
     }
 
     /// The last block, and what came of it all.
-    pub(crate) fn finish(mut self) -> Result<Registered, DataError> {
+    pub(crate) fn finish(self) -> Result<Registered, DataError> {
+        Ok(self.part_finished()?.whole())
+    }
+
+    /// The last block, and what came of these columns.
+    pub(crate) fn part_finished(mut self) -> Result<Part, DataError> {
         self.close();
         self.tell()?;
-        let mut columns = Vec::new();
-        let mut digests = Vec::new();
-        for column in self.columns {
-            columns.push(schema::Column {
+        let columns = self.columns.into_iter().map(|column| {
+            let told = schema::Column {
                 name: column.name,
                 kind: column.kind,
                 nullable: column.nulls > 0,
                 nulls: column.nulls,
-            });
-            digests.push(column.digest);
-        }
-        let profile = self.gather.finish();
-        Ok(Registered {
-            rows: self.rows,
+            };
+            (told, column.digest)
+        });
+        Ok(Part {
             bytes: self.meter.all(),
-            span_us: profile.span_us,
-            digest: digest::table(self.rows, digests),
-            columns,
-            profile,
+            columns: columns.collect(),
+            profile: self.gather.finish(),
         })
     }
+}
+
+/// What came of some columns of a table.
+pub(crate) struct Part {
+    bytes: u64,
+    columns: Vec<(schema::Column, ColumnDigest)>,
+    profile: Profile,
+}
+
+impl Part {
+    /// Leaves a column out that was only read for its times; times are no feature.
+    pub(crate) fn without(&mut self, at: usize) {
+        if at < self.columns.len() {
+            self.columns.remove(at);
+        }
+    }
+
+    /// The columns that come behind these.
+    pub(crate) fn add(&mut self, next: Self) {
+        self.columns.extend(next.columns);
+        self.profile.features.extend(next.profile.features);
+    }
+
+    /// The table of these columns.
+    pub(crate) fn whole(self) -> Registered {
+        let (columns, digests) = self.columns.into_iter().unzip();
+        Registered {
+            rows: self.profile.rows,
+            bytes: self.bytes,
+            span_us: self.profile.span_us,
+            digest: digest::table(self.profile.rows, digests),
+            columns,
+            profile: self.profile,
+        }
+    }
+}
+
+/// How many of these columns are features.
+pub(crate) fn features(columns: &[(String, Type)]) -> usize {
+    let fields = columns.iter().filter_map(|(name, kind)| field(name, *kind));
+    fields.count()
 }
 
 /// What the profile is told of a column; times are no feature.
@@ -191,7 +243,10 @@ fn field(name: &str, kind: Type) -> Option<Field> {
 }
 
 /// The column that tells the time: the one that was named, or else the first one of times.
-fn time_column(columns: &[(String, Type)], options: &Options) -> Result<Option<usize>, DataError> {
+pub(crate) fn time_column(
+    columns: &[(String, Type)],
+    options: &Options,
+) -> Result<Option<usize>, DataError> {
     let Some(name) = &options.time else {
         return Ok(columns.iter().position(|(_, kind)| *kind == Type::Time));
     };

@@ -1,27 +1,34 @@
-//! Blobs by their SHA-256, in a folder of the hub.
+//! Blobs by their SHA-256, in a folder of the hub or in an object store.
 //!
-//! A blob is there whole or not at all: bytes are staged beside the blobs, and what is staged
-//! becomes a blob by a rename, after its digest was found to be the one announced and the disk
-//! has it. What is staged outlives the hub, so that an upload that was cut off goes on. Every
-//! read checks the digest again: a flipped bit is never handed out as if it were nothing.
+//! A blob is there whole or not at all: bytes are staged in a folder of the hub, and what is staged
+//! becomes a blob after its digest was found to be the one announced: by a rename in a folder, by
+//! the completion of its parts in an object store. What is staged outlives the hub, so that an
+//! upload that was cut off goes on. Every read checks the digest again: a flipped bit is never
+//! handed out as if it were nothing.
 
 use std::collections::HashSet;
-use std::io::{self, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use binnacle_core::registry::Digest;
-use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
-use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use binnacle_core::registry::manifest::{MAX_MANIFEST, NotAManifest};
+use binnacle_core::registry::{Digest, Manifest};
+use tokio::fs::{self, OpenOptions};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+pub use place::{ArtifactUrl, Cloud, PlaceError};
+pub use reading::Reading;
+pub use upload::Upload;
+
+mod cloud;
+mod place;
+mod reading;
+pub(crate) mod referred;
+mod upload;
 
 /// Bytes of one blob at most: the largest models that are served from one file.
 pub const MAX_BLOB: u64 = 1 << 40;
-/// Bytes read at once.
-const CHUNK: usize = 1 << 20;
 /// How long a blob that nothing refers to is kept, and an upload that does not go on: a version
 /// may be registered after its files were uploaded, and not at once.
 pub const KEEP_UNREFERENCED: Duration = Duration::from_secs(24 * 3_600);
@@ -29,7 +36,9 @@ pub const KEEP_UNREFERENCED: Duration = Duration::from_secs(24 * 3_600);
 /// Where blobs are kept.
 #[derive(Clone, Debug)]
 pub struct Blobs {
+    /// Where what is on its way is staged, and the blobs too where there is no object store.
     folder: PathBuf,
+    cloud: Option<Cloud>,
     /// Uploads that are under way: two of one digest would write into one file.
     busy: Arc<Mutex<HashSet<Digest>>>,
     /// Shared by changes that need a blob, taken whole by whoever takes blobs away.
@@ -82,8 +91,17 @@ pub enum BlobError {
         found: Digest,
     },
     /// The stored bytes are not what they were.
-    #[error("blob {0} is damaged on the hub's disk: its bytes do not have its SHA-256")]
+    #[error("blob {0} is damaged where it is stored: its bytes do not have its SHA-256")]
     Damaged(Digest),
+    /// It should be a folder's manifest.
+    #[error("blob {digest} is no manifest of a folder")]
+    NoManifest {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: NotAManifest,
+    },
     /// The disk refuses.
     #[error("cannot {operation} {path}")]
     Disk {
@@ -94,6 +112,17 @@ pub enum BlobError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The object store refuses, or is out of reach.
+    #[error("cannot {operation} {place}; nothing was stored, and the same command tries again")]
+    Remote {
+        /// What was tried.
+        operation: &'static str,
+        /// In which store.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<object_store::Error>,
     },
 }
 
@@ -111,8 +140,33 @@ impl Blobs {
     pub fn in_folder(folder: PathBuf) -> Self {
         Self {
             folder,
+            cloud: None,
             busy: Arc::default(),
             needs: Arc::default(),
+        }
+    }
+
+    /// Blobs in an object store; what is on its way is staged in this folder.
+    pub fn in_cloud(cloud: Cloud, folder: PathBuf) -> Self {
+        Self {
+            cloud: Some(cloud),
+            ..Self::in_folder(folder)
+        }
+    }
+
+    /// Whether the object store answers; a folder always does.
+    pub async fn reach(&self) -> Result<(), BlobError> {
+        match &self.cloud {
+            Some(cloud) => cloud::reach(cloud).await,
+            None => Ok(()),
+        }
+    }
+
+    /// How long a blob is; `None` where it is not there.
+    async fn length(&self, digest: Digest) -> Result<Option<u64>, BlobError> {
+        match &self.cloud {
+            Some(cloud) => cloud::length(cloud, digest).await,
+            None => length(&self.path(digest)).await,
         }
     }
 
@@ -139,7 +193,7 @@ impl Blobs {
 
     /// What there is of a blob.
     pub async fn stat(&self, digest: Digest) -> Result<Stat, BlobError> {
-        if let Some(bytes) = length(&self.path(digest)).await? {
+        if let Some(bytes) = self.length(digest).await? {
             return Ok(Stat::Whole(bytes));
         }
         let staged = length(&self.staged(digest)).await?;
@@ -157,7 +211,7 @@ impl Blobs {
         if bytes > MAX_BLOB {
             return Err(BlobError::TooLarge(bytes));
         }
-        if length(&self.path(digest)).await?.is_some() {
+        if self.length(digest).await?.is_some() {
             return Ok(None);
         }
         let claim = Claim::of(self, digest)?;
@@ -177,47 +231,18 @@ impl Blobs {
             let asked = offset;
             return Err(BlobError::Offset { asked, there });
         }
-        Ok(Some(Upload {
-            blobs: self.clone(),
-            claim,
-            file,
-            announced: bytes,
-            written: there,
-        }))
+        let file = file.into_std().await;
+        Ok(Some(Upload::of(self, claim, file, bytes, there)))
     }
 
     /// Reads a blob from `offset`: its length, and its bytes.
     pub async fn read(&self, digest: Digest, offset: u64) -> Result<(u64, Reading), BlobError> {
-        let path = self.path(digest);
-        let mut file = match File::open(&path).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(BlobError::Missing(digest));
-            }
-            Err(error) => return Err(disk("open", &path)(error)),
+        let Some(bytes) = self.length(digest).await? else {
+            return Err(BlobError::Missing(digest));
         };
-        let bytes = file.metadata().await.map_err(disk("look at", &path))?.len();
-        let mut hash = Sha256::new();
+        let mut reading = Reading::open(self, digest, bytes).await?;
         // What is skipped belongs to the digest all the same.
-        let mut skipped = 0;
-        let mut buffer = vec![0; CHUNK];
-        while skipped < offset.min(bytes) {
-            let wanted = (offset.min(bytes) - skipped).min(CHUNK as u64) as usize;
-            let part = buffer.get_mut(..wanted).unwrap_or_default();
-            file.read_exact(part).await.map_err(disk("read", &path))?;
-            hash.update(part);
-            skipped += wanted as u64;
-        }
-        file.seek(SeekFrom::Start(skipped))
-            .await
-            .map_err(disk("read", &path))?;
-        let reading = Reading {
-            path,
-            digest,
-            file,
-            hash,
-            is_done: false,
-        };
+        reading.skip(offset.min(bytes)).await?;
         Ok((bytes, reading))
     }
 
@@ -228,13 +253,31 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Reads a folder's manifest, checked.
+    pub async fn manifest(&self, digest: Digest) -> Result<Manifest, BlobError> {
+        let no = |source| BlobError::NoManifest { digest, source };
+        let (bytes, mut reading) = self.read(digest, 0).await?;
+        if bytes > MAX_MANIFEST as u64 {
+            return Err(no(NotAManifest::TooMany));
+        }
+        let mut whole = Vec::new();
+        while let Some(part) = reading.next().await? {
+            whole.extend_from_slice(&part);
+        }
+        Manifest::decode(&whole).map_err(no)
+    }
+
     /// Every blob with its length and its age, and every staged file with its length.
     pub async fn all(&self, now_us: i64) -> Result<Kept, BlobError> {
         let blobs = self.clone();
         let now = Duration::from_micros(now_us.unsigned_abs());
         let walked = tokio::task::spawn_blocking(move || blobs.walk(now)).await;
         let gone = |error| disk("look through", &self.folder)(io::Error::other(error));
-        walked.map_err(gone)?
+        let mut kept = walked.map_err(gone)??;
+        if let Some(cloud) = &self.cloud {
+            kept.blobs = cloud::list(cloud, now).await?;
+        }
+        Ok(kept)
     }
 
     fn walk(&self, now: Duration) -> Result<Kept, BlobError> {
@@ -275,13 +318,21 @@ impl Blobs {
 
     /// Takes a blob away.
     pub async fn remove(&self, digest: Digest) -> Result<(), BlobError> {
-        remove(&self.path(digest)).await
+        match &self.cloud {
+            Some(cloud) => cloud::remove(cloud, digest).await,
+            None => remove(&self.path(digest)).await,
+        }
     }
 
     /// Gives an upload up that was begun, unless it goes on right now.
     pub async fn abandon(&self, digest: Digest) -> Result<(), BlobError> {
         let _claim = Claim::of(self, digest)?;
-        remove(&self.staged(digest)).await
+        let staged = self.staged(digest);
+        if let Some(cloud) = &self.cloud {
+            let begun = cloud::Begun::at(&staged);
+            begun.throw_away(cloud, digest).await?;
+        }
+        remove(&staged).await
     }
 }
 
@@ -345,125 +396,10 @@ impl Drop for Claim {
     }
 }
 
-/// An upload that is under way. Dropped before [`Upload::finish`], it can be gone on with.
-#[derive(Debug)]
-pub struct Upload {
-    blobs: Blobs,
-    claim: Claim,
-    file: File,
-    announced: u64,
-    written: u64,
-}
-
-impl Upload {
-    /// Stages more bytes.
-    pub async fn write(&mut self, part: &[u8]) -> Result<(), BlobError> {
-        let found = self.written + part.len() as u64;
-        let path = self.blobs.staged(self.claim.digest);
-        if found > self.announced {
-            self.discard(&path).await;
-            let announced = self.announced;
-            return Err(BlobError::Length { announced, found });
-        }
-        if let Err(error) = self.file.write_all(part).await {
-            // Half a part may be there: the length tells whoever goes on.
-            return Err(disk("write", &path)(error));
-        }
-        self.written = found;
-        Ok(())
-    }
-
-    /// What was staged is put away for somebody to go on with.
-    pub async fn pause(mut self) -> Result<u64, BlobError> {
-        let path = self.blobs.staged(self.claim.digest);
-        self.file.flush().await.map_err(disk("write", &path))?;
-        Ok(self.written)
-    }
-
-    /// Checks the digest and makes it a blob; answers with its length. What is wrong is thrown
-    /// away.
-    pub async fn finish(mut self) -> Result<u64, BlobError> {
-        let (expected, path) = (self.claim.digest, self.blobs.staged(self.claim.digest));
-        self.file.flush().await.map_err(disk("write", &path))?;
-        if self.written < self.announced {
-            return self.pause().await;
-        }
-        self.file.sync_all().await.map_err(disk("write", &path))?;
-        let found = hash(&path).await?;
-        if found != expected {
-            self.discard(&path).await;
-            return Err(BlobError::Announced { expected, found });
-        }
-        let place = self.blobs.path(expected);
-        let folder = place.parent().unwrap_or(&self.blobs.folder);
-        fs::create_dir_all(folder)
-            .await
-            .map_err(disk("make", folder))?;
-        fs::rename(&path, &place)
-            .await
-            .map_err(disk("move", &path))?;
-        // The name is on the disk when its folder is.
-        let folder_file = File::open(folder).await.map_err(disk("open", folder))?;
-        folder_file
-            .sync_all()
-            .await
-            .map_err(disk("write", folder))?;
-        Ok(self.written)
-    }
-
-    async fn discard(&mut self, path: &Path) {
-        // What cannot be removed is found by its length, and refused again.
-        let _kept = fs::remove_file(path).await;
-    }
-}
-
-async fn hash(path: &Path) -> Result<Digest, BlobError> {
-    let mut file = File::open(path).await.map_err(disk("open", path))?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; CHUNK]);
-    loop {
-        let read = file.read(&mut buffer).await.map_err(disk("read", path))?;
-        if read == 0 {
-            return Ok(Digest(hash.finalize().into()));
-        }
-        hash.update(buffer.get(..read).unwrap_or_default());
-    }
-}
-
-/// A blob that is being read.
-#[derive(Debug)]
-pub struct Reading {
-    path: PathBuf,
-    digest: Digest,
-    file: File,
-    hash: Sha256,
-    is_done: bool,
-}
-
-impl Reading {
-    /// The next bytes; `None` at the end of a blob that is whole.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
-        if self.is_done {
-            return Ok(None);
-        }
-        let mut buffer = vec![0; CHUNK];
-        let read = self.file.read(&mut buffer).await;
-        let read = read.map_err(disk("read", &self.path))?;
-        if read == 0 {
-            self.is_done = true;
-            let found = Digest(self.hash.clone().finalize().into());
-            return match found == self.digest {
-                true => Ok(None),
-                false => Err(BlobError::Damaged(self.digest)),
-            };
-        }
-        buffer.truncate(read);
-        self.hash.update(&buffer);
-        Ok(Some(buffer.into()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
     fn blobs() -> (tempfile::TempDir, Blobs) {
@@ -479,7 +415,7 @@ mod tests {
     async fn put(blobs: &Blobs, bytes: &[u8]) -> Digest {
         let (is, length) = (digest(bytes), bytes.len() as u64);
         let mut upload = blobs.upload(is, length, 0).await.unwrap().unwrap();
-        upload.write(bytes).await.unwrap();
+        upload.write(bytes.to_vec().into()).await.unwrap();
         assert_eq!(upload.finish().await.unwrap(), length);
         is
     }
@@ -490,10 +426,17 @@ mod tests {
         let bytes: Vec<u8> = (0..3_000_000_u32).map(|at| at as u8).collect();
         let (is, length) = (digest(&bytes), bytes.len() as u64);
         let mut upload = blobs.upload(is, length, 0).await.unwrap().unwrap();
-        upload.write(&bytes[..1_000_000]).await.unwrap();
+        upload
+            .write(bytes[..1_000_000].to_vec().into())
+            .await
+            .unwrap();
         let second = blobs.upload(is, length, 0).await;
         assert!(matches!(second, Err(BlobError::Busy(_))));
-        assert_eq!(upload.pause().await.unwrap(), 1_000_000);
+        assert_eq!(
+            upload.finish().await.unwrap(),
+            1_000_000,
+            "it waits for the rest"
+        );
         assert!(matches!(
             blobs.read(is, 0).await,
             Err(BlobError::Missing(_))
@@ -508,7 +451,10 @@ mod tests {
             })
         ));
         let mut upload = blobs.upload(is, length, 1_000_000).await.unwrap().unwrap();
-        upload.write(&bytes[1_000_000..]).await.unwrap();
+        upload
+            .write(bytes[1_000_000..].to_vec().into())
+            .await
+            .unwrap();
         upload.finish().await.unwrap();
         assert_eq!(blobs.stat(is).await.unwrap(), Stat::Whole(length));
         assert!(
@@ -529,13 +475,13 @@ mod tests {
         let (_folder, blobs) = blobs();
         let is = digest(b"good");
         let mut upload = blobs.upload(is, 3, 0).await.unwrap().unwrap();
-        upload.write(b"bad").await.unwrap();
+        upload.write(b"bad"[..].into()).await.unwrap();
         assert!(matches!(
             upload.finish().await,
             Err(BlobError::Announced { .. })
         ));
         let mut upload = blobs.upload(is, 4, 0).await.unwrap().unwrap();
-        let long = upload.write(b"too long").await;
+        let long = upload.write(b"too long"[..].into()).await;
         assert!(matches!(long, Err(BlobError::Length { .. })));
         drop(upload);
         assert_eq!(blobs.stat(is).await.unwrap(), Stat::Staged(0));

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use ulid::Ulid;
 
+use crate::artifact::{ArtifactUrl, Blobs, Cloud, PlaceError};
 use crate::clock::Clock;
 use crate::engine::{Engine, EngineError};
 use crate::listen::{ListenError, Listener, Loopback};
@@ -43,6 +44,9 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where it keeps the journal and the roll-ups: `hub.db` in its folder by default.
     pub store: StoreUrl,
+    /// Where it keeps the files of versions and the profiles of data sets: `artifacts/` in its
+    /// folder where nothing is named.
+    pub artifacts: Option<ArtifactUrl>,
     /// Where it listens.
     pub listen: Vec<Address>,
     /// Whether loopback addresses may be among them.
@@ -80,6 +84,9 @@ pub enum HubError {
     /// What was measured cannot be read.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    /// Files cannot be kept where they should be.
+    #[error(transparent)]
+    Artifacts(#[from] PlaceError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -103,6 +110,7 @@ pub struct Running {
 /// Starts a hub: replays the journal, reads the watermarks, then listens.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError> {
     let lock = lock(&settings.data)?;
+    let blobs = blobs(&settings)?;
     let store = store::open(&settings.store).await?;
     let new_store = Ulid::generate().to_string();
     let engine = Engine::start(store.clone(), clock.clone(), new_store).await?;
@@ -123,7 +131,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         store: store.clone(),
         started_us: clock.now_us(),
         glances: Default::default(),
-        blobs: artifact::Blobs::in_folder(settings.data.join("artifacts")),
+        blobs,
         clock,
         stopping,
     });
@@ -159,6 +167,25 @@ impl Running {
         }
         self.store.close().await;
     }
+}
+
+/// Where files are kept. An object store that does not answer is no reason not to start: the
+/// fleet needs its hub, and what needs a file says what is wrong.
+fn blobs(settings: &Settings) -> Result<Blobs, HubError> {
+    let own = settings.data.join("artifacts");
+    let blobs = match &settings.artifacts {
+        None => Blobs::in_folder(own),
+        Some(ArtifactUrl::Folder(folder)) => Blobs::in_folder(folder.clone()),
+        Some(ArtifactUrl::Cloud(url)) => Blobs::in_cloud(Cloud::open(url)?, own),
+    };
+    let looked = blobs.clone();
+    tokio::spawn(async move {
+        if let Err(error) = looked.reach().await {
+            let error = engine::chain(&error);
+            tracing::error!(error, "files cannot be stored or fetched");
+        }
+    });
+    Ok(blobs)
 }
 
 /// Makes the folder and locks it for this process.

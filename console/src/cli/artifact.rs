@@ -2,35 +2,52 @@
 
 use std::path::{Path, PathBuf};
 
-use binnacle_core::registry::{Artifact, Digest, Location};
+use binnacle_core::registry::{Artifact, Digest, Location, Manifest};
 use binnacle_core::view::Reference;
 use binnacle_proto::v1 as proto;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::cli::{Global, time, version};
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Document, Form};
 
+mod download;
+mod folder;
+mod inspect;
+mod list;
+mod progress;
 mod transfer;
+mod unpack;
+mod verify;
 
-pub(crate) use transfer::{bar, fetch, measured, store, upload};
+pub(crate) use progress::Progress;
+pub(crate) use transfer::{fetch, store};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Store a file; says its SHA-256. What was cut off goes on where it was.
+    /// Store a file or a folder; says its SHA-256. What was cut off goes on where it was.
     Upload {
+        /// The file, or the folder.
+        file: PathBuf,
+        /// Take an archive's files as a folder: .tar, .tar.gz, .tar.zst or .zip.
+        #[arg(long)]
+        unpack: bool,
+    },
+    /// What a file says of itself, before it is registered.
+    Inspect {
         /// The file.
         file: PathBuf,
     },
+    /// Every stored file, with its size and the versions that refer to it.
+    List,
     /// Fetch the files of a version, or a blob by its SHA-256; checked as they come.
     Download(Download),
-    /// Read stored files and check their SHA-256; exit 1 where one is not what it was.
-    Verify {
-        /// Only the files of this version.
-        version: Option<Reference>,
-    },
+    /// Read files, also where they lie elsewhere, and check their SHA-256; exit 1 where one is not
+    /// what it was, 9 where one is out of reach.
+    Verify(verify::Verify),
     /// What is stored, and what of it nothing refers to.
     Usage,
     /// Take away what nothing refers to and uploads that do not go on, both for a day.
@@ -45,52 +62,165 @@ pub(crate) enum Verb {
 pub(crate) struct Download {
     /// A version, as in fraud@7, or a SHA-256.
     what: String,
-    /// Where to.
+    /// Where to: a file, or a folder that is not there yet.
     file: PathBuf,
 }
 
-/// A stored file that was read.
+/// What was stored, or fetched.
 #[derive(Serialize)]
-struct Verified {
-    sha256: String,
+struct Moved {
+    sha256: Digest,
     bytes: u64,
-    versions: Vec<String>,
-    fault: Option<String>,
+    /// Files, where it is a folder.
+    files: Option<usize>,
 }
+
+/// What was handed in, as it is stored.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) sha256: Digest,
+    pub(crate) bytes: u64,
+    /// The files of a folder.
+    pub(crate) manifest: Option<Manifest>,
+}
+
+/// What is done with what was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is stored.
+    Stored,
+    /// It is only read.
+    Measured,
+}
+
+/// Takes a file, a folder, or with `unpack` the files of an archive.
+pub(crate) async fn given(
+    link: &Link,
+    path: &Path,
+    unpack: bool,
+    fate: Fate,
+    form: Form,
+) -> Result<Given, Failure> {
+    if unpack {
+        let unpacked = unpack::unpacked(path).await?;
+        return folded(link, unpacked.path(), fate, form).await;
+    }
+    if path.is_dir() {
+        return folded(link, path, fate, form).await;
+    }
+    let (sha256, bytes) = match fate {
+        Fate::Stored => transfer::upload(link, path, form).await?,
+        Fate::Measured => transfer::measured(path, form).await?,
+    };
+    Ok(Given {
+        sha256,
+        bytes,
+        manifest: None,
+    })
+}
+
+async fn folded(link: &Link, path: &Path, fate: Fate, form: Form) -> Result<Given, Failure> {
+    let (sha256, manifest) = match fate {
+        Fate::Stored => folder::upload(link, path, form).await?,
+        Fate::Measured => {
+            let manifest = folder::manifest(path, form).await?;
+            (Digest(Sha256::digest(manifest.encode()).into()), manifest)
+        }
+    };
+    Ok(Given {
+        sha256,
+        bytes: manifest.bytes(),
+        manifest: Some(manifest),
+    })
+}
+
+/// Does something that Ctrl-C ends; `left` says what is left of it.
+pub(crate) async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+    left: &str,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(Exit::Interrupted, "interrupted").hint(left))
+        }
+    }
+}
+
+/// What is left of a transfer that was interrupted.
+pub(crate) const GOES_ON: &str = "the same command goes on where this stopped";
 
 impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (link, form) = (global.link().await?, global.form());
         match self {
-            Self::Upload { file } => {
-                let (digest, bytes) = upload(&link, &file, form).await?;
-                match form {
-                    Form::Json => {
-                        let item = serde_json::json!({"sha256": digest, "bytes": bytes});
-                        let now_us = time::now_us();
-                        output::json(&Document::new("binnacle.artifacts/v1", now_us, &[item]))?;
-                    }
-                    Form::Text => output::text(format!("{digest}  {bytes} bytes stored"))?,
-                }
-                Ok(Exit::Ok)
+            Self::Upload { file, unpack } => {
+                let storing = given(&link, &file, unpack, Fate::Stored, form);
+                let given = unless_interrupted(Box::pin(storing), GOES_ON).await?;
+                Moved::from(given).tell("stored", form)
             }
+            Self::Inspect { file } => inspect::inspect(&file, form),
+            Self::List => list::list(&link, form).await,
             Self::Download(download) => download.run(&link, form).await,
-            Self::Verify { version } => verify(&link, version, form).await,
+            Self::Verify(verify) => verify.run(&link, form).await,
             Self::Usage => collect(&link, false, form).await,
             Self::Collect { remove } => collect(&link, remove, form).await,
         }
     }
 }
 
+impl From<Given> for Moved {
+    fn from(given: Given) -> Self {
+        Self {
+            sha256: given.sha256,
+            bytes: given.bytes,
+            files: given.manifest.map(|manifest| manifest.files().len()),
+        }
+    }
+}
+
+impl Moved {
+    fn tell(&self, what: &str, form: Form) -> Result<Exit, Failure> {
+        match form {
+            Form::Json => {
+                let now_us = time::now_us();
+                output::json(&Document::new("binnacle.artifacts/v1", now_us, &[self]))?;
+            }
+            Form::Text => {
+                let files = self.files.map(|files| format!(" in {files} files"));
+                output::text(format!(
+                    "{}  {} bytes{} {what}",
+                    self.sha256,
+                    self.bytes,
+                    files.unwrap_or_default()
+                ))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// How the files of a version are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    File,
+    Folder,
+}
+
 /// The stored blob of a version.
-async fn stored(link: &Link, version: &Reference) -> Result<Digest, Failure> {
+async fn stored(link: &Link, version: &Reference) -> Result<(Digest, Layout), Failure> {
     let (row, _) = version::one(link, version).await?;
     match row.detail.artifact {
         Some(Artifact {
             location: Location::Stored,
             sha256,
             ..
-        }) => Ok(sha256),
+        }) => Ok((sha256, Layout::File)),
+        Some(Artifact {
+            location: Location::Folder,
+            sha256,
+            ..
+        }) => Ok((sha256, Layout::Folder)),
         Some(Artifact {
             location: Location::Referred(at),
             ..
@@ -107,68 +237,35 @@ async fn stored(link: &Link, version: &Reference) -> Result<Digest, Failure> {
 
 impl Download {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let digest = match self.what.parse::<Reference>() {
+        let (sha256, layout) = match self.what.parse::<Reference>() {
             Ok(version) => stored(link, &version).await?,
-            Err(_) => self.what.parse::<Digest>().map_err(|_| {
-                let message = format!("{:?} is neither a version nor a SHA-256", self.what);
-                Failure::new(Exit::Usage, message).hint("say fraud@7, or 64 hexadecimal digits")
-            })?,
-        };
-        let bytes = transfer::download(link, digest, &self.file, form).await?;
-        match form {
-            Form::Json => {
-                let item = serde_json::json!({"sha256": digest, "bytes": bytes});
-                let now_us = time::now_us();
-                output::json(&Document::new("binnacle.artifacts/v1", now_us, &[item]))?;
+            Err(_) => {
+                let digest = self.what.parse::<Digest>().map_err(|_| {
+                    let message = format!("{:?} is neither a version nor a SHA-256", self.what);
+                    Failure::new(Exit::Usage, message).hint("say fraud@7, or 64 hexadecimal digits")
+                })?;
+                (digest, Layout::File)
             }
-            Form::Text => {
-                output::text(format!("{bytes} bytes, checked: {}", self.file.display()))?;
-            }
-        }
-        Ok(Exit::Ok)
-    }
-}
-
-async fn verify(link: &Link, version: Option<Reference>, form: Form) -> Result<Exit, Failure> {
-    let sha256 = match &version {
-        Some(version) => stored(link, version).await?.0.to_vec(),
-        None => Vec::new(),
-    };
-    // Reading all that is stored may take longer than an answer should.
-    let asked = tonic::Request::new(proto::VerifyBlobsRequest {
-        sha256: sha256.into(),
-    });
-    let mut stream = link.artifacts().verify(asked).await?.into_inner();
-    let mut items = Vec::new();
-    while let Some(blob) = stream.message().await? {
-        let sha256 = Digest::try_from_bytes(&blob.sha256);
-        let item = Verified {
-            sha256: sha256.map(|digest| digest.to_string()).unwrap_or_default(),
-            bytes: blob.bytes,
-            versions: blob.versions,
-            fault: Some(blob.fault).filter(|fault| !fault.is_empty()),
         };
-        if form == Form::Text {
-            let versions = item.versions.join(" ");
-            output::text(match &item.fault {
-                None => format!("+ OK    {}  {} bytes  {versions}", item.sha256, item.bytes),
-                Some(fault) => format!("x FAULT {}  {versions}: {fault}", item.sha256),
-            })?;
-        }
-        items.push(item);
+        let file = &self.file;
+        let bytes = match layout {
+            Layout::File => {
+                let fetching = download::download(link, sha256, file, form);
+                unless_interrupted(Box::pin(fetching), GOES_ON).await?
+            }
+            Layout::Folder => {
+                let fetching = folder::fetch_into(link, sha256, file, form);
+                unless_interrupted(Box::pin(fetching), GOES_ON).await?
+            }
+        };
+        let files = None;
+        let moved = Moved {
+            sha256,
+            bytes,
+            files,
+        };
+        moved.tell(&format!("checked: {}", file.display()), form)
     }
-    let broken = items.iter().filter(|item| item.fault.is_some()).count();
-    match form {
-        Form::Json => {
-            let now_us = time::now_us();
-            output::json(&Document::new("binnacle.artifacts/v1", now_us, &items))?;
-        }
-        Form::Text => output::text(format!("{} read, {broken} damaged", items.len()))?,
-    }
-    Ok(match broken {
-        0 => Exit::Ok,
-        _ => Exit::Failed,
-    })
 }
 
 async fn collect(link: &Link, remove: bool, form: Form) -> Result<Exit, Failure> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use binnacle_core::address::Address;
+use binnacle_hub::artifact::ArtifactUrl;
 use binnacle_hub::clock::Clock;
 use binnacle_hub::listen::Loopback;
 use binnacle_hub::store::StoreUrl;
@@ -29,6 +30,10 @@ pub(crate) struct Run {
     /// [default: hub.db in --data].
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
+    /// Where files are kept: s3://BUCKET/PREFIX, gs://…, az://… (settings from the environment, as
+    /// its cloud's tools take them), or file:///PATH [default: artifacts/ in --data].
+    #[arg(long, value_name = "URL")]
+    artifacts: Option<ArtifactUrl>,
     /// Where to listen: unix:PATH or ADDR:PORT; may be given more than once.
     #[arg(long, value_name = "ADDR")]
     listen: Vec<Address>,
@@ -96,6 +101,7 @@ impl Run {
         Ok(binnacle_hub::Settings {
             data,
             store,
+            artifacts: self.artifacts,
             listen,
             loopback,
         })

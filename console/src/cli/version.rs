@@ -1,12 +1,13 @@
 //! `binnacle version`: immutable, numbered artifacts of a model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use binnacle_core::name::Name;
+use binnacle_core::registry::artifact::runs_code;
 use binnacle_core::registry::{
-    Artifact, Digest, Line, Location, Metrics, Parameters, Prose, Signature, Source, Trained,
-    TrainedOn, VersionDetail,
+    Artifact, Digest, Line, Location, Manifest, Metrics, Parameters, Prose, Signature, Source,
+    Trained, TrainedOn, VersionDetail,
 };
 use binnacle_core::view::{Reference, VersionItem, shown};
 use binnacle_proto::v1 as proto;
@@ -15,7 +16,8 @@ use clap::{Args, Subcommand};
 use proto::registry_command::Command;
 
 use crate::cli::Global;
-use crate::cli::artifact;
+use crate::cli::artifact::{self, Fate};
+use crate::cli::header;
 use crate::cli::model::standing;
 use crate::cli::registry::{self, Change, History, How, Lineage, Way, card, pair};
 use crate::format;
@@ -24,7 +26,6 @@ use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
 mod compare;
-mod signature;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::Model;
 const MISSING: &str = "`binnacle version list --model MODEL` shows those that are";
@@ -81,9 +82,12 @@ pub(crate) struct Register {
     /// Of which model.
     #[arg(long, value_name = "NAME")]
     model: String,
-    /// Its file: uploaded to the hub's store. An ONNX file tells its signature by itself.
+    /// Its file or folder: uploaded to the hub's store. An ONNX file tells its signature by itself.
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     file: Option<PathBuf>,
+    /// Store the files of the archive at --file: .tar, .tar.gz, .tar.zst or .zip.
+    #[arg(long, requires = "file")]
+    unpack: bool,
     /// Where its files are: s3://, gs://, az://, https:// or file:// on the hub.
     #[arg(long, value_name = "URL", requires = "sha256")]
     url: Option<String>,
@@ -281,7 +285,15 @@ fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
         } = artifact;
         fact(
             "files",
-            format!("{format}, {bytes} bytes, {}", shown(&location.to_string())),
+            format!(
+                "{format}{}, {bytes} bytes, {}",
+                if runs_code(format) {
+                    " (runs code when it is loaded)"
+                } else {
+                    ""
+                },
+                shown(&location.to_string())
+            ),
         );
         fact("sha256", sha256.to_string());
     }
@@ -332,15 +344,21 @@ fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
 
 impl Register {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let artifact = self.artifact(link, form).await?;
-        let detail = self.detail(artifact)?;
+        let signature = self.signature()?;
+        let taking = self.artifact(link, form);
+        let artifact = artifact::unless_interrupted(Box::pin(taking), artifact::GOES_ON).await?;
+        let detail = self.detail(artifact, signature)?;
         let command = Command::RegisterVersion(document(&self.model, &detail));
         self.how
             .tell(link, command, &self.model, "registered", form)
             .await
     }
 
-    fn detail(&self, artifact: Option<Artifact>) -> Result<VersionDetail, Failure> {
+    fn detail(
+        &self,
+        artifact: Option<Artifact>,
+        signature: Signature,
+    ) -> Result<VersionDetail, Failure> {
         let line = |text: &str| Line::parse(text).map_err(wrong);
         let mut metrics = BTreeMap::new();
         for (name, value) in &self.metric {
@@ -353,10 +371,6 @@ impl Register {
         for (name, value) in &self.param {
             parameters.insert(line(name)?, line(value)?);
         }
-        let signature = match &self.signature {
-            Some(path) => card::file::<Signature>(path)?,
-            None => self.told(artifact.as_ref())?,
-        };
         Ok(VersionDetail {
             artifact,
             signature,
@@ -374,15 +388,30 @@ impl Register {
         })
     }
 
-    /// The signature that the file itself tells.
-    fn told(&self, artifact: Option<&Artifact>) -> Result<Signature, Failure> {
-        let is_onnx = artifact.is_some_and(|files| files.format.as_str() == "onnx");
-        match &self.file {
-            Some(path) if is_onnx => signature::of_onnx(path).map_err(|what| {
-                let message = format!("cannot read the signature of {}: {what}", path.display());
+    /// What the files are: as was said, or as their name tells.
+    fn format(&self, name: &str) -> Result<Name, Failure> {
+        let format = self.format.clone().or_else(|| guessed(name));
+        format.ok_or_else(|| wrong(format!("say --format: {} does not tell", shown(name))))
+    }
+
+    /// What goes in and out, as was said, or as the file itself tells. A file that is not what it
+    /// is called is refused before a byte of it is sent.
+    fn signature(&self) -> Result<Signature, Failure> {
+        let mut told = Signature::default();
+        if let Some(path) = self
+            .file
+            .as_ref()
+            .filter(|path| !path.is_dir() && !self.unpack)
+        {
+            let format = self.format(&path.to_string_lossy())?;
+            told = header::check(path, &format).map_err(|what| {
+                let message = format!("{} is not taken: {what}", shown(&path.to_string_lossy()));
                 Failure::new(Exit::Usage, message).hint("say what the file is with --format")
-            }),
-            Some(_) | None => Ok(Signature::default()),
+            })?;
+        }
+        match &self.signature {
+            Some(path) => card::file::<Signature>(path),
+            None => Ok(told),
         }
     }
 
@@ -390,26 +419,26 @@ impl Register {
     /// before its files are there.
     async fn artifact(&self, link: &Link, form: Form) -> Result<Option<Artifact>, Failure> {
         if let Some(path) = &self.file {
-            let name = path.to_string_lossy();
-            let format = self.format.clone().or_else(|| guessed(&name));
-            let format =
-                format.ok_or_else(|| wrong(format!("say --format: {name} does not tell")))?;
-            let (sha256, bytes) = match self.how.dry_run {
-                true => artifact::measured(path, form)?,
-                false => artifact::upload(link, path, form).await?,
+            let fate = match self.how.dry_run {
+                true => Fate::Measured,
+                false => Fate::Stored,
+            };
+            let given = artifact::given(link, path, self.unpack, fate, form).await?;
+            let (location, format) = match &given.manifest {
+                None => (Location::Stored, self.format(&path.to_string_lossy())?),
+                Some(manifest) => (Location::Folder, self.format_of(manifest)?),
             };
             return Ok(Some(Artifact {
-                location: Location::Stored,
+                location,
                 format,
-                sha256,
-                bytes,
+                sha256: given.sha256,
+                bytes: given.bytes,
             }));
         }
         let (Some(url), Some(sha256)) = (&self.url, self.sha256) else {
             return Ok(None);
         };
-        let format = self.format.clone().or_else(|| guessed(url));
-        let format = format.ok_or_else(|| wrong(format!("say --format: {url} does not tell")))?;
+        let format = self.format(url)?;
         Ok(Some(Artifact {
             location: Location::referred(url).map_err(wrong)?,
             format,
@@ -417,10 +446,22 @@ impl Register {
             bytes: self.bytes,
         }))
     }
+
+    /// What a folder's files are: the one format that their names tell.
+    fn format_of(&self, manifest: &Manifest) -> Result<Name, Failure> {
+        let files = manifest.files().iter();
+        let told: BTreeSet<Name> = files
+            .filter_map(|file| guessed(file.path.as_str()))
+            .collect();
+        let mut told = told.into_iter();
+        let only = told.next().filter(|_| told.next().is_none());
+        let format = self.format.clone().or(only);
+        format.ok_or_else(|| wrong("say --format: the names in the folder do not tell one"))
+    }
 }
 
 /// The format that a file's name tells.
-fn guessed(path: &str) -> Option<Name> {
+pub(crate) fn guessed(path: &str) -> Option<Name> {
     let (_, extension) = path.rsplit_once('.')?;
     let format = match extension {
         "onnx" | "safetensors" | "joblib" | "gguf" => extension,

@@ -3676,6 +3676,12 @@ pub struct VerifyBlobsRequest {
     /// Only this one; empty for all that versions refer to.
     #[prost(bytes = "bytes", tag = "1")]
     pub sha256: ::prost::bytes::Bytes,
+    /// Only the files of this version, as in fraud@3: all files of its folder, or what lies elsewhere.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// Leave out what lies elsewhere.
+    #[prost(bool, tag = "3")]
+    pub stored_only: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifiedBlob {
@@ -3689,6 +3695,36 @@ pub struct VerifiedBlob {
     /// What is wrong with it; empty when nothing is.
     #[prost(string, tag = "4")]
     pub fault: ::prost::alloc::string::String,
+    #[prost(enumeration = "Finding", tag = "5")]
+    pub finding: i32,
+    /// Where it lies, where that is not the hub's store.
+    #[prost(string, tag = "6")]
+    pub location: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBlobsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListedBlob {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub sha256: ::prost::bytes::Bytes,
+    /// Of the blob, or what came of it so far.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// Since it was stored, or since its last byte came.
+    #[prost(int64, tag = "3")]
+    pub age_us: i64,
+    /// Whether it is an upload that has not ended.
+    #[prost(bool, tag = "4")]
+    pub staged: bool,
+    /// Whether a version's folder has it for its manifest.
+    #[prost(bool, tag = "5")]
+    pub manifest: bool,
+    /// How many versions refer to it.
+    #[prost(uint64, tag = "6")]
+    pub references: u64,
+    /// The first hundred of them, as in fraud@3.
+    #[prost(string, repeated, tag = "7")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CollectRequest {
@@ -3719,6 +3755,42 @@ pub struct CollectResponse {
     pub abandoned: u64,
     #[prost(uint64, tag = "9")]
     pub abandoned_bytes: u64,
+}
+/// What reading found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Finding {
+    Unspecified = 0,
+    /// Its bytes have its SHA-256.
+    Whole = 1,
+    /// It is gone from the store, or its bytes are others.
+    Damaged = 2,
+    /// It could not be read: nothing is known of its bytes.
+    Unreachable = 3,
+}
+impl Finding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FINDING_UNSPECIFIED",
+            Self::Whole => "FINDING_WHOLE",
+            Self::Damaged => "FINDING_DAMAGED",
+            Self::Unreachable => "FINDING_UNREACHABLE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FINDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "FINDING_WHOLE" => Some(Self::Whole),
+            "FINDING_DAMAGED" => Some(Self::Damaged),
+            "FINDING_UNREACHABLE" => Some(Self::Unreachable),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod artifacts_client {
@@ -3873,7 +3945,7 @@ pub mod artifacts_client {
                 .insert(GrpcMethod::new("binnacle.v1.Artifacts", "Download"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Reads every blob that is referred to, and tells of each.
+        /// Reads every file that is referred to, here or elsewhere, and tells of each.
         pub async fn verify(
             &mut self,
             request: impl tonic::IntoRequest<super::VerifyBlobsRequest>,
@@ -3896,6 +3968,31 @@ pub mod artifacts_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("binnacle.v1.Artifacts", "Verify"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Every blob, those that are on their way among them, and who refers to each.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBlobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ListedBlob>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Artifacts/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Artifacts", "List"));
             self.inner.server_streaming(req, path, codec).await
         }
         /// What is stored, what of it nothing refers to, and uploads that did not go on; with `remove`,
@@ -3970,11 +4067,22 @@ pub mod artifacts_server {
             >
             + std::marker::Send
             + 'static;
-        /// Reads every blob that is referred to, and tells of each.
+        /// Reads every file that is referred to, here or elsewhere, and tells of each.
         async fn verify(
             &self,
             request: tonic::Request<super::VerifyBlobsRequest>,
         ) -> std::result::Result<tonic::Response<Self::VerifyStream>, tonic::Status>;
+        /// Server streaming response type for the List method.
+        type ListStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ListedBlob, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Every blob, those that are on their way among them, and who refers to each.
+        async fn list(
+            &self,
+            request: tonic::Request<super::ListBlobsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ListStream>, tonic::Status>;
         /// What is stored, what of it nothing refers to, and uploads that did not go on; with `remove`,
         /// takes the latter two away.
         async fn collect(
@@ -4225,6 +4333,52 @@ pub mod artifacts_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = VerifySvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Artifacts/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Artifacts>(pub Arc<T>);
+                    impl<
+                        T: Artifacts,
+                    > tonic::server::ServerStreamingService<super::ListBlobsRequest>
+                    for ListSvc<T> {
+                        type Response = super::ListedBlob;
+                        type ResponseStream = T::ListStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBlobsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Artifacts>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
                         let codec = crate::codec::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -106,7 +106,7 @@ async fn ask(one: &One) -> color_eyre::Result<Value> {
         found.push(began.elapsed());
         let began = Instant::now();
         let object = proto::ObjectName {
-            kind: proto::ObjectKind::Version.into(),
+            kind: proto::ObjectKind::Model.into(),
             name: format!("{middle}@{}", 1 + round),
         };
         let uses = round % 2 == 1;

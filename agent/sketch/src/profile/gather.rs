@@ -78,6 +78,13 @@ impl Gather {
     /// For these features. `None` when there are more than a profile can have, or a name is too
     /// long or comes twice.
     pub fn new(seed: u64, fields: Vec<Field>) -> Option<Self> {
+        let all = fields.len();
+        Self::part(seed, fields, all)
+    }
+
+    /// For some of the features of a table that has `all` of them: the same rows are sampled as for
+    /// all at once, so that the features of the parts, put together, are those of the table.
+    pub fn part(seed: u64, fields: Vec<Field>, all: usize) -> Option<Self> {
         let mut names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         names.sort_unstable();
         let twice = names.windows(2).any(|pair| pair.first() == pair.last());
@@ -88,7 +95,7 @@ impl Gather {
         let features = fields.into_iter().map(Gathered::new).collect::<Vec<_>>();
         Some(Self {
             seed,
-            reservoir: Reservoir::new(seed, features.len()),
+            reservoir: Reservoir::new(seed, all),
             rows: Vec::new(),
             times: Vec::new(),
             span_us: None,

@@ -8,7 +8,7 @@ use super::reference::{Object, Reference};
 use super::version::{Trained, TrainedOn, VersionDetail};
 use super::{
     Alias, Card, Children, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment,
-    FeatureSet, FeatureSetVersion, Files, Head, List, Model, Move, Registry, Said, Standing,
+    FeatureSet, FeatureSetVersion, Files, Head, Lie, List, Model, Move, Registry, Said, Standing,
     Version, place,
 };
 use crate::name::Name;
@@ -182,7 +182,11 @@ impl Registry {
             noted: 0,
             artifact: artifact.map(|artifact| Files {
                 sha256: artifact.sha256,
-                is_stored: !matches!(artifact.location, Location::Referred(_)),
+                lie: match artifact.location {
+                    Location::Stored => Lie::File,
+                    Location::Folder => Lie::Folder,
+                    Location::Referred(_) => Lie::Elsewhere,
+                },
             }),
             data_sets,
             feature_set,

@@ -26,9 +26,9 @@ pub struct Artifact {
     pub location: Location,
     /// What they are: onnx, safetensors, pickle, …
     pub format: Name,
-    /// Over the bytes.
+    /// Over the bytes; of a folder, over its manifest.
     pub sha256: Digest,
-    /// How many bytes.
+    /// How many bytes; of a folder, those of its files together.
     pub bytes: u64,
 }
 
@@ -38,8 +38,18 @@ pub struct Artifact {
 pub enum Location {
     /// In the hub's artifact store, under their digest.
     Stored,
+    /// In the hub's artifact store, file by file, and their manifest under its digest.
+    Folder,
     /// Elsewhere, and only pointed at: `https://`, `s3://`, `gs://`, `az://`, `file://`.
     Referred(Line),
+}
+
+/// Formats that are pickles inside: loading such a file may run code that is in it.
+const PICKLED: [&str; 3] = ["pickle", "joblib", "torch"];
+
+/// Whether loading a file of this format may run code that is in it.
+pub fn runs_code(format: &Name) -> bool {
+    PICKLED.contains(&format.as_str())
 }
 
 /// Schemes that a location elsewhere may have.
@@ -66,6 +76,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stored => f.write_str("stored"),
+            Self::Folder => f.write_str("stored as a folder"),
             Self::Referred(at) => at.fmt(f),
         }
     }

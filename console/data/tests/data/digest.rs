@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use parquet::basic::{Compression, ZstdLevel};
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +37,50 @@ fn the_same_table_has_the_same_digest_and_profile_in_every_format() {
         assert_eq!(other.digest, snappy.digest, "{at}");
         assert_eq!(other.profile.digest(), snappy.profile.digest(), "{at}");
         assert_eq!(other.span_us, snappy.span_us, "{at}");
+    }
+}
+
+#[test]
+fn a_wide_table_that_is_read_some_columns_at_a_time_is_the_same_table() {
+    let folder = Folder::new();
+    const COLUMNS: usize = 130;
+    // The column of times first, between two groups of columns, and last.
+    for time in [0, 60, COLUMNS - 1] {
+        let (mut text, mut arrays) = (String::new(), Vec::new());
+        let rows = 0..5_000_i64;
+        for column in 0..COLUMNS {
+            let cells = rows.clone().map(|row| row * 37 % (101 + column as i64));
+            let array: ArrayRef = match column == time {
+                true => Arc::new(TimestampMicrosecondArray::from_iter_values(
+                    rows.clone().map(|row| row * 60_000_000),
+                )),
+                false => Arc::new(Int64Array::from_iter_values(cells)),
+            };
+            arrays.push((format!("c{column}"), array));
+        }
+        let names: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).collect();
+        text.push_str(&names.join(","));
+        for row in rows {
+            let cells = (0..COLUMNS).map(|column| match column == time {
+                true => format!(
+                    "1970-01-{:02}T{:02}:{:02}:00Z",
+                    1 + row / 1_440,
+                    row / 60 % 24,
+                    row % 60
+                ),
+                false => (row * 37 % (101 + column as i64)).to_string(),
+            });
+            text.push('\n');
+            text.push_str(&cells.collect::<Vec<_>>().join(","));
+        }
+        let batch = RecordBatch::try_from_iter(arrays).unwrap();
+        let wide = parquet(&batch, 1_700, Compression::SNAPPY);
+        let wide = folder.read("wide.parquet", &wide).unwrap();
+        let whole = folder.read("wide.csv", text.as_bytes()).unwrap();
+        assert_eq!(wide.columns, whole.columns, "{time}");
+        assert_eq!(wide.digest, whole.digest, "{time}");
+        assert_eq!(wide.span_us, whole.span_us, "{time}");
+        assert!(wide.profile == whole.profile, "{time}");
     }
 }
 

@@ -1,12 +1,9 @@
 //! Blobs: uploaded, downloaded, verified, and taken away where nothing refers to them.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use binnacle_core::registry::{Digest, Reference};
-use binnacle_core::state::State;
 use binnacle_proto::v1 as proto;
 use futures::Stream;
 use proto::upload_part::Part;
@@ -15,6 +12,11 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::artifact::{BlobError, KEEP_UNREFERENCED, Reading, Stat};
 use crate::server::Hub;
 
+mod references;
+
+/// Versions that are named with a blob; more are counted.
+const MAX_NAMED: usize = 100;
+
 /// The service that keeps files.
 #[derive(Clone, Debug)]
 pub(crate) struct Artifacts {
@@ -22,11 +24,13 @@ pub(crate) struct Artifacts {
 }
 
 type Parts = Pin<Box<dyn Stream<Item = Result<proto::DownloadPart, Status>> + Send>>;
+type Listed = Pin<Box<dyn Stream<Item = Result<proto::ListedBlob, Status>> + Send>>;
 type Verified = Pin<Box<dyn Stream<Item = Result<proto::VerifiedBlob, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl proto::artifacts_server::Artifacts for Artifacts {
     type DownloadStream = Parts;
+    type ListStream = Listed;
     type VerifyStream = Verified;
 
     async fn stat(
@@ -64,7 +68,7 @@ impl proto::artifacts_server::Artifacts for Artifacts {
             match parts.message().await {
                 Ok(Some(proto::UploadPart {
                     part: Some(Part::Data(data)),
-                })) => upload.write(&data).await.map_err(told)?,
+                })) => upload.write(data).await.map_err(told)?,
                 Ok(Some(_)) => {
                     return Err(Status::invalid_argument(
                         "after its head, an upload is bytes",
@@ -72,10 +76,7 @@ impl proto::artifacts_server::Artifacts for Artifacts {
                 }
                 Ok(None) => break,
                 // The line was cut: what came waits for the rest.
-                Err(cut) => {
-                    upload.pause().await.map_err(told)?;
-                    return Err(cut);
-                }
+                Err(cut) => return Err(cut),
             }
         }
         let bytes = upload.finish().await.map_err(told)?;
@@ -104,30 +105,41 @@ impl proto::artifacts_server::Artifacts for Artifacts {
         request: Request<proto::VerifyBlobsRequest>,
     ) -> Result<Response<Verified>, Status> {
         let asked = request.into_inner();
-        let mut due = referenced(&self.hub.engine.published().state);
-        if !asked.sha256.is_empty() {
-            let only = digest(&asked.sha256)?;
-            let versions = due.remove(&only).unwrap_or_default();
-            due = BTreeMap::from([(only, versions)]);
-        }
-        let hub = self.hub.clone();
-        let due = due.into_iter();
+        let due = references::due(&self.hub, &asked).await?;
+        let (hub, due) = (self.hub.clone(), due.into_iter());
         let verified = futures::stream::unfold((hub, due), |(hub, mut due)| async move {
-            let (digest, versions) = due.next()?;
-            let checked = hub.blobs.verify(digest).await;
-            let (bytes, fault) = match checked {
-                Ok(bytes) => (bytes, String::new()),
-                Err(error) => (0, crate::engine::chain(&error)),
-            };
-            let item = proto::VerifiedBlob {
-                sha256: digest.0.to_vec().into(),
-                bytes,
-                versions: versions.iter().map(Reference::to_string).collect(),
-                fault,
-            };
+            let item = due.next()?.read(&hub).await;
             Some((Ok(item), (hub, due)))
         });
         Ok(Response::new(Box::pin(verified)))
+    }
+
+    async fn list(
+        &self,
+        _request: Request<proto::ListBlobsRequest>,
+    ) -> Result<Response<Listed>, Status> {
+        let blobs = &self.hub.blobs;
+        let kept = blobs.all(self.hub.clock.now_us()).await.map_err(told)?;
+        let state = &self.hub.engine.published().state;
+        let needed = references::all(state, blobs).await.map_err(told)?;
+        let manifests = references::manifests(state);
+        let staged = kept.staged.into_iter().map(|one| (one, true));
+        let all = kept.blobs.into_iter().map(|one| (one, false));
+        let all: Vec<_> = all.chain(staged).collect();
+        let rows = all.into_iter().map(move |((digest, bytes, age), staged)| {
+            let versions = needed.get(&digest).map_or(&[][..], Vec::as_slice);
+            let named = versions.iter().take(MAX_NAMED);
+            Ok(proto::ListedBlob {
+                sha256: digest.0.to_vec().into(),
+                bytes,
+                age_us: i64::try_from(age.as_micros()).unwrap_or(i64::MAX),
+                staged,
+                manifest: manifests.contains_key(&digest),
+                references: versions.len() as u64,
+                versions: named.map(Reference::to_string).collect(),
+            })
+        });
+        Ok(Response::new(Box::pin(futures::stream::iter(rows))))
     }
 
     async fn collect(
@@ -140,7 +152,9 @@ impl proto::artifacts_server::Artifacts for Artifacts {
         // What is decided from here on waits until it is known what is needed.
         let _cleared = blobs.clear().await;
         let kept = blobs.all(now_us).await.map_err(told)?;
-        let needed = referenced(&self.hub.engine.published().state);
+        let state = &self.hub.engine.published().state;
+        // What a folder needs is known by its manifest; where one cannot be read, nothing goes.
+        let needed = references::all(state, blobs).await.map_err(told)?;
         let mut answer = proto::CollectResponse {
             removed: asked.remove,
             ..Default::default()
@@ -187,37 +201,6 @@ async fn part((first, mut reading): Left) -> Result<Option<(proto::DownloadPart,
     Ok(next.map(|data| (proto::DownloadPart { bytes: 0, data }, (None, reading))))
 }
 
-/// Every blob that a version refers to, and by whom; profiles of data sets among them.
-fn referenced(state: &State) -> BTreeMap<Digest, Vec<Reference>> {
-    let mut found: BTreeMap<Digest, Vec<Reference>> = BTreeMap::new();
-    for (name, set) in &state.registry.data_sets {
-        for (number, version) in (1_u32..).zip(set.versions.iter()) {
-            if let (Some(number), Some(profile)) = (NonZeroU32::new(number), version.profile) {
-                let name = name.clone();
-                found
-                    .entry(profile)
-                    .or_default()
-                    .push(Reference { name, number });
-            }
-        }
-    }
-    for (name, model) in &state.registry.models {
-        for (number, version) in (1_u32..).zip(model.versions.iter()) {
-            let Some(number) = NonZeroU32::new(number) else {
-                continue;
-            };
-            if let Some(digest) = version.stored() {
-                let name = name.clone();
-                found
-                    .entry(digest)
-                    .or_default()
-                    .push(Reference { name, number });
-            }
-        }
-    }
-    found
-}
-
 fn digest(bytes: &[u8]) -> Result<Digest, Status> {
     let digest = bytes.try_into().map(Digest);
     digest.map_err(|_| {
@@ -234,7 +217,8 @@ fn told(error: BlobError) -> Status {
         BlobError::Length { .. } | BlobError::TooLarge(_) | BlobError::Announced { .. } => {
             Status::invalid_argument(message)
         }
-        BlobError::Damaged(_) => Status::data_loss(message),
+        BlobError::Damaged(_) | BlobError::NoManifest { .. } => Status::data_loss(message),
         BlobError::Disk { .. } => Status::resource_exhausted(message),
+        BlobError::Remote { .. } => Status::unavailable(message),
     }
 }

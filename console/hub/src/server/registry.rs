@@ -9,7 +9,7 @@ use std::sync::Arc;
 use binnacle_core::journal::{Change, Entry};
 use binnacle_core::name::Name;
 use binnacle_core::registry::change::Imported;
-use binnacle_core::registry::{self, Digest, Object, Registry as Index};
+use binnacle_core::registry::{self, Digest, Location, Object, Registry as Index};
 use binnacle_core::state::{self, Input, Request as Ask, State};
 use binnacle_core::view::LineageItem;
 use binnacle_proto::v1 as proto;
@@ -18,7 +18,7 @@ use binnacle_wire::{Refused, journal};
 use futures::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
-use crate::artifact::Stat;
+use crate::artifact::{BlobError, Stat};
 use crate::engine::{Rejected, Written};
 use crate::identity;
 use crate::server::Hub;
@@ -33,6 +33,8 @@ const HISTORY_PAGE: u32 = 100;
 const HISTORY_LIMIT: u32 = 1_000;
 /// Entries read at once for an export: a few megabytes.
 const EXPORT_CHUNK: u32 = 512;
+/// Files of a folder that are looked for at once: an object store answers each in milliseconds.
+const LOOK_AT_ONCE: usize = 32;
 
 /// The service that knows what was registered.
 #[derive(Clone, Debug)]
@@ -186,15 +188,42 @@ fn line(stored: &binnacle_core::journal::Stored) -> Option<Result<proto::ExportL
 impl Registry {
     /// Holds a blob in the store that a change names; refused where it is not there, or is of
     /// another length.
-    async fn kept(
-        &self,
-        (sha256, bytes): (Digest, Option<u64>),
-    ) -> Result<impl Sized + use<>, Status> {
+    async fn kept(&self, needed: Needed) -> Result<impl Sized + use<>, Status> {
         let held = self.hub.blobs.keep().await;
+        match needed {
+            Needed::File(sha256, bytes) => self.is_stored(sha256, bytes).await?,
+            Needed::Folder(sha256, said) => {
+                self.is_stored(sha256, None).await?;
+                let manifest = self.hub.blobs.manifest(sha256).await;
+                let manifest = manifest.map_err(|error| {
+                    let what = crate::engine::chain(&error);
+                    match matches!(error, BlobError::NoManifest { .. }) {
+                        true => Status::invalid_argument(what),
+                        false => Status::unavailable(what),
+                    }
+                })?;
+                if manifest.bytes() != said {
+                    let found = manifest.bytes();
+                    let what = format!("artifact: the folder has {found} bytes, not {said}");
+                    return Err(Status::invalid_argument(what));
+                }
+                let files = manifest.files().iter();
+                let files = files.map(|file| self.is_stored(file.sha256, Some(file.bytes)));
+                let files: Vec<_> = files.collect();
+                let mut looked = futures::stream::iter(files).buffer_unordered(LOOK_AT_ONCE);
+                while let Some(file) = looked.next().await {
+                    file?;
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    async fn is_stored(&self, sha256: Digest, bytes: Option<u64>) -> Result<(), Status> {
         let stat = self.hub.blobs.stat(sha256).await;
         match stat.map_err(|error| Status::unavailable(crate::engine::chain(&error)))? {
             Stat::Whole(found) => match bytes.filter(|said| *said != found) {
-                None => Ok(held),
+                None => Ok(()),
                 Some(said) => {
                     let what = format!("artifact: {sha256} has {found} bytes, not {said}");
                     Err(Status::invalid_argument(what))
@@ -244,19 +273,31 @@ impl Registry {
     }
 }
 
-/// The blob that a request needs to be stored, and how many bytes it has where that is said. What
-/// is taken over from another hub may name files that lie there.
-fn needed(request: &Ask) -> Option<(Digest, Option<u64>)> {
+/// What a request needs to be stored.
+#[derive(Clone, Copy, Debug)]
+enum Needed {
+    /// One blob, and how many bytes it has where that is said.
+    File(Digest, Option<u64>),
+    /// A manifest and all files of the folder, and how many bytes these have.
+    Folder(Digest, u64),
+}
+
+/// What a request needs to be stored. What is taken over from another hub may name files that lie
+/// there.
+fn needed(request: &Ask) -> Option<Needed> {
     let Ask::Registry(command) = request else {
         return None;
     };
     match &**command {
         registry::Command::RegisterVersion(_, detail) => {
-            let files = detail.artifact.as_ref();
-            let files = files.filter(|files| files.location == registry::Location::Stored)?;
-            Some((files.sha256, Some(files.bytes)))
+            let files = detail.artifact.as_ref()?;
+            match files.location {
+                Location::Stored => Some(Needed::File(files.sha256, Some(files.bytes))),
+                Location::Folder => Some(Needed::Folder(files.sha256, files.bytes)),
+                Location::Referred(_) => None,
+            }
         }
-        registry::Command::RegisterDataSet(_, detail) => Some((detail.profile?, None)),
+        registry::Command::RegisterDataSet(_, detail) => Some(Needed::File(detail.profile?, None)),
         registry::Command::CreateModel(..)
         | registry::Command::EditModel(..)
         | registry::Command::DeleteModel(_)
@@ -351,7 +392,10 @@ async fn entries_at(
 }
 
 /// Entries by their sequence.
-async fn read(store: &SharedStore, places: Vec<u64>) -> Result<HashMap<u64, Entry>, Status> {
+pub(super) async fn read(
+    store: &SharedStore,
+    places: Vec<u64>,
+) -> Result<HashMap<u64, Entry>, Status> {
     let read = |stored: binnacle_core::journal::Stored| {
         let entry = Entry::from_body(stored.sequence, &stored.body);
         let entry = entry.map_err(|fault| Status::data_loss(fault.to_string()))?;

@@ -1,16 +1,20 @@
-//! Bytes between a file here and a blob at the hub: streamed, resumed, checked at both ends.
+//! Bytes from here to a blob at the hub: streamed, resumed, checked at both ends.
+//!
+//! Everything here may be dropped at any point, as Ctrl-C does: what the hub has by then waits
+//! there for the same command.
 
-use std::io::{IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use binnacle_core::registry::Digest;
 use binnacle_proto::v1 as proto;
-use indicatif::{ProgressBar, ProgressStyle};
+use futures::StreamExt as _;
 use proto::upload_part::Part;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
+use super::Progress;
 use super::file_failure;
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
@@ -18,34 +22,22 @@ use crate::output::Form;
 
 /// Bytes in one part.
 const PART: usize = 1 << 20;
-/// Parts that are read ahead of the line.
-const AHEAD: usize = 4;
-
-/// Progress on a terminal; nothing in a pipe.
-pub(crate) fn bar(form: Form, bytes: u64, doing: &'static str) -> ProgressBar {
-    if form == Form::Json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg} {bytes}/{total_bytes} {bar:30} {eta}")
-        .expect("the template is a constant that was tried");
-    ProgressBar::new(bytes)
-        .with_style(style)
-        .with_message(doing)
-}
+/// What to do when it was cut off.
+const GO_ON: &str = "the same command goes on from there";
 
 /// The digest and length of a file.
-pub(crate) fn measured(path: &Path, form: Form) -> Result<(Digest, u64), Failure> {
+pub(crate) async fn measured(path: &Path, form: Form) -> Result<(Digest, u64), Failure> {
     let unreadable = |error: std::io::Error| file_failure("read", path, &error);
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let known = file.metadata().map_err(unreadable)?;
-    if known.is_dir() {
-        let message = format!("{} is a folder", path.display());
-        return Err(Failure::new(Exit::Usage, message).hint("upload its files one by one"));
+    let mut file = File::open(path).await.map_err(unreadable)?;
+    let known = file.metadata().await.map_err(unreadable)?;
+    if !known.is_file() {
+        let message = format!("{} is no regular file", path.display());
+        return Err(Failure::new(Exit::Usage, message));
     }
-    let progress = bar(form, known.len(), "reading");
+    let progress = Progress::new(form, known.len(), "reading");
     let (mut hash, mut buffer, mut bytes) = (Sha256::new(), vec![0; PART], 0);
     loop {
-        let read = file.read(&mut buffer).map_err(unreadable)?;
+        let read = file.read(&mut buffer).await.map_err(unreadable)?;
         if read == 0 {
             progress.finish_and_clear();
             return Ok((Digest(hash.finalize().into()), bytes));
@@ -58,96 +50,101 @@ pub(crate) fn measured(path: &Path, form: Form) -> Result<(Digest, u64), Failure
 
 /// Stores a file, and goes on where an earlier upload was cut off: its digest and length.
 pub(crate) async fn upload(link: &Link, path: &Path, form: Form) -> Result<(Digest, u64), Failure> {
-    let (digest, bytes) = measured(path, form)?;
-    let sha256 = bytes::Bytes::copy_from_slice(&digest.0);
-    let asked = proto::StatBlobRequest {
-        sha256: sha256.clone(),
-    };
-    let stat = link
-        .artifacts()
-        .stat(link.question(asked))
-        .await?
-        .into_inner();
-    if stat.present {
-        return Ok((digest, bytes));
-    }
-    let offset = stat.bytes;
-    let (parts, outgoing) = mpsc::channel(AHEAD);
-    let head = proto::UploadHead {
-        sha256,
-        bytes,
-        offset,
-    };
-    let progress = bar(form, bytes, "uploading");
-    progress.set_position(offset);
-    let reader = path.to_owned();
-    let shown = progress.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        read(&reader, head, &parts, &shown).map_err(|error| file_failure("read", &reader, &error))
-    });
-    // The time limit is for an answer, and an upload may be long.
-    let asked = tonic::Request::new(ReceiverStream::new(outgoing));
-    let answer = link.artifacts().upload(asked).await;
-    let ended = reading.await;
-    progress.finish_and_clear();
-    let answer = answer?.into_inner();
-    ended.map_err(|error| Failure::of(Exit::Failed, &error))??;
-    if answer.bytes < bytes {
-        let message = format!(
-            "the upload was cut off at {} of {bytes} bytes",
-            answer.bytes
-        );
-        let hint = "the same command goes on from there";
-        return Err(Failure::new(Exit::Failed, message).hint(hint));
-    }
+    let (digest, bytes) = measured(path, form).await?;
+    send(link, path, digest, bytes, form).await?;
     Ok((digest, bytes))
 }
 
-fn read(
+/// What the hub has of a blob: `None` where it has all of it.
+async fn missing_from(link: &Link, digest: Digest) -> Result<Option<u64>, Failure> {
+    let asked = proto::StatBlobRequest {
+        sha256: sha256(digest),
+    };
+    let mut artifacts = link.artifacts();
+    let stat = artifacts.stat(link.question(asked)).await?.into_inner();
+    Ok((!stat.present).then_some(stat.bytes))
+}
+
+fn sha256(digest: Digest) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(&digest.0)
+}
+
+/// Stores a file whose digest and length are known.
+pub(super) async fn send(
+    link: &Link,
     path: &Path,
-    head: proto::UploadHead,
-    parts: &mpsc::Sender<proto::UploadPart>,
-    progress: &ProgressBar,
-) -> std::io::Result<()> {
-    let mut file = std::fs::File::open(path)?;
-    file.seek(SeekFrom::Start(head.offset))?;
-    let part = |part| proto::UploadPart { part: Some(part) };
-    // A hub that has hung up says why in its answer.
-    if parts.blocking_send(part(Part::Head(head))).is_err() {
+    digest: Digest,
+    bytes: u64,
+    form: Form,
+) -> Result<(), Failure> {
+    let Some(offset) = missing_from(link, digest).await? else {
         return Ok(());
-    }
-    let mut buffer = vec![0; PART];
-    loop {
-        let read = file.read(&mut buffer)?;
-        let data = bytes::Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default());
-        if data.is_empty() || parts.blocking_send(part(Part::Data(data))).is_err() {
-            return Ok(());
+    };
+    let unreadable = |error: std::io::Error| file_failure("read", path, &error);
+    let mut file = File::open(path).await.map_err(unreadable)?;
+    let from = std::io::SeekFrom::Start(offset);
+    file.seek(from).await.map_err(unreadable)?;
+    let progress = Progress::new(form, bytes, "uploading");
+    progress.set_position(offset);
+    // Where reading fails, what the hub got is cut off there, and this says why.
+    let failed = Arc::new(Mutex::new(None));
+    let (told, shown) = (failed.clone(), progress.clone());
+    let data = futures::stream::unfold(file, move |mut file| {
+        let (told, shown) = (told.clone(), shown.clone());
+        async move {
+            let mut part = vec![0; PART];
+            match file.read(&mut part).await {
+                Ok(0) => None,
+                Ok(read) => {
+                    part.truncate(read);
+                    shown.inc(read as u64);
+                    Some((Part::Data(part.into()), file))
+                }
+                Err(error) => {
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    None
+                }
+            }
         }
-        progress.inc(read as u64);
+    });
+    let head = proto::UploadHead {
+        sha256: sha256(digest),
+        bytes,
+        offset,
+    };
+    let parts = futures::stream::iter([Part::Head(head)]).chain(data);
+    let parts = parts.map(|part| proto::UploadPart { part: Some(part) });
+    // The time limit is for an answer, and an upload may be long.
+    let answer = link.artifacts().upload(tonic::Request::new(parts)).await;
+    progress.finish_and_clear();
+    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(error) = failed {
+        return Err(unreadable(error));
     }
+    let answer = answer.map_err(|status| match Failure::from(status) {
+        cut if cut.exit == Exit::Unreachable && cut.hint.is_empty() => cut.hint(GO_ON),
+        failure => failure,
+    })?;
+    let there = answer.into_inner().bytes;
+    if there < bytes {
+        let message = format!("the upload was cut off at {there} of {bytes} bytes");
+        return Err(Failure::new(Exit::Failed, message).hint(GO_ON));
+    }
+    Ok(())
 }
 
 /// Stores bytes that are in memory: their digest.
 pub(crate) async fn store(link: &Link, bytes: &[u8]) -> Result<Digest, Failure> {
     let digest = Digest(Sha256::digest(bytes).into());
-    let sha256 = bytes::Bytes::copy_from_slice(&digest.0);
-    let asked = proto::StatBlobRequest {
-        sha256: sha256.clone(),
-    };
-    let stat = link
-        .artifacts()
-        .stat(link.question(asked))
-        .await?
-        .into_inner();
-    if stat.present {
+    let Some(offset) = missing_from(link, digest).await? else {
         return Ok(digest);
-    }
-    let head = proto::UploadHead {
-        sha256,
-        bytes: bytes.len() as u64,
-        offset: stat.bytes,
     };
-    let rest = bytes.get(stat.bytes as usize..).unwrap_or_default();
+    let head = proto::UploadHead {
+        sha256: sha256(digest),
+        bytes: bytes.len() as u64,
+        offset,
+    };
+    let rest = bytes.get(offset as usize..).unwrap_or_default();
     let data = rest
         .chunks(PART)
         .map(|part| Part::Data(bytes::Bytes::copy_from_slice(part)));
@@ -155,7 +152,7 @@ pub(crate) async fn store(link: &Link, bytes: &[u8]) -> Result<Digest, Failure> 
     let parts: Vec<_> = parts
         .map(|part| proto::UploadPart { part: Some(part) })
         .collect();
-    let asked = link.question(tokio_stream::iter(parts));
+    let asked = link.question(futures::stream::iter(parts));
     link.artifacts().upload(asked).await?;
     Ok(digest)
 }
@@ -163,14 +160,11 @@ pub(crate) async fn store(link: &Link, bytes: &[u8]) -> Result<Digest, Failure> 
 /// Fetches a blob of at most `limit` bytes into memory, checked.
 pub(crate) async fn fetch(link: &Link, digest: Digest, limit: usize) -> Result<Vec<u8>, Failure> {
     let asked = proto::DownloadRequest {
-        sha256: bytes::Bytes::copy_from_slice(&digest.0),
+        sha256: sha256(digest),
         offset: 0,
     };
-    let mut parts = link
-        .artifacts()
-        .download(link.question(asked))
-        .await?
-        .into_inner();
+    let mut artifacts = link.artifacts();
+    let mut parts = artifacts.download(link.question(asked)).await?.into_inner();
     let mut bytes = Vec::new();
     while let Some(part) = parts.message().await? {
         if bytes.len() + part.data.len() > limit {
@@ -181,49 +175,6 @@ pub(crate) async fn fetch(link: &Link, digest: Digest, limit: usize) -> Result<V
     }
     match Digest(Sha256::digest(&bytes).into()) == digest {
         true => Ok(bytes),
-        false => {
-            let message = format!("what came is not {digest}: it was damaged on the way");
-            Err(Failure::new(Exit::Failed, message).hint("try again"))
-        }
+        false => Err(super::download::damaged(digest)),
     }
-}
-
-/// Fetches a blob into a file, which is there whole or not at all.
-pub(crate) async fn download(
-    link: &Link,
-    digest: Digest,
-    path: &Path,
-    form: Form,
-) -> Result<u64, Failure> {
-    let unwritable = |error: std::io::Error| file_failure("write", path, &error);
-    let asked = tonic::Request::new(proto::DownloadRequest {
-        sha256: bytes::Bytes::copy_from_slice(&digest.0),
-        offset: 0,
-    });
-    let mut parts = link.artifacts().download(asked).await?.into_inner();
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
-    let (mut hash, mut written) = (Sha256::new(), 0);
-    let progress = bar(form, 0, "downloading");
-    while let Some(part) = parts.message().await? {
-        if part.bytes > 0 {
-            progress.set_length(part.bytes);
-        }
-        hash.update(&part.data);
-        file.write_all(&part.data).map_err(unwritable)?;
-        written += part.data.len() as u64;
-        progress.set_position(written);
-    }
-    progress.finish_and_clear();
-    if Digest(hash.finalize().into()) != digest {
-        let message = format!("what came is not {digest}: it was damaged on the way");
-        return Err(Failure::new(Exit::Failed, message).hint("try again"));
-    }
-    file.as_file().sync_all().map_err(unwritable)?;
-    file.persist(path)
-        .map_err(|error| unwritable(error.error))?;
-    Ok(written)
 }

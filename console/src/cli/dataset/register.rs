@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use binnacle_core::name::Name;
 use binnacle_core::registry::{Column, Columns, DataSetDetail, Digest, Line, Prose, Span};
 use binnacle_data::{DataError, Options, Progress, Registered, Source, Type, read};
+use binnacle_hub::artifact::{ArtifactUrl, Cloud};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
 use clap::Args;
@@ -25,34 +26,41 @@ use crate::output::Form;
 const SEED: u64 = 0;
 
 #[derive(Args, Debug)]
-#[command(group = clap::ArgGroup::new("what").required(true))]
+#[command(group = clap::ArgGroup::new("what"))]
 pub(crate) struct Register {
     /// Its name; a new one is named by its first version.
     name: String,
-    /// The file: Parquet, CSV or JSON lines, also packed with gzip or zstd. It is read once, for
-    /// its rows, columns, digest and profile; it stays where it is.
+    /// The file, here or in an object store (s3://, gs://, az://): Parquet, CSV or JSON lines, also
+    /// packed with gzip or zstd. It is read once, for its rows, columns, digest and profile; it
+    /// stays where it is.
     #[arg(long, value_name = "FILE", group = "what")]
     file: Option<PathBuf>,
     /// What is said of data that is not read here, in a TOML or JSON file: location, format, …
     #[arg(long, value_name = "FILE", group = "what")]
     document: Option<PathBuf>,
-    /// Where others find the file; its path on this machine without it.
-    #[arg(long, value_name = "URL", requires = "file")]
+    /// Where others find the file; its path on this machine without it. Without --file, the object
+    /// that is read.
+    #[arg(long, value_name = "URL", conflicts_with = "document")]
     location: Option<String>,
     /// The column that tells when a row was recorded; the first one of times without it.
-    #[arg(long, value_name = "COLUMN", requires = "file")]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "document")]
     time: Option<String>,
     /// The type of a column: boolean, integer, number, text or time; may be given more than once.
-    #[arg(long = "type", value_name = "COLUMN=TYPE", value_parser = pair, requires = "file")]
+    #[arg(long = "type", value_name = "COLUMN=TYPE", value_parser = pair, conflicts_with = "document")]
     types: Vec<(String, String)>,
     /// Leave a column out of schema, digest and profile; may be given more than once.
-    #[arg(long, value_name = "COLUMN", requires = "file")]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "document")]
     without: Vec<String>,
     /// When it was recorded: 2026-01-31T03:12:00Z, 10m.
-    #[arg(long, value_name = "TIME", value_parser = time::moment, requires = "file")]
+    #[arg(long, value_name = "TIME", value_parser = time::moment, conflicts_with = "document")]
     recorded: Option<time::Moment>,
     /// What others should know.
-    #[arg(long, value_name = "TEXT", default_value = "", requires = "file")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        conflicts_with = "document"
+    )]
     notes: String,
     #[command(flatten)]
     how: How,
@@ -64,10 +72,11 @@ fn wrong(error: impl ToString) -> Failure {
 
 impl Register {
     pub(crate) async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let detail = match (&self.file, &self.document) {
+        let object = self.location.as_deref().map(PathBuf::from);
+        let detail = match (self.file.as_ref().or(object.as_ref()), &self.document) {
             (Some(file), _) => self.found(link, file, form).await?,
             (None, Some(said)) => card::file(said)?,
-            (None, None) => return Err(wrong("say --file or --document")),
+            (None, None) => return Err(wrong("say --file, --location or --document")),
         };
         let command = Command::RegisterDataSet(document(&self.name, &detail));
         self.how
@@ -86,6 +95,7 @@ impl Register {
         let line = |text: &str| Line::parse(text).map_err(wrong);
         let location = match &self.location {
             Some(location) => location.clone(),
+            None if in_cloud(file).is_some() => file.display().to_string(),
             None => {
                 let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
                 format!("file://{}", path.display())
@@ -147,6 +157,28 @@ impl Register {
     }
 }
 
+/// The URL of an object in a store, where a path is one.
+fn in_cloud(path: &Path) -> Option<ArtifactUrl> {
+    let url = path.to_str()?.parse().ok()?;
+    matches!(url, ArtifactUrl::Cloud(_)).then_some(url)
+}
+
+/// What is read: a file here, or an object in a store, settled as its cloud's own tools are.
+fn source(path: &Path) -> Result<Source, Failure> {
+    match in_cloud(path).or_else(|| path.to_str()?.parse().ok()) {
+        Some(ArtifactUrl::Cloud(url)) => {
+            let cloud = Cloud::open(&url).map_err(|error| Failure::of(Exit::Usage, &error))?;
+            Ok(Source::Object {
+                store: cloud.store,
+                path: cloud.path,
+                runtime: tokio::runtime::Handle::current(),
+            })
+        }
+        Some(ArtifactUrl::Folder(file)) => Ok(Source::File(file)),
+        None => Ok(Source::File(path.to_owned())),
+    }
+}
+
 /// The format that the name says; it was read as that by now.
 fn format(file: &Path) -> Result<Name, Failure> {
     let name = file.to_string_lossy();
@@ -169,8 +201,8 @@ pub(crate) async fn whole(
     options: Options,
     form: Form,
 ) -> Result<Registered, Failure> {
-    let source = Source::File(file.to_owned());
-    let bar = artifact::bar(form, 0, "reading");
+    let source = source(file)?;
+    let bar = artifact::Progress::new(form, 0, "reading");
     let is_interrupted = Arc::new(AtomicBool::new(false));
     let (shown, stop) = (bar.clone(), is_interrupted.clone());
     let mut reading = tokio::task::spawn_blocking(move || {
