@@ -112,7 +112,7 @@ fn what_is_selected_stays_so_while_its_page_is_told_anew() {
     stage.press("j j");
     assert!(stage.text().contains("▌ model-00003"), "{}", stage.text());
     let fewer = Registry::of(30);
-    stage.tell(Msg::Entry(crate::stage::registry::changed(77)));
+    stage.tell(Msg::Entry(stage::registry::changed(77)));
     stage.wait(1_000_000);
     told(&mut stage, &fewer);
     assert!(stage.line(1).ends_with("30"), "{}", stage.text());
