@@ -15,6 +15,7 @@ pub use self::glance::{CELL_BYTES, Cell, Coarse, Glance, Glances, History};
 pub use self::latency::{
     Bar, LatencyPage, LatencyPoint, LatencyRow, LatencyTable, Percentiles, Shape, latency,
 };
+pub use self::profile::{DistanceItem, ProfileItem, SpreadItem};
 pub use self::registry::{
     AliasItem, DataSetItem, EnvironmentItem, FeatureSetItem, LineageItem, ModelItem, MoveItem,
     Named, Numbered, SetItem, Trainee, VersionItem,
@@ -25,8 +26,9 @@ pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, troubles};
 pub use crate::host::Labels;
 pub use crate::name::Name;
 pub use crate::registry::{
-    Artifact, Card, DataSetDetail, FeatureKind, Object as RegistryObject, Reference, Rules,
-    Signature, VersionDetail,
+    Allowed, Artifact, Card, Column, DataSetDetail, Digest, Feature, FeatureKind, Line, Number,
+    Object as RegistryObject, Objective, Objectives, Prose, Reference, Rules, Signature, Source,
+    Tags, VersionDetail,
 };
 pub use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vitals};
 pub use crate::series::Outcome;
@@ -34,6 +36,7 @@ pub use crate::series::Outcome;
 mod entry;
 mod glance;
 mod latency;
+mod profile;
 mod registry;
 mod status;
 mod trouble;

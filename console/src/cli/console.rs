@@ -92,15 +92,18 @@ pub(crate) fn letters(global: &Global) -> Letters {
 /// Reads a view, or a view and an object.
 pub(crate) fn place(text: &str) -> Result<Place, String> {
     let (view, object) = text.split_once('/').unwrap_or((text, ""));
-    if view_named(view).is_none() {
+    // One thing is called by one word: model/fraud is in the view of models.
+    let plural = format!("{view}s");
+    let found = view_named(view).or_else(|| view_named(&plural));
+    let Some(found) = found else {
         let known: Vec<_> = VIEWS.iter().map(|view| view.name).collect();
         return Err(format!(
             "there is no view {view:?}; there are: {}",
             known.join(", ")
         ));
-    }
+    };
     Ok(Place {
-        view: view.to_owned(),
+        view: found.name.to_owned(),
         object: object.to_owned(),
         ..Place::default()
     })
@@ -126,6 +129,8 @@ mod tests {
         let told = place("hosts/infer-0042").unwrap();
         assert_eq!((&*told.view, &*told.object), ("hosts", "infer-0042"));
         assert_eq!(place("hosts").unwrap().object, "");
+        let told = place("model/fraud").unwrap();
+        assert_eq!((&*told.view, &*told.object), ("models", "fraud"));
         assert!(place("hots").unwrap_err().contains("hosts"));
     }
 

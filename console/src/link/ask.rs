@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use binnacle_core::view::{EntryRow, LatencyPage};
 use binnacle_proto::v1 as proto;
-use binnacle_tui::question::{Answer, Question, Span, Wish};
+use binnacle_tui::question::{Answer, Question, Refused, Span, Wish};
 use binnacle_wire::{glance, host, journal, series};
 use tonic::{Code, Status};
 
 use crate::clock;
 use crate::link::Link;
 use crate::outcome::Failure;
+
+mod registry;
 
 /// Entries of the journal on one page.
 const ENTRIES_PAGE: u32 = 200;
@@ -58,11 +60,16 @@ impl Live {
             Question::Journal { host, before } => self.journal(host.as_deref(), *before).await,
             Question::Past { at_us } => self.past(*at_us).await,
             Question::Host { host } => self.host(host).await,
+            Question::Listed(listing) => self.listed(listing).await,
+            Question::Lineage { object, uses } => self.lineage(object, *uses).await,
+            Question::About { object } => self.about(object).await,
+            Question::Profile { digest } => self.profile(*digest).await,
+            Question::Distances { reference, other } => self.distances(*reference, *other).await,
         }
     }
 
     /// Has a wish done; says in words what happened.
-    pub(crate) async fn done(&self, wish: &Wish) -> Result<String, Refusal> {
+    pub(crate) async fn done(&self, wish: &Wish) -> Result<String, Refused> {
         let change = |host: &str, reason: &str| {
             self.link.question(proto::HostChange {
                 name: host.to_owned(),
@@ -81,8 +88,13 @@ impl Live {
                 fleet.readmit_host(change(host, reason)).await,
                 "a member again",
             ),
+            Wish::Change(change) => return self.change(change).await,
         };
-        let changed = changed.map_err(unsure)?.into_inner();
+        let refused = |status| Refused {
+            why: unsure(status),
+            is_conflict: false,
+        };
+        let changed = changed.map_err(refused)?.into_inner();
         let entry = changed.sequence;
         Ok(match changed.changed {
             true => format!("{host} is {is}: journal {entry}"),

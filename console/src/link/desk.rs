@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use binnacle_tui::msg::Msg;
-use binnacle_tui::question::{Question, Wish};
+use binnacle_tui::question::{Question, Refused, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -169,7 +169,10 @@ impl Desk {
         self.wishes.spawn(async move {
             let result = match live {
                 Some(live) => live.done(&wish).await,
-                None => Err("the hub is not connected: nothing was changed".to_owned()),
+                None => Err(Refused {
+                    why: "the hub is not connected: nothing was changed".to_owned(),
+                    is_conflict: false,
+                }),
             };
             inbox.reply(Msg::Done { wish, result });
         });

@@ -188,6 +188,8 @@ pub struct Asked {
     pub asked_us: i64,
     /// Whether an answer is still to come.
     pub is_open: bool,
+    /// Whether something has happened since it was asked that may change the answer.
+    pub is_outdated: bool,
     /// The last answer, and when it came.
     pub answer: Option<(Answer, i64)>,
     /// Why the last asking failed.
@@ -196,11 +198,17 @@ pub struct Asked {
 
 /// Seconds after which an answer with nothing in it is asked for anew: something may have begun.
 const EMPTY_S: u32 = 3;
+/// Seconds from one asking to the next while the registry changes again and again: an import
+/// of ten thousand lines is not followed line by line.
+const OUTDATED_S: u32 = 1;
 
 impl Asked {
     /// Seconds after which it is asked for anew.
     pub fn refreshed_s(&self, question: &Question) -> Option<u32> {
         let every_s = question.refreshed_s()?;
+        if self.is_outdated {
+            return Some(every_s.min(OUTDATED_S));
+        }
         match &self.answer {
             Some((answer, _)) if answer.is_empty() => Some(every_s.min(EMPTY_S)),
             Some(_) | None => Some(every_s),
@@ -319,9 +327,19 @@ impl Data {
         self.heard(now_us);
         let newest = self.entries.front().map_or(0, |newest| newest.sequence);
         if entry.sequence > newest {
+            if entry.host().is_none() {
+                self.outdate_registry();
+            }
             self.entries.push_front(entry);
             self.entries.truncate(MAX_ENTRIES);
         }
+    }
+
+    /// What is known of the registry may be otherwise by now: it is asked for anew soon.
+    pub fn outdate_registry(&mut self) {
+        let of_registry = self.answers.iter_mut();
+        let of_registry = of_registry.filter(|(question, _)| question.is_of_registry());
+        of_registry.for_each(|(_, asked)| asked.is_outdated = true);
     }
 
     /// Notes that the hub was heard of.
@@ -334,7 +352,11 @@ impl Data {
     pub fn latency(&self, question: &Question, now_us: i64) -> Known<'_, Arc<LatencyPage>> {
         self.known(question, now_us, |answer| match answer {
             Answer::Latency(page) => Some(page),
-            Answer::History(_) | Answer::Journal(_) | Answer::Past(_) | Answer::Host(_) => None,
+            Answer::History(_)
+            | Answer::Journal(_)
+            | Answer::Past(_)
+            | Answer::Host(_)
+            | Answer::Registry(_) => None,
         })
     }
 
@@ -375,6 +397,7 @@ impl Data {
         asked.generation = generation;
         asked.asked_us = now_us;
         asked.is_open = true;
+        asked.is_outdated = false;
     }
 
     /// Takes in an answer; one to an older asking is dropped.

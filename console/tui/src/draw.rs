@@ -82,7 +82,8 @@ pub fn draw(model: &Model, buf: &mut Buffer) {
         bar(model, regions.bar, buf);
         which_key(model, regions.body, buf);
         if let Some(over) = &model.overlay {
-            overlay::draw(over, &model.look(), &regions, buf);
+            let words = model.screen().filter_words();
+            overlay::draw(over, words, &model.look(), &regions, buf);
         }
     }
     if model.theme.letters == Letters::Ascii {

@@ -45,6 +45,8 @@ pub enum Command {
     Palette,
     Help,
     Actions,
+    Edit,
+    Diff,
     Copy,
     Export,
     Zoom,

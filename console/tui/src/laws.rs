@@ -80,6 +80,14 @@ fn play(stage: &mut Stage, event: Event) {
                     .map(|sequence| stage::entry(sequence, "host_admitted/v1", "infer-0001", ""))
                     .collect(),
             )),
+            (
+                true,
+                Question::Listed(_)
+                | Question::Lineage { .. }
+                | Question::About { .. }
+                | Question::Profile { .. }
+                | Question::Distances { .. },
+            ) => stage::registry::Registry::of(300).answer(question),
             (true, Question::Latency { .. } | Question::HostLatency { .. })
             | (true, Question::History { .. })
             | (false, _) => Err("the hub is busy".into()),

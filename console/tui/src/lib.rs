@@ -9,6 +9,7 @@ pub mod data;
 #[cfg(test)]
 mod documents;
 pub mod draw;
+pub mod edit;
 pub mod filter;
 pub mod format;
 pub mod key;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::data::{Data, Fleet};
+use crate::edit::Draft;
 use crate::key::Key;
 use crate::keymap::{Command, Keymap, VIEWS, view_named};
 use crate::msg::{Following, Link};
@@ -47,13 +48,15 @@ pub struct Setup {
 }
 
 /// Where a session stands, to be gone on with later.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Session {
     /// The screens, the present one last.
     pub trail: Vec<Place>,
     /// Keys of the first-time hint that were used.
     pub learned: Vec<String>,
+    /// Edits that were not applied: offered again.
+    pub drafts: Vec<Draft>,
 }
 
 /// What has to be drawn anew.
@@ -117,6 +120,10 @@ pub struct Model {
     pub protected: Vec<String>,
     /// Keys of the first-time hint that are still to be used.
     pub hint: Vec<Command>,
+    /// Edits that were not applied yet, the oldest first.
+    pub drafts: Vec<Draft>,
+    /// What the editor has open.
+    pub(crate) editing: Option<Box<Draft>>,
     /// Now, by the console's clock.
     pub now_us: i64,
     pub(crate) trail: Vec<Box<dyn Screen>>,
@@ -193,6 +200,8 @@ impl Model {
                 .filter(|_| is_taught)
                 .filter(taught)
                 .collect(),
+            drafts: session.drafts,
+            editing: None,
             now_us: setup.now_us,
             dirty: Dirty::Input,
             rest_us: None,
@@ -218,6 +227,7 @@ impl Model {
                 .map(|screen| screen.place())
                 .collect(),
             learned: learned.filter_map(name).collect(),
+            drafts: self.drafts.clone(),
         }
     }
 

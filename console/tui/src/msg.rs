@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::key::Key;
-use crate::question::{Answer, Question, Wish};
+use crate::question::{Answer, Question, Refused, Wish};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub enum Msg {
         /// What was wished.
         wish: Wish,
         /// What happened, in words, or why it did not.
-        result: Result<String, String>,
+        result: Result<String, Refused>,
     },
     /// The editor came back with this text; nothing: it failed, and why.
     Edited(Result<String, String>),

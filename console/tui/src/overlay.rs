@@ -2,17 +2,26 @@
 //!
 //! While one is open it takes every key but Ctrl-C; Esc closes it.
 
+use binnacle_core::view::{ModelItem, Reference};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use tui_input::Input;
 
+use crate::data::Known;
 use crate::keymap::{Binding, Command, bindings};
+use crate::question::Question;
+use crate::question::registry::{Listing, Noun};
 use crate::screen::{Action, Confirm, Look, Place, Weight};
+use crate::widget::paged::rows;
 
 mod draw;
+pub mod form;
+pub mod review;
 
 pub(crate) use self::draw::clear;
 pub use self::draw::draw;
+use self::form::Filling;
+use self::review::Review;
 
 /// Hits that the palette and the help show: more than fit on any screen.
 const MAX_HITS: usize = 100;
@@ -54,6 +63,10 @@ pub enum Overlay {
     },
     /// A question before something is done.
     Confirm(Box<Asking>),
+    /// A form that is filled in.
+    Form(Box<Filling>),
+    /// An edit before it is applied.
+    Review(Box<Review>),
     /// Text that is only read.
     Text {
         /// Its heading.
@@ -111,12 +124,19 @@ impl Asking {
             at_reason: false,
             is_seen: false,
         }
+        .at_first()
+    }
+
+    fn at_first(mut self) -> Self {
+        self.at_reason = self.confirm.weight == Weight::Reason;
+        self
     }
 
     /// Whether what is typed is enough.
     pub fn is_ready(&self) -> bool {
         match &self.confirm.weight {
             Weight::Yes => true,
+            Weight::Reason => !self.reason.value().trim().is_empty(),
             Weight::Name(name) => {
                 self.name.value() == name && !self.reason.value().trim().is_empty()
             }
@@ -124,7 +144,41 @@ impl Asking {
     }
 }
 
+impl Overlay {
+    /// What has to be known of what it is about.
+    pub fn wants(&self) -> Option<Question> {
+        match self {
+            Self::Form(filling) => filling.wants(),
+            Self::Review(review) => review.draft.itself(),
+            Self::Palette(palette) => palette.listing().map(Question::Listed),
+            Self::Filter { .. }
+            | Self::Time { .. }
+            | Self::Actions { .. }
+            | Self::Columns { .. }
+            | Self::Confirm(_)
+            | Self::Text { .. } => None,
+        }
+    }
+}
+
 impl Palette {
+    /// The models of the registry that fit to what is typed: the hub knows them.
+    fn listing(&self) -> Option<Listing> {
+        let typed = self.input.value().trim();
+        let is_word = typed.len() >= 2 && !typed.contains(['=', '@']);
+        (is_word && !self.is_help).then(|| Listing {
+            search: typed.into(),
+            ..Listing::of(Noun::Models, "")
+        })
+    }
+
+    /// What was told since has changed: the same is selected as before, where it is still there.
+    pub fn learn(&mut self, look: &Look<'_>) {
+        let at = self.at;
+        self.search(look);
+        self.at = at.min(self.hits.len().saturating_sub(1));
+    }
+
     /// Opens it with everything.
     pub fn new(is_help: bool, look: &Look<'_>) -> Self {
         let mut palette = Self {
@@ -169,8 +223,22 @@ impl Palette {
             }
             for row in &look.data.models {
                 if let Some(score) = score(&row.model) {
-                    hits.push((score, place("model", "latency", &row.model)));
+                    hits.push((score, place("latency of", "latency", &row.model)));
                 }
+            }
+            if let Some(listing) = self.listing()
+                && let Known::Here(rows, _) = rows::<ModelItem>(&listing, look)
+            {
+                for row in rows {
+                    // What was found by its owner or a tag fits less well.
+                    let name = row.named.name.as_str();
+                    let score = score(name).map_or(1, |score| score + 1);
+                    hits.push((score, place("model", "models", name)));
+                }
+            }
+            if let Ok(version) = typed.trim().parse::<Reference>() {
+                let found = place("version", "versions", &version.to_string());
+                hits.push((u32::MAX, found));
             }
         }
         hits.sort_by(|(a, _), (b, _)| b.cmp(a));

@@ -3,8 +3,14 @@
 
 use std::sync::Arc;
 
-use binnacle_core::view::{EntryRow, Glances, History, HostRow, LatencyPage};
+use binnacle_core::view::{
+    Digest, EntryRow, Glances, History, HostRow, LatencyPage, RegistryObject,
+};
 use serde::{Deserialize, Serialize};
+
+pub mod registry;
+
+use self::registry::{Change, Listing, Told, quoted};
 
 /// A span of time that ends now, or at a moment of the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,9 +79,51 @@ pub enum Question {
         /// Which.
         host: Arc<str>,
     },
+    /// A page of a table of the registry.
+    Listed(Listing),
+    /// What something was made from, or what was made from it.
+    Lineage {
+        /// Of what.
+        object: RegistryObject,
+        /// What was made from it, rather than what it was made from.
+        uses: bool,
+    },
+    /// Entries of the journal about something of the registry, newest first.
+    About {
+        /// About what.
+        object: RegistryObject,
+    },
+    /// What a data set looks like.
+    Profile {
+        /// The profile's name in the store.
+        digest: Digest,
+    },
+    /// How far two data sets lie apart.
+    Distances {
+        /// The profile of the first.
+        reference: Digest,
+        /// The profile of the other.
+        other: Digest,
+    },
 }
 
 impl Question {
+    /// Whether it is about the registry, and its answer may be another after an entry about it.
+    pub fn is_of_registry(&self) -> bool {
+        match self {
+            Self::Listed(listing) => listing.at_us.is_none(),
+            Self::Lineage { .. } | Self::About { .. } => true,
+            Self::Latency { .. }
+            | Self::HostLatency { .. }
+            | Self::History { .. }
+            | Self::Journal { .. }
+            | Self::Past { .. }
+            | Self::Host { .. }
+            | Self::Profile { .. }
+            | Self::Distances { .. } => false,
+        }
+    }
+
     /// Seconds after which an answer is asked for anew while it is on the screen; nothing
     /// where an answer does not change.
     pub fn refreshed_s(&self) -> Option<u32> {
@@ -90,6 +138,11 @@ impl Question {
             Self::Journal { before: None, .. } => Some(15),
             Self::Journal { .. } | Self::Past { .. } => None,
             Self::Host { .. } => Some(1),
+            Self::Listed(listing) if listing.at_us.is_some() => None,
+            // An entry of the journal asks for them sooner.
+            Self::Listed(_) | Self::Lineage { .. } | Self::About { .. } => Some(30),
+            // Named by what is in it: it cannot change.
+            Self::Profile { .. } | Self::Distances { .. } => None,
         }
     }
 }
@@ -101,15 +154,29 @@ pub enum Answer {
     Latency(Arc<LatencyPage>),
     /// To [`Question::History`].
     History(Arc<History>),
-    /// To [`Question::Journal`].
+    /// To [`Question::Journal`] and [`Question::About`].
     Journal(Arc<[EntryRow]>),
     /// To [`Question::Past`].
     Past(Arc<Glances>),
     /// To [`Question::Host`]; absent when there is none of this name.
     Host(Option<Arc<HostRow>>),
+    /// To what is asked of the registry.
+    Registry(Told),
 }
 
 impl Answer {
+    /// What it says of the registry.
+    pub fn told(&self) -> Option<&Told> {
+        match self {
+            Self::Registry(told) => Some(told),
+            Self::Latency(_)
+            | Self::History(_)
+            | Self::Journal(_)
+            | Self::Past(_)
+            | Self::Host(_) => None,
+        }
+    }
+
     /// Whether there is nothing in it yet that could be drawn: then it is asked again soon.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -118,13 +185,13 @@ impl Answer {
                 let mut cells = history.hosts.iter().flat_map(|(_, cells)| cells);
                 cells.all(Option::is_none)
             }
-            Self::Journal(_) | Self::Past(_) | Self::Host(_) => false,
+            Self::Journal(_) | Self::Past(_) | Self::Host(_) | Self::Registry(_) => false,
         }
     }
 }
 
 /// Something that is asked of the hub to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Wish {
     /// Take a host out of the fleet.
     Retire {
@@ -140,18 +207,49 @@ pub enum Wish {
         /// Why, in the operator's words.
         reason: String,
     },
+    /// Change something of the registry.
+    Change(Box<Change>),
+}
+
+/// Why a wish was not fulfilled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// In words.
+    pub why: String,
+    /// Whether somebody else changed the same thing meanwhile.
+    pub is_conflict: bool,
 }
 
 impl Wish {
     /// The headless command that does the same.
     pub fn command(&self) -> String {
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         match self {
             Self::Retire { host, reason } => {
                 format!("binnacle host retire {host} --reason {}", quoted(reason))
             }
             Self::Readmit { host, reason } => {
                 format!("binnacle host readmit {host} --reason {}", quoted(reason))
+            }
+            Self::Change(change) => change.command(),
+        }
+    }
+
+    /// The same for another reason; one that was given before stays where none is given now.
+    pub fn because(self, given: String) -> Self {
+        match self {
+            Self::Retire { host, .. } => Self::Retire {
+                host,
+                reason: given,
+            },
+            Self::Readmit { host, .. } => Self::Readmit {
+                host,
+                reason: given,
+            },
+            Self::Change(mut change) => {
+                if !given.is_empty() {
+                    change.reason = given;
+                }
+                Self::Change(change)
             }
         }
     }

@@ -13,8 +13,10 @@ use ratatui::style::Style;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Data, Fleet};
+use crate::edit::Draft;
 use crate::keymap::{Command, Keymap};
 use crate::msg::Effect;
+use crate::overlay::form::Pointing;
 use crate::question::{Question, Wish};
 use crate::theme::{Meaning, Theme};
 
@@ -22,7 +24,11 @@ pub mod host;
 pub mod hosts;
 pub mod journal;
 pub mod latency;
+pub mod models;
 pub mod overview;
+pub(crate) mod registry;
+pub mod sets;
+pub mod versions;
 
 /// What a screen sees while it answers or draws.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +94,8 @@ pub enum Step {
     Say(Result<String, String>),
     /// Ask before doing.
     Confirm(Confirm),
+    /// Edit something in the editor.
+    Edit(Box<Draft>),
     /// Choose columns.
     Columns(Vec<(&'static str, bool)>),
 }
@@ -99,8 +107,21 @@ pub struct Action {
     pub key: char,
     /// What it does.
     pub words: String,
-    /// What is asked before, or why it is impossible.
-    pub asks: Result<Confirm, String>,
+    /// What comes next, or why it is impossible.
+    pub asks: Result<Doing, String>,
+}
+
+/// What an action leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Doing {
+    /// A question before it is done.
+    Confirm(Box<Confirm>),
+    /// The editor.
+    Edit(Box<Draft>),
+    /// A form.
+    Form(Box<Draft>),
+    /// A form that moves an alias.
+    Alias(Box<Pointing>),
 }
 
 /// A question before something is done.
@@ -121,6 +142,8 @@ pub struct Confirm {
 pub enum Weight {
     /// `y`, and a reason.
     Yes,
+    /// A reason.
+    Reason,
     /// The object's name, and a reason.
     Name(String),
 }
@@ -176,6 +199,16 @@ pub trait Screen: fmt::Debug + Send {
         ""
     }
 
+    /// What may be typed as a filter, in some examples.
+    fn filter_words(&self) -> &'static str {
+        "words, p99>250, errors>=1%, status!=ok, label=value"
+    }
+
+    /// Where another view leads from here: to what belongs to the thing that is selected.
+    fn related(&self, _view: &str) -> Option<Place> {
+        None
+    }
+
     /// Shows or hides a column.
     fn toggle_column(&mut self, _title: &str, _look: &Look<'_>) {}
 
@@ -213,15 +246,17 @@ pub fn host_actions(hosts: &[Arc<str>], look: &Look<'_>) -> Vec<Action> {
         [_, ..] => Err("one host at a time: each goes with its own reason"),
     };
     let retired = one.map(|line| line.status() == Status::Retired);
-    let confirm = |title: &str, what: &str, weight, wish| Confirm {
-        title: title.into(),
-        facts: vec![
-            ("what", what.into()),
-            ("reversible", "yes".into()),
-            ("takes", "under a second once the host is connected".into()),
-        ],
-        weight,
-        wish,
+    let confirm = |title: &str, what: &str, weight, wish| {
+        Doing::Confirm(Box::new(Confirm {
+            title: title.into(),
+            facts: vec![
+                ("what", what.into()),
+                ("reversible", "yes".into()),
+                ("takes", "under a second once the host is connected".into()),
+            ],
+            weight,
+            wish,
+        }))
     };
     let name = || hosts.first().cloned().unwrap_or_else(|| "".into());
     let retire = match retired {

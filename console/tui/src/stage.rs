@@ -18,6 +18,8 @@ use crate::screen::Place;
 use crate::theme::{Background, Colours, Letters, Theme};
 use crate::update::update;
 
+pub(crate) mod registry;
+
 /// 2026-11-22T03:11:00Z.
 pub(crate) const NOW_US: i64 = 1_795_317_060_000_000;
 

@@ -12,6 +12,7 @@ use crate::overlay::{Asking, Overlay, Palette};
 use crate::question::Question;
 use crate::screen::{MAX_FOLLOWED, Place, Step};
 
+mod editing;
 mod keys;
 #[cfg(test)]
 mod tests;
@@ -87,11 +88,16 @@ fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
             }
             model.data.answer(&question, generation, answer, now_us);
         }
-        Msg::Done { wish: _, result } | Msg::Said(result) => say(model, result),
+        Msg::Done { wish, result } => editing::done(model, &wish, result, effects),
+        Msg::Said(result) => say(model, result),
         Msg::Edited(text) => edited(model, text, effects),
         Msg::Seen => {
             if let Some(Overlay::Confirm(asking)) = &mut model.overlay {
                 asking.is_seen = true;
+                model.dirty = Dirty::Input;
+            }
+            if let Some(Overlay::Review(review)) = &mut model.overlay {
+                review.is_seen = true;
                 model.dirty = Dirty::Input;
             }
         }
@@ -131,8 +137,11 @@ fn configured(model: &mut Model, config: Result<Box<Config>, String>) {
     }
 }
 
-/// The editor came back: its text is the reason that was asked for.
+/// The editor came back: its text is the draft or the reason that was asked for.
 fn edited(model: &mut Model, text: Result<String, String>, effects: &mut Vec<Effect>) {
+    if let Some(draft) = model.editing.take() {
+        return editing::edited(model, *draft, text, effects);
+    }
     match (text, &mut model.overlay) {
         (Ok(text), Some(Overlay::Confirm(asking))) => {
             let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -140,6 +149,10 @@ fn edited(model: &mut Model, text: Result<String, String>, effects: &mut Vec<Eff
             effects.push(Effect::AskSeen);
         }
         (Ok(_), _) => say(model, Err("what this text was for is closed by now".into())),
+        (Err(why), Some(Overlay::Confirm(_))) => {
+            effects.push(Effect::AskSeen);
+            say(model, Err(why));
+        }
         (Err(why), _) => say(model, Err(why)),
     }
 }
@@ -195,6 +208,13 @@ fn learn(model: &mut Model) {
         model.learned_revision = revision;
         model.learned_body = body;
         model.with_screen(|screen, look| screen.learn(look));
+        match model.overlay.take() {
+            Some(Overlay::Palette(mut palette)) => {
+                palette.learn(&model.look());
+                model.overlay = Some(Overlay::Palette(palette));
+            }
+            other => model.overlay = other,
+        }
     }
 }
 
@@ -205,6 +225,8 @@ fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
         return;
     }
     let mut wants = model.screen().wants(&model.look());
+    let over = model.overlay.as_ref().and_then(Overlay::wants);
+    wants.questions.extend(over);
     wants
         .questions
         .extend(model.at_us.map(|at_us| Question::Past { at_us }));
@@ -274,7 +296,9 @@ fn wake(model: &mut Model, effects: &mut Vec<Effect>) {
         };
         at(Some(now_us + step_us - lost_us.rem_euclid(step_us)));
     } else if model.frozen.is_none() {
-        for question in model.screen().wants(&model.look()).questions {
+        let over = model.overlay.as_ref().and_then(Overlay::wants);
+        let wanted = model.screen().wants(&model.look()).questions;
+        for question in wanted.into_iter().chain(over) {
             let asked = model.data.asked(&question).filter(|asked| !asked.is_open);
             let every_s = asked.and_then(|asked| asked.refreshed_s(&question));
             if let (Some(every_s), Some(asked)) = (every_s, asked) {
@@ -341,6 +365,7 @@ fn take_step(model: &mut Model, step: Step, effects: &mut Vec<Effect>) {
         }
         Step::Say(text) => say(model, text),
         Step::Confirm(confirm) => confirmed(model, confirm, effects),
+        Step::Edit(draft) => editing::open(model, *draft, effects),
         Step::Columns(columns) => model.overlay = Some(Overlay::Columns { columns, at: 0 }),
     }
 }
@@ -413,9 +438,14 @@ fn run_everywhere(model: &mut Model, command: Command, effects: &mut Vec<Effect>
 
 fn open_view(model: &mut Model, name: &str) {
     if let Some(view) = view_named(name) {
-        let is_here = model.screen().place().view == name && model.screen().crumbs().len() < 2;
+        let related = model.screen().related(name);
+        let here = model.screen().place();
+        let is_here = match &related {
+            Some(place) => here.view == place.view && here.object == place.object,
+            None => here.view == name && here.object.is_empty(),
+        };
         if !is_here {
-            model.go((view.open)(&Place::default()));
+            model.go((view.open)(&related.unwrap_or_default()));
         }
     }
 }

@@ -2,10 +2,13 @@
 //! and draws nothing beside.
 
 pub mod chart;
+pub mod form;
+pub mod grid;
 pub mod heatmap;
 pub mod histogram;
 pub mod line;
 pub mod page;
+pub mod paged;
 pub mod sparkline;
 pub mod table;
 

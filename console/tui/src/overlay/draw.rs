@@ -13,14 +13,19 @@ use crate::theme::Meaning;
 use crate::widget::line;
 
 /// Draws what lies over the screen.
-pub fn draw(overlay: &Overlay, look: &Look<'_>, regions: &Regions, buf: &mut Buffer) {
+pub fn draw(
+    overlay: &Overlay,
+    filter_words: &str,
+    look: &Look<'_>,
+    regions: &Regions,
+    buf: &mut Buffer,
+) {
     match overlay {
         Overlay::Filter { input, wrong, .. } => {
-            let fields = "words, p99>250, errors>=1%, status!=ok, label=value";
             prompt(
                 "/",
                 input,
-                wrong.as_deref().unwrap_or(fields),
+                wrong.as_deref().unwrap_or(filter_words),
                 wrong,
                 look,
                 regions,
@@ -43,6 +48,8 @@ pub fn draw(overlay: &Overlay, look: &Look<'_>, regions: &Regions, buf: &mut Buf
         Overlay::Actions { actions, at } => draw_actions(actions, *at, look, regions, buf),
         Overlay::Columns { columns, at } => draw_columns(columns, *at, look, regions, buf),
         Overlay::Confirm(asking) => draw_asking(asking, look, regions.body, buf),
+        Overlay::Form(filling) => filling.draw(look, regions.body, buf),
+        Overlay::Review(review) => review.draw(look, regions.body, buf),
         Overlay::Text { title, lines } => {
             let lines = lines
                 .iter()
@@ -146,7 +153,7 @@ fn prompt(
 }
 
 /// The text of a line that is typed, with its cursor reversed where it is.
-fn typed(input: &Input, has_cursor: bool) -> Vec<(String, Style)> {
+pub(super) fn typed(input: &Input, has_cursor: bool) -> Vec<(String, Style)> {
     let text = input.value();
     let at = text
         .char_indices()
@@ -166,10 +173,10 @@ fn typed(input: &Input, has_cursor: bool) -> Vec<(String, Style)> {
     ]
 }
 
-type Pieces = Vec<(String, Style)>;
+pub(super) type Pieces = Vec<(String, Style)>;
 
 /// A list at the lower edge of an area, scrolled so that the selected line is visible.
-fn list(
+pub(super) fn list(
     title: &str,
     help: &str,
     lines: impl ExactSizeIterator<Item = Pieces>,
@@ -256,6 +263,16 @@ fn draw_asking(asking: &Asking, look: &Look<'_>, area: Rect, buf: &mut Buffer) {
             ("<y>".into(), look.style(Meaning::Key)),
             (" to do it".into(), Style::new()),
         ]),
+        Weight::Reason => {
+            let mut first = vec![("reason: ".into(), Style::new())];
+            first.extend(typed(&asking.reason, true));
+            first.push(("   <ctrl-e> in $EDITOR".into(), quiet));
+            let ready = match asking.is_ready() {
+                true => "<enter> does it",
+                false => "a reason is needed: it stays in the journal",
+            };
+            lines.extend([first, vec![(ready.into(), quiet)]]);
+        }
         Weight::Name(name) => {
             let ask = format!("type {} to go on: ", shown(name));
             let mut first = vec![(ask, Style::new())];

@@ -160,7 +160,11 @@ impl HostPage {
         look.data
             .known(&asked, look.here_us, |answer| match answer {
                 Answer::History(history) => Some(history),
-                Answer::Latency(_) | Answer::Journal(_) | Answer::Past(_) | Answer::Host(_) => None,
+                Answer::Latency(_)
+                | Answer::Journal(_)
+                | Answer::Past(_)
+                | Answer::Host(_)
+                | Answer::Registry(_) => None,
             })
     }
 
@@ -231,14 +235,22 @@ impl HostPage {
 fn row_of(answer: &Answer) -> Option<&Option<Arc<HostRow>>> {
     match answer {
         Answer::Host(row) => Some(row),
-        Answer::Latency(_) | Answer::History(_) | Answer::Journal(_) | Answer::Past(_) => None,
+        Answer::Latency(_)
+        | Answer::History(_)
+        | Answer::Journal(_)
+        | Answer::Past(_)
+        | Answer::Registry(_) => None,
     }
 }
 
 fn past_of(answer: &Answer) -> Option<&Arc<binnacle_core::view::Glances>> {
     match answer {
         Answer::Past(glances) => Some(glances),
-        Answer::Latency(_) | Answer::History(_) | Answer::Journal(_) | Answer::Host(_) => None,
+        Answer::Latency(_)
+        | Answer::History(_)
+        | Answer::Journal(_)
+        | Answer::Host(_)
+        | Answer::Registry(_) => None,
     }
 }
 

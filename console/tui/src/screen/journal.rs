@@ -31,7 +31,7 @@ pub use self::row::{entries, line, told_at};
 mod before;
 mod collected;
 mod entry;
-mod row;
+pub(in crate::screen) mod row;
 #[cfg(test)]
 mod tests;
 
@@ -70,7 +70,11 @@ pub fn open_entry(sequence: u64) -> Box<dyn Screen> {
 pub fn page_of(answer: &Answer) -> Option<&Arc<[EntryRow]>> {
     match answer {
         Answer::Journal(entries) => Some(entries),
-        Answer::Latency(_) | Answer::History(_) | Answer::Past(_) | Answer::Host(_) => None,
+        Answer::Latency(_)
+        | Answer::History(_)
+        | Answer::Past(_)
+        | Answer::Host(_)
+        | Answer::Registry(_) => None,
     }
 }
 

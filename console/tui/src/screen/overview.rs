@@ -121,7 +121,11 @@ fn page<'a>(look: &Look<'a>) -> Known<'a, Arc<LatencyPage>> {
 fn entries<'a>(look: &Look<'a>) -> (Known<'a, Arc<[EntryRow]>>, Vec<&'a EntryRow>) {
     let pick = |answer: &'a Answer| match answer {
         Answer::Journal(entries) => Some(entries),
-        Answer::Latency(_) | Answer::History(_) | Answer::Past(_) | Answer::Host(_) => None,
+        Answer::Latency(_)
+        | Answer::History(_)
+        | Answer::Past(_)
+        | Answer::Host(_)
+        | Answer::Registry(_) => None,
     };
     let known = look.data.known(&journal_question(), look.here_us, pick);
     let mut entries: Vec<&EntryRow> = look.data.entries.iter().collect();

@@ -10,7 +10,7 @@ use crate::msg::Effect;
 use crate::overlay::{Asking, Hit, Overlay, moved};
 use crate::question::Wish;
 use crate::screen::Weight;
-use crate::update::{confirmed, nothing, open_place, run, say, time};
+use crate::update::{editing, nothing, open_place, run, say, time};
 
 /// When the keys that may follow are shown.
 const WHICH_KEY_US: i64 = 400_000;
@@ -72,9 +72,22 @@ fn interrupt(model: &mut Model, effects: &mut Vec<Effect>) {
 /// Closes what lies over the screen, as Esc does.
 fn close(model: &mut Model) {
     model.pending = None;
-    if let Some(Overlay::Filter { before, .. }) = model.overlay.take() {
-        let back = model.with_screen(|screen, look| screen.filter(&before, look));
-        back.unwrap_or_else(|why| say(model, Err(why)));
+    match model.overlay.take() {
+        Some(Overlay::Filter { before, .. }) => {
+            let back = model.with_screen(|screen, look| screen.filter(&before, look));
+            back.unwrap_or_else(|why| say(model, Err(why)));
+        }
+        Some(Overlay::Form(filling)) => editing::keep(model, filling.draft()),
+        Some(Overlay::Review(review)) => editing::keep(model, Some(review.draft)),
+        Some(
+            Overlay::Time { .. }
+            | Overlay::Palette(_)
+            | Overlay::Actions { .. }
+            | Overlay::Columns { .. }
+            | Overlay::Confirm(_)
+            | Overlay::Text { .. },
+        )
+        | None => {}
     }
 }
 
@@ -98,13 +111,22 @@ fn input_of(overlay: &mut Overlay) -> Option<&mut Input> {
         Overlay::Filter { input, .. } | Overlay::Time { input, .. } => Some(input),
         Overlay::Palette(palette) => Some(&mut palette.input),
         Overlay::Confirm(asking) => asking_input(asking),
-        Overlay::Actions { .. } | Overlay::Columns { .. } | Overlay::Text { .. } => None,
+        Overlay::Form(filling) => {
+            let form = &mut filling.form;
+            let field = form.fields.get_mut(form.at)?;
+            field.long.is_none().then_some(&mut field.input)
+        }
+        Overlay::Actions { .. }
+        | Overlay::Columns { .. }
+        | Overlay::Review(_)
+        | Overlay::Text { .. } => None,
     }
 }
 
 fn asking_input(asking: &mut Asking) -> Option<&mut Input> {
     match (&asking.confirm.weight, asking.at_reason) {
         (Weight::Yes, _) => None,
+        (Weight::Reason, _) => Some(&mut asking.reason),
         (Weight::Name(_), false) => Some(&mut asking.name),
         (Weight::Name(_), true) => Some(&mut asking.reason),
     }
@@ -121,7 +143,7 @@ fn type_letter(input: &mut Input, letter: char) {
     clippy::wildcard_enum_match_arm,
     reason = "other keys do nothing in a line of text"
 )]
-fn edit(input: &mut Input, key: Key) -> bool {
+pub(super) fn edit(input: &mut Input, key: Key) -> bool {
     if let Some(letter) = key.types() {
         type_letter(input, letter);
         return true;
@@ -185,7 +207,7 @@ fn over(
                 return Some(overlay);
             };
             match action.asks.clone() {
-                Ok(asked) => confirmed(model, asked, effects),
+                Ok(doing) => editing::start(model, doing, effects),
                 Err(why) => {
                     say(model, Err(format!("{}: {why}", action.words)));
                     return Some(overlay);
@@ -207,6 +229,9 @@ fn over(
                 model.with_screen(|screen, look| screen.toggle_column(title, look));
             }
             Some(overlay)
+        }
+        Overlay::Form(_) | Overlay::Review(_) => {
+            editing::key(model, overlay, key, is_fresh, effects)
         }
         Overlay::Filter { .. } | Overlay::Time { .. } | Overlay::Palette(_) => {
             prompt(model, overlay, key, effects)
@@ -279,7 +304,14 @@ fn typed(model: &mut Model, mut overlay: Overlay) -> Option<Overlay> {
             *wrong = read.err().filter(|_| !input.value().is_empty());
         }
         Overlay::Palette(palette) => palette.search(&model.look()),
+        Overlay::Form(filling) => {
+            let form = &mut filling.form;
+            if let Some(field) = form.fields.get_mut(form.at) {
+                field.check();
+            }
+        }
         Overlay::Confirm(_)
+        | Overlay::Review(_)
         | Overlay::Actions { .. }
         | Overlay::Columns { .. }
         | Overlay::Text { .. } => {}
@@ -314,6 +346,8 @@ fn entered(model: &mut Model, overlay: Overlay, effects: &mut Vec<Effect>) -> Op
             model.overlay.take()
         }
         other @ (Overlay::Filter { .. }
+        | Overlay::Form(_)
+        | Overlay::Review(_)
         | Overlay::Confirm(_)
         | Overlay::Actions { .. }
         | Overlay::Columns { .. }
@@ -345,6 +379,13 @@ fn confirm(
     }
     let is_done = match &asking.confirm.weight {
         Weight::Yes => key.types() == Some('y'),
+        Weight::Reason => match key.code() {
+            KeyCode::Enter => asking.is_ready(),
+            _ => {
+                edit(&mut asking.reason, key);
+                false
+            }
+        },
         Weight::Name(_) => match key.code() {
             KeyCode::Tab | KeyCode::Down | KeyCode::Up => {
                 asking.at_reason = !asking.at_reason;
@@ -363,15 +404,6 @@ fn confirm(
     };
     is_done.then(|| {
         let given = asking.reason.value().trim().to_owned();
-        match asking.confirm.wish.clone() {
-            Wish::Retire { host, .. } => Wish::Retire {
-                host,
-                reason: given,
-            },
-            Wish::Readmit { host, .. } => Wish::Readmit {
-                host,
-                reason: given,
-            },
-        }
+        asking.confirm.wish.clone().because(given)
     })
 }

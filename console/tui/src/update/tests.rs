@@ -212,6 +212,11 @@ fn what_is_opened_while_frozen_is_asked_once_and_then_holds_still() {
     stage.press("enter");
     let host = |number: usize| {
         move |question: &Question| match question {
+            Question::Listed(_)
+            | Question::Lineage { .. }
+            | Question::About { .. }
+            | Question::Profile { .. }
+            | Question::Distances { .. } => Err("not asked here".into()),
             Question::Host { .. } => Ok(Answer::Host(Some(stage::row(number).into()))),
             Question::Latency { .. }
             | Question::HostLatency { .. }

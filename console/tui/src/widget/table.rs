@@ -18,7 +18,6 @@ use ratatui::layout::{Alignment, Rect};
 use crate::filter::{Fields, Filter, Value};
 use crate::keymap::Command;
 use crate::screen::{Look, Step};
-use crate::theme::Meaning;
 
 mod draw;
 
@@ -50,8 +49,7 @@ impl<R> Column<R> {
     }
 }
 
-/// The text of a cell and what it means.
-pub type Text = (String, Meaning);
+pub use crate::widget::grid::Text;
 
 impl<R> fmt::Debug for Column<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use binnacle_core::journal::Entry;
 use binnacle_core::name::Name;
-use binnacle_core::registry::{DataSet, FeatureSet, Head, List, Model, Number, Object, Reference};
+use binnacle_core::registry::{Alias, DataSet, FeatureSet, List, Model, Number, Object, Reference};
 use binnacle_core::state::State;
 use binnacle_core::view::{
     AliasItem, DataSetItem, EnvironmentItem, FeatureSetItem, ModelItem, SetItem, VersionItem,
@@ -14,8 +14,11 @@ use binnacle_wire::registry::document_to;
 use serde::Serialize;
 use tonic::Status;
 
+use self::order::{Order, sorted, terms};
 use super::{gone, hosts, read, unknown};
 use crate::store::SharedStore;
+
+mod order;
 
 /// Rows in one page, if the caller does not say.
 const PAGE: usize = 1_000;
@@ -72,15 +75,33 @@ impl Table<'_> {
 
     fn models(&self, asked: &proto::ListRequest) -> Result<proto::ListResponse, Status> {
         let all = self.state.registry.models.iter();
-        let all = all.filter(|(name, model)| matches(asked, name, &model.head));
         let at_us = (asked.at_us != 0).then_some(asked.at_us);
-        let all =
-            all.filter(|(_, model)| at_us.is_none_or(|at_us| model.head.created_at_us() <= at_us));
-        let changed = |(_, model): &(&Name, &std::sync::Arc<Model>)| {
-            let latest = model.versions.last().map_or(0, |version| version.sequence);
-            model.head.revision.max(latest)
+        let terms = terms(&asked.search)?;
+        let all = all.filter(|(name, model)| {
+            let is_named = asked.name.is_empty() || asked.name == name.as_str();
+            // Who was not there yet is not found; who was, by what was said of it then.
+            let said = match at_us {
+                None => Some(model.head.now()),
+                Some(at_us) => model.head.at(at_us),
+            };
+            let pointed = |moves: &Alias| match at_us {
+                None => moves.now(),
+                Some(at_us) => moves.at(at_us),
+            };
+            is_named
+                && said.is_some_and(|said| {
+                    let aliases = model.aliases.iter();
+                    let aliases = aliases.filter(|(_, moves)| pointed(moves).is_some());
+                    let aliases: Vec<&str> = aliases.map(|(alias, _)| alias.as_str()).collect();
+                    terms.iter().all(|term| term.takes(name, said, &aliases))
+                })
+        });
+        let order = |model: &Model| {
+            let latest = model.versions.last();
+            let latest = latest.map(|latest| (latest.sequence, latest.at_us));
+            Order::of(&model.head, latest, model.versions.len())
         };
-        let cut = sorted(all, asked, changed)?;
+        let cut = sorted(all, asked, order)?;
         let rows = cut
             .rows
             .into_iter()
@@ -138,12 +159,20 @@ impl Table<'_> {
 
     fn data_sets(&self, asked: &proto::ListRequest) -> Result<proto::ListResponse, Status> {
         let all = self.state.registry.data_sets.iter();
-        let all = all.filter(|(name, set)| matches(asked, name, &set.head));
-        let changed = |(_, set): &(&Name, &std::sync::Arc<DataSet>)| {
-            let latest = set.versions.last().map_or(0, |version| version.sequence);
-            set.head.revision.max(latest)
+        let terms = terms(&asked.search)?;
+        let all = all.filter(|(name, set)| {
+            let is_named = asked.name.is_empty() || asked.name == name.as_str();
+            is_named
+                && terms
+                    .iter()
+                    .all(|term| term.takes(name, set.head.now(), &[]))
+        });
+        let order = |set: &DataSet| {
+            let latest = set.versions.last();
+            let latest = latest.map(|latest| (latest.sequence, latest.at_us));
+            Order::of(&set.head, latest, set.versions.len())
         };
-        let cut = sorted(all, asked, changed)?;
+        let cut = sorted(all, asked, order)?;
         let rows = cut
             .rows
             .into_iter()
@@ -166,12 +195,20 @@ impl Table<'_> {
 
     fn feature_sets(&self, asked: &proto::ListRequest) -> Result<proto::ListResponse, Status> {
         let all = self.state.registry.feature_sets.iter();
-        let all = all.filter(|(name, set)| matches(asked, name, &set.head));
-        let changed = |(_, set): &(&Name, &std::sync::Arc<FeatureSet>)| {
-            let latest = set.versions.last().map_or(0, |version| version.sequence);
-            set.head.revision.max(latest)
+        let terms = terms(&asked.search)?;
+        let all = all.filter(|(name, set)| {
+            let is_named = asked.name.is_empty() || asked.name == name.as_str();
+            is_named
+                && terms
+                    .iter()
+                    .all(|term| term.takes(name, set.head.now(), &[]))
+        });
+        let order = |set: &FeatureSet| {
+            let latest = set.versions.last();
+            let latest = latest.map(|latest| (latest.sequence, latest.at_us));
+            Order::of(&set.head, latest, set.versions.len())
         };
-        let cut = sorted(all, asked, changed)?;
+        let cut = sorted(all, asked, order)?;
         let rows = cut
             .rows
             .into_iter()
@@ -280,42 +317,6 @@ fn chosen<'a, V: Clone>(
     };
     let rows = places.into_iter().filter_map(|place| versions.get(place));
     let rows = rows.collect();
-    Ok(Cut { rows, total })
-}
-
-fn matches(asked: &proto::ListRequest, name: &Name, head: &Head) -> bool {
-    if !asked.name.is_empty() {
-        return asked.name == name.as_str();
-    }
-    let (search, card) = (asked.search.as_str(), &head.now().card);
-    search.is_empty()
-        || name.as_str().contains(search)
-        || card.tags.iter().any(|tag| tag.as_str().contains(search))
-        || card.owner.as_str().contains(search)
-        || card.team.as_str().contains(search)
-}
-
-/// The page out of rows that come in order of name.
-fn sorted<T>(
-    all: impl Iterator<Item = T>,
-    asked: &proto::ListRequest,
-    changed: impl Fn(&T) -> u64,
-) -> Result<Cut<T>, Status> {
-    let mut all: Vec<T> = all.collect();
-    match asked.sort.as_str() {
-        "" | "name" => {}
-        "changed" => all.sort_by_key(|row| changed(row)),
-        other => {
-            let what = format!("sort: {other:?} is no order; say name or changed");
-            return Err(Status::invalid_argument(what));
-        }
-    }
-    if asked.descending {
-        all.reverse();
-    }
-    let total = all.len();
-    let (skip, limit) = window(asked);
-    let rows = all.into_iter().skip(skip).take(limit).collect();
     Ok(Cut { rows, total })
 }
 

@@ -188,7 +188,11 @@ fn known<'a>(look: &Look<'a>, question: &Question) -> Known<'a, Arc<History>> {
     look.data
         .known(question, look.here_us, |answer| match answer {
             Answer::History(history) => Some(history),
-            Answer::Latency(_) | Answer::Journal(_) | Answer::Past(_) | Answer::Host(_) => None,
+            Answer::Latency(_)
+            | Answer::Journal(_)
+            | Answer::Past(_)
+            | Answer::Host(_)
+            | Answer::Registry(_) => None,
         })
 }
 

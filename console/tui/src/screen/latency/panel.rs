@@ -243,7 +243,14 @@ fn happened(look: &Look<'_>, (from_us, to_us): (i64, i64)) -> Vec<(i64, String)>
     let answer = asked.and_then(|asked| asked.answer.as_ref());
     let answered: &[EntryRow] = match answer {
         Some((Answer::Journal(entries), _)) => entries,
-        Some((Answer::Latency(_) | Answer::History(_) | Answer::Past(_) | Answer::Host(_), _))
+        Some((
+            Answer::Latency(_)
+            | Answer::History(_)
+            | Answer::Past(_)
+            | Answer::Host(_)
+            | Answer::Registry(_),
+            _,
+        ))
         | None => &[],
     };
     let entries = answered.iter().chain(&look.data.entries);

@@ -161,6 +161,11 @@ fn answer(question: &Question) -> Result<Answer, String> {
 
 fn answer_of(question: &Question, shapes: Vec<(Shape, f64)>) -> Result<Answer, String> {
     match question {
+        Question::Listed(_)
+        | Question::Lineage { .. }
+        | Question::About { .. }
+        | Question::Profile { .. }
+        | Question::Distances { .. } => Err("not asked here".into()),
         Question::Latency { span, .. } => Ok(Answer::Latency(page(*span, shapes).into())),
         Question::History { hosts, span } => Ok(Answer::History(history(hosts, *span).into())),
         Question::Journal { .. } => {

@@ -117,6 +117,11 @@ fn history(hosts: &[Arc<str>]) -> History {
 
 fn answer(question: &Question) -> Result<Answer, String> {
     match question {
+        Question::Listed(_)
+        | Question::Lineage { .. }
+        | Question::About { .. }
+        | Question::Profile { .. }
+        | Question::Distances { .. } => Err("not asked here".into()),
         Question::Latency { .. } => Ok(Answer::Latency(Arc::new(page()))),
         Question::Journal { .. } => Ok(Answer::Journal(entries())),
         Question::History { hosts, .. } => Ok(Answer::History(Arc::new(history(hosts)))),
