@@ -20,6 +20,7 @@ mod budget;
 mod episode;
 mod experts;
 mod explain;
+mod judge;
 #[cfg(test)]
 mod laws;
 mod neyman;
@@ -41,6 +42,7 @@ pub use episode::{
 };
 pub use experts::{Experts, MAX_EXPERTS, Shape};
 pub use explain::{Explanation, Lately, explain, moved};
+pub use judge::{Judged, Judgement, LEVEL, judge};
 pub use neyman::{
     Apart, DEGREES, LEAST_REFERENCE, LOOKS, RESAMPLES, Rows, canary, on_arrival, scores,
 };
@@ -52,4 +54,6 @@ pub use spread::Spread;
 pub use stream::{Evidence, Impossible, Null, Stream};
 pub use tolerance::{Bounds, TOLERANCE, Tolerance};
 pub use unit::{Change, unit};
-pub use watch::{Moved, NotOurs, Outcome, Received, SOURCES, Source, State, Verdict, Watch};
+pub use watch::{
+    Moved, NotOurs, Outcome, Received, Report, SOURCES, Source, State, Verdict, Watch,
+};

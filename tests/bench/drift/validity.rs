@@ -159,7 +159,7 @@ impl Cell {
     fn models(&self) -> u64 {
         match self.model {
             Model::One => 120,
-            Model::Apart(_) | Model::Correlated(_) | Model::Copies(_) => 40,
+            Model::Apart(n) | Model::Correlated(n) | Model::Copies(n) => 120 / n as u64,
         }
     }
 

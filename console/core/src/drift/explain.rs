@@ -16,7 +16,7 @@ const LEVEL: f64 = 0.05;
 /// What is said of one stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The feature.
+    /// The feature; empty for what is of no one feature.
     pub feature: String,
     /// What of it.
     pub signal: Signal,
@@ -62,10 +62,10 @@ pub fn explain(
 ) -> Option<Explanation> {
     let (at, signal) = watch.signal(moved.stream)?;
     let (held, _) = watch.stream(moved.stream)?;
-    let feature = features.get(at)?;
+    let feature = features.get(at);
     let shape = held.null().experts.shape(moved.evidence.best)?;
     let mut explanation = Explanation {
-        feature: feature.name.clone(),
+        feature: feature.map_or_else(String::new, |feature| feature.name.clone()),
         signal,
         ranked,
         alone: moved.alone,
@@ -81,6 +81,7 @@ pub fn explain(
         explanation.how = words::shared(signal, share.reference(), live);
         return Some(explanation);
     }
+    let feature = feature?;
     explanation.how = words::moved(shape, feature, &lately.bins);
     explanation.observations = lately.bins.iter().fold(0, |all, n| all.saturating_add(*n));
     let counts = lately.bins.map(|count| count as f64);

@@ -23,6 +23,8 @@ pub enum Signal {
     Unseen,
     /// Numbers below the least or above the greatest of the reference.
     OutOfRange,
+    /// Requests that do not fit the model's signature: of no one feature.
+    Unfit,
 }
 
 /// Shares that somebody said are normal, for a stream of values.
@@ -55,7 +57,7 @@ struct Values {
     /// Where the feature follows the hours of the week.
     hours: Option<Hours>,
     normal: Vec<Normal>,
-    /// The null of the hour that was asked for last.
+    /// The null of the hour that was turned to last.
     now: Option<(usize, Null)>,
 }
 
@@ -105,11 +107,18 @@ pub(super) fn of_profile(profile: &Profile) -> Vec<Held> {
             Found::Nothing | Found::Text { .. } => {}
         }
     }
+    // Every row of the reference had its columns, or it would be none.
+    let share = Share::of_gaps(profile.rows, 1, profile.seed, "requests that do not fit");
+    all.push(Held {
+        feature: profile.features.len(),
+        signal: Signal::Unfit,
+        rule: Rule::Share(Box::new(share)),
+    });
     all
 }
 
 impl Held {
-    /// Which feature of the profile.
+    /// Which feature of the profile; one past the last for what is of no one feature.
     pub fn feature(&self) -> usize {
         self.feature
     }
@@ -127,7 +136,7 @@ impl Held {
         }
     }
 
-    /// What the stream is held against, whatever the hour.
+    /// What the stream is held against, in the hour that was turned to last.
     pub fn null(&self) -> &Null {
         match &self.rule {
             Rule::Values(values) => values.now.as_ref().map_or(&values.plain, |(_, now)| now),
@@ -153,31 +162,24 @@ impl Held {
         }
     }
 
-    /// The null in an hour of the week; `None` where everything is allowed, so that nothing can
-    /// be concluded.
-    pub(super) fn at(&mut self, hour: usize) -> Option<Null> {
-        match &mut self.rule {
-            Rule::Share(share) => Some(share.null().clone()),
-            Rule::Values(values) => {
-                let null = values.at(hour % HOURS);
-                (!null.tolerance.bounds().allows_everything()).then_some(null)
-            }
+    /// Turns to an hour of the week: what the stream is held against may be another one then.
+    pub(super) fn turn(&mut self, hour: usize) {
+        if let Rule::Values(values) = &mut self.rule {
+            values.turn(hour % HOURS);
         }
     }
 
     /// What of a feature's counts is this stream's: bins, or observations and how many are on.
     pub(super) fn counts(&self, counts: &Counts) -> [u64; BINS] {
-        let mut own = [0; BINS];
         let all = counts.binned();
         let [observations, on] = match self.signal {
             Signal::Values => return counts.bins,
             Signal::Missing => [all.saturating_add(counts.missing), counts.missing],
             Signal::Unseen => [all, counts.unseen],
             Signal::OutOfRange => [all, counts.under.saturating_add(counts.over)],
+            Signal::Unfit => [0, 0],
         };
-        let [first, second, ..] = &mut own;
-        (*first, *second) = (observations, on);
-        own
+        two(observations, on)
     }
 
     /// The bins of what was gathered in a tick.
@@ -191,6 +193,14 @@ impl Held {
     }
 }
 
+/// Observations of a two-valued signal and how many are on, where bins have their place.
+pub(super) fn two(observations: u64, on: u64) -> [u64; BINS] {
+    let mut counts = [0; BINS];
+    let [first, second, ..] = &mut counts;
+    (*first, *second) = (observations, on);
+    counts
+}
+
 impl Values {
     fn of(plain: Null) -> Self {
         Self {
@@ -201,14 +211,10 @@ impl Values {
         }
     }
 
-    fn at(&mut self, hour: usize) -> Null {
-        if self.hours.is_none() && self.normal.is_empty() {
-            return self.plain.clone();
-        }
-        if let Some((then, null)) = &self.now
-            && *then == hour
-        {
-            return null.clone();
+    fn turn(&mut self, hour: usize) {
+        let plain = self.hours.is_none() && self.normal.is_empty();
+        if plain || self.now.as_ref().is_some_and(|(then, _)| *then == hour) {
+            return;
         }
         let mut bounds = match &self.hours {
             Some(hours) => Bounds::of_hour(hours, hour),
@@ -222,7 +228,6 @@ impl Values {
             tolerance: Arc::new(Tolerance::new(&self.plain.experts, bounds)),
             ..self.plain.clone()
         };
-        self.now = Some((hour, null.clone()));
-        null
+        self.now = Some((hour, null));
     }
 }

@@ -11,7 +11,7 @@ use binnacle_sketch::profile::{BINS, Counts, Profile};
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
-use super::signal::{Held, Signal, of_profile};
+use super::signal::{Held, Signal, of_profile, two};
 use super::stream::{Evidence, Stream};
 
 /// Sources of reports that a model remembers: ten thousand hosts, and a restart of each.
@@ -22,6 +22,17 @@ const OVER: f64 = 0.01;
 
 /// Who reports: one start of an agent.
 pub type Source = [u8; 16];
+
+/// What one source counted in one window.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report<'a> {
+    /// Of features, by their place in the profile.
+    pub features: &'a [(usize, Counts)],
+    /// Requests that were looked at.
+    pub requests: u64,
+    /// Of these, how many do not fit the model's signature.
+    pub unfit: u64,
+}
 
 /// A model under watch.
 #[derive(Clone, Debug)]
@@ -131,13 +142,12 @@ impl Watch {
         &self.state
     }
 
-    /// Takes a report: what was counted of features, by their place in the profile. Sequences of
-    /// a source rise; what is not above the last was counted.
+    /// Takes a report. Sequences of a source rise; what is not above the last was counted.
     pub fn report(
         &mut self,
         (source, sequence): (Source, u64),
         tick: u32,
-        counts: &[(usize, Counts)],
+        report: &Report<'_>,
     ) -> Received {
         let last = self.state.sources.get(&source);
         if last.is_some_and(|(last, _)| *last >= sequence) {
@@ -147,8 +157,13 @@ impl Watch {
         if self.state.sources.len() > SOURCES {
             self.forget();
         }
-        for (feature, counts) in counts {
+        for (feature, counts) in report.features {
             self.count(*feature, counts);
+        }
+        if report.requests > 0
+            && let Some(last) = self.held.len().checked_sub(1)
+        {
+            self.add(last, two(report.requests, report.unfit));
         }
         Received::New
     }
@@ -165,11 +180,23 @@ impl Watch {
 
     fn count(&mut self, feature: usize, counts: &Counts) {
         let streams = self.held.iter().enumerate();
-        for (at, held) in streams.filter(|(_, held)| held.feature() == feature) {
-            let pending = self.pending.entry(at).or_default();
-            for (all, more) in pending.iter_mut().zip(held.counts(counts)) {
-                *all = all.saturating_add(more);
-            }
+        let own = streams.filter(|(_, held)| held.feature() == feature);
+        let own: Vec<_> = own
+            .filter(|(_, held)| held.signal() != Signal::Unfit)
+            .collect();
+        let own: Vec<_> = own
+            .iter()
+            .map(|(at, held)| (*at, held.counts(counts)))
+            .collect();
+        for (at, counts) in own {
+            self.add(at, counts);
+        }
+    }
+
+    fn add(&mut self, stream: usize, counts: [u64; BINS]) {
+        let pending = self.pending.entry(stream).or_default();
+        for (all, more) in pending.iter_mut().zip(counts) {
+            *all = all.saturating_add(more);
         }
     }
 
@@ -181,11 +208,14 @@ impl Watch {
             else {
                 continue;
             };
-            let Some(null) = held.at(hour) else {
+            held.turn(hour);
+            let null = held.null();
+            // Where everything is allowed, nothing can be concluded.
+            if null.tolerance.bounds().allows_everything() {
                 continue;
-            };
+            }
             let binned = held.binned(&counts, tick);
-            if stream.step(tick, &null, &binned).is_err() {
+            if stream.step(tick, null, &binned).is_err() {
                 self.state.impossible = self.state.impossible.saturating_add(1);
             }
         }

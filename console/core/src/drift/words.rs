@@ -73,6 +73,7 @@ pub(super) fn shared(signal: Signal, reference: f64, live: f64) -> String {
         Signal::Missing => "missing",
         Signal::Unseen => "unseen categories",
         Signal::OutOfRange => "out of range",
+        Signal::Unfit => "requests that do not fit",
     };
     let share = |share: f64| {
         let percent = share * 100.0;

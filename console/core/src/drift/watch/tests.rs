@@ -67,6 +67,13 @@ fn counted(
     counts.into_iter().enumerate().collect()
 }
 
+fn of(features: &[(usize, Counts)]) -> Report<'_> {
+    Report {
+        features,
+        ..Report::default()
+    }
+}
+
 /// Ticks until the model pages, and what is said then.
 fn paged(
     watch: &mut Watch,
@@ -80,7 +87,7 @@ fn paged(
         for (feature, counts) in &counts {
             lately.entry(*feature).or_default().merge(counts);
         }
-        watch.report(([1; 16], tick), tick as u32, &counts);
+        watch.report(([1; 16], tick), tick as u32, &of(&counts));
         let verdict = watch.tick(tick as u32, 0, &Budget::of(1_000));
         if let Outcome::Page(all) = verdict.outcome {
             let ranked = moved(&all);
@@ -92,7 +99,7 @@ fn paged(
                     Signal::Missing => counts.missing,
                     Signal::Unseen => counts.unseen,
                     Signal::OutOfRange => counts.under + counts.over,
-                    Signal::Values => 0,
+                    Signal::Values | Signal::Unfit => 0,
                 };
                 let lately = Lately {
                     bins: counts.bins,
@@ -150,11 +157,32 @@ fn what_did_not_move_is_quiet_and_a_tick_without_reports_changes_nothing() {
     watch.tick(500, 0, &Budget::of(1_000));
     assert!(*watch.state() == before);
     assert_eq!(watch.losses(), (0, 0));
+    let streams = watch.streams();
     assert_eq!(
-        watch.streams(),
-        9,
-        "values, missing, and out of range or unseen, of three"
+        streams, 10,
+        "of three features three each, and what is unfit"
     );
+}
+
+#[test]
+fn requests_that_do_not_fit_are_a_stream_of_their_own() {
+    let profile = profile();
+    let mut watch = Watch::new(&profile);
+    for tick in 1..=200 {
+        let report = Report {
+            features: &[],
+            requests: 16,
+            unfit: u64::from(tick > 20),
+        };
+        watch.report(([1; 16], u64::from(tick)), tick, &report);
+        let verdict = watch.tick(tick, 0, &Budget::of(1_000));
+        if let Outcome::Page(all) = verdict.outcome {
+            assert_eq!(watch.signal(all[0].stream), Some((3, Signal::Unfit)));
+            assert!(tick > 20 && all[0].alone, "{tick}");
+            return;
+        }
+    }
+    panic!("one request in sixteen did not fit, and nobody was told");
 }
 
 #[test]
@@ -188,14 +216,14 @@ fn a_kept_state_goes_on_where_it_was_and_is_refused_by_another_reference() {
     for tick in 1..60 {
         let counts = counted(&profile, tick, change);
         for watch in [&mut whole, &mut stopped] {
-            watch.report(([1; 16], tick), tick as u32, &counts);
+            watch.report(([1; 16], tick), tick as u32, &of(&counts));
             watch.tick(tick as u32, 0, &Budget::of(10));
         }
         let text = serde_json::to_string(stopped.state()).unwrap();
         stopped = Watch::resume(&profile, serde_json::from_str(&text).unwrap()).unwrap();
         // What had been counted comes again after a restart.
         assert_eq!(
-            stopped.report(([1; 16], tick), tick as u32, &counts),
+            stopped.report(([1; 16], tick), tick as u32, &of(&counts)),
             Received::Again
         );
         assert!(stopped.state() == whole.state(), "{tick}");
@@ -214,12 +242,15 @@ fn a_source_too_many_lets_go_of_the_one_that_was_silent_longest() {
     let mut watch = Watch::new(&profile);
     let source = |n: u32| -> Source { std::array::from_fn(|at| n.to_le_bytes()[at % 4]) };
     for n in 0..=SOURCES as u32 {
-        watch.report((source(n), 5), n + 1, &[]);
+        watch.report((source(n), 5), n + 1, &Report::default());
     }
     assert_eq!(watch.losses(), (1, 0));
-    assert_eq!(watch.report((source(1), 5), 1, &[]), Received::Again);
     assert_eq!(
-        watch.report((source(0), 5), 1, &[]),
+        watch.report((source(1), 5), 1, &Report::default()),
+        Received::Again
+    );
+    assert_eq!(
+        watch.report((source(0), 5), 1, &Report::default()),
         Received::New,
         "forgotten"
     );
@@ -234,7 +265,7 @@ proptest! {
         let profile = profile();
         let sent: Vec<_> = (0..12).map(|host| counted(&profile, host, |values| values)).collect();
         let report = |watch: &mut Watch, host: usize| {
-            watch.report(([host as u8; 16], 1), 1, &sent[host])
+            watch.report(([host as u8; 16], 1), 1, &of(&sent[host]))
         };
         let mut once = Watch::new(&profile);
         for host in 0..12 {
@@ -268,7 +299,7 @@ proptest! {
             if huge {
                 counts.missing = u64::MAX;
             }
-            watch.report(([0; 16], tick), tick as u32, &[(0, counts), (99, counts)]);
+            watch.report(([0; 16], tick), tick as u32, &of(&[(0, counts), (99, counts)]));
             let verdict = watch.tick(tick as u32, tick as usize, &Budget::default());
             prop_assert!(verdict.evidence.is_finite() && (0.0..=1.0).contains(&verdict.meter));
         }
