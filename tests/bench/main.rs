@@ -1,8 +1,9 @@
 //! The benches: what `tests/bench/run` runs. Each measures beside its peers in the same run,
-//! and rewrites its section of docs/benchmarks.md.
+//! and rewrites its section of docs/benchmarks.md, or for drift of docs/drift-benchmarks.md.
 #![allow(missing_docs, clippy::disallowed_methods)] // a bench reads the clock
 
 mod data;
+mod drift;
 mod hub;
 mod proxy;
 mod registry;
@@ -18,6 +19,8 @@ enum Bench {
     /// One file of it, in a process started by the bench itself.
     #[command(hide = true)]
     DataOne(data::One),
+    /// The drift detector: false alarms against the bound, delays, cost.
+    Drift(drift::Options),
     /// The hub under swarms of synthetic agents.
     Hub(hub::Options),
     /// One process of such a swarm, started by the bench itself.
@@ -43,6 +46,7 @@ fn main() -> color_eyre::Result<()> {
     match Bench::parse() {
         Bench::Data(options) => data::run(&options),
         Bench::DataOne(one) => data::read_one(&one),
+        Bench::Drift(options) => drift::run(&options),
         Bench::Hub(options) => hub::run(&options),
         Bench::HubSwarm(options) => hub::swarm::run(options),
         Bench::Proxy(options) => proxy::run(&options),

@@ -1,22 +1,30 @@
-//! A section of docs/benchmarks.md between two markers, and what it was measured on.
+//! A section of docs/benchmarks.md, or of a document beside it, between two markers, and what it was measured on.
 
 use std::{fs, path::Path, process::Command};
 
 use color_eyre::eyre::{WrapErr, eyre};
 
-/// Replaces what stands between the markers of `name`.
+/// Replaces what stands between the markers of `name` in docs/benchmarks.md.
 pub(crate) fn rewrite(name: &str, text: &str) -> color_eyre::Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
-    let page = fs::read_to_string(&path).wrap_err("cannot read docs/benchmarks.md")?;
+    rewrite_in("benchmarks.md", name, text)
+}
+
+/// The same in another document of docs/.
+pub(crate) fn rewrite_in(document: &str, name: &str, text: &str) -> color_eyre::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(document);
+    let page =
+        fs::read_to_string(&path).wrap_err_with(|| format!("cannot read docs/{document}"))?;
     let (begin, end) = (
         format!("<!-- {name}:begin -->"),
         format!("<!-- {name}:end -->"),
     );
-    let missing = || eyre!("docs/benchmarks.md has no marker {begin} … {end}: add it");
+    let missing = || eyre!("docs/{document} has no marker {begin} … {end}: add it");
     let (before, rest) = page.split_once(&begin).ok_or_else(missing)?;
     let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
     let page = format!("{before}{begin}\n{}\n{end}{after}", text.trim());
-    fs::write(&path, page).wrap_err("cannot write docs/benchmarks.md")
+    fs::write(&path, page).wrap_err_with(|| format!("cannot write docs/{document}"))
 }
 
 /// The machine, in a line.

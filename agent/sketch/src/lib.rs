@@ -6,7 +6,9 @@
 //! hosts and time.
 
 pub mod latency;
+pub mod magnitudes;
 pub mod profile;
 mod varint;
 
 pub use latency::{Counts, Encoded, Latency, Malformed};
+pub use magnitudes::Magnitudes;

@@ -20,12 +20,13 @@ mod hours;
 #[cfg(test)]
 mod laws;
 mod moments;
+mod past;
 mod quantiles;
 mod row;
 mod sample;
 mod tie;
 
-pub use bins::{BINS, Bins, Edge};
+pub use bins::{BINS, Bins, Edge, gaps};
 pub use categories::{BUCKETS, Categories, Category, NAME_BYTES, Rank, TABLE};
 pub use comparison::{Compared, Comparison, Distances, compare};
 pub use counts::Counts;
@@ -33,6 +34,7 @@ pub use distance::{Ks, Psi, ks, psi, wasserstein};
 pub use gather::{BLOCK, Column, Field, Gather};
 pub use hours::{HOURS, Hours, NO_TIME, hour_of_week};
 pub use moments::Moments;
+pub use past::Past;
 pub use quantiles::{Quantiles, STEPS};
 pub use row::{Bar, Row, bars, rows};
 pub use sample::{CELLS, ROWS, Reservoir};

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod caller;
+pub mod drift;
 pub mod host;
 pub mod journal;
 mod keys;

@@ -107,11 +107,7 @@ impl Bins {
 
     /// Gaps between ranks in each bin: `a_k`. They add up to `m + 1`.
     pub fn gaps(&self) -> [u32; BINS] {
-        let mut gaps = [0; BINS];
-        for (k, gap) in (1..).zip(&mut gaps) {
-            *gap = rank(k, BINS, self.sampled) - rank(k - 1, BINS, self.sampled);
-        }
-        gaps
+        gaps(self.sampled)
     }
 
     /// The share of each bin that the reference promises: `a_k / (m + 1)`.
@@ -137,6 +133,15 @@ fn unkeyed(key: u128) -> (f64, f64) {
     let ordered = (key >> 64) as u64;
     let flip = if ordered & SIGN == 0 { u64::MAX } else { SIGN };
     (f64::from_bits(ordered ^ flip), f64::from_bits(key as u64))
+}
+
+/// Gaps between the ranks of `m` reference values in each bin: `a_k`, which add up to `m + 1`.
+pub fn gaps(m: u32) -> [u32; BINS] {
+    let mut gaps = [0; BINS];
+    for (k, gap) in (1..).zip(&mut gaps) {
+        *gap = rank(k, BINS, m) - rank(k - 1, BINS, m);
+    }
+    gaps
 }
 
 /// ⌊k(m+1)/parts⌋.

@@ -69,7 +69,7 @@ struct Gathered {
 }
 
 #[derive(Clone, Debug)]
-enum Held {
+pub(super) enum Held {
     Numbers { moments: Moments, sample: Vec<f64> },
     Texts { names: Names, sample: Vec<u64> },
 }
@@ -135,6 +135,26 @@ impl Gather {
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.reservoir.seen()
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The time of each slot of the sample, where the table has times.
+    pub(super) fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    /// The row of the table in a slot.
+    pub(super) fn row(&self, slot: usize) -> u64 {
+        self.rows.get(slot).copied().unwrap_or_default()
+    }
+
+    /// What the sample holds of each feature, by name.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&str, &Held)> {
+        let features = self.features.iter();
+        features.map(|feature| (feature.field.name.as_str(), &feature.held))
     }
 
     /// The profile.
