@@ -14,10 +14,12 @@
 
 mod commands;
 mod console;
+mod day;
 mod demo;
 mod faults;
 mod glance;
 mod manual;
+mod refusals;
 mod registry;
 mod scene;
 mod spine;

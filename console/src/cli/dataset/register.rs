@@ -14,7 +14,7 @@ use binnacle_wire::registry::document;
 use clap::Args;
 use proto::registry_command::Command;
 
-use crate::cli::registry::{How, card, pair};
+use crate::cli::registry::{How, document as documents, pair};
 use crate::cli::{artifact, time};
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
@@ -66,7 +66,7 @@ impl Register {
     pub(crate) async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
         let detail = match (&self.file, &self.document) {
             (Some(file), _) => self.found(link, file, form).await?,
-            (None, Some(said)) => card::file(said)?,
+            (None, Some(said)) => documents::file(said)?,
             (None, None) => return Err(wrong("say --file or --document")),
         };
         let command = Command::RegisterDataSet(document(&self.name, &detail));
