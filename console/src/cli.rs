@@ -68,6 +68,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "TIME", default_value = "10s",
           value_parser = time::duration)]
     pub(crate) timeout: Duration,
+    /// Never ask and never open an editor: what would be asked is a failure then.
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
     /// Only ASCII letters; so it is too where the locale is not UTF-8.
     #[arg(long, global = true)]
     pub(crate) ascii: bool,
@@ -90,7 +93,7 @@ enum Command {
     /// Immutable, numbered artifacts of a model: list, show, register, compare, lineage.
     #[command(subcommand)]
     Version(version::Verb),
-    /// Named pointers to versions: list, show, set, remove.
+    /// Named pointers to versions: list, show, set, remove, history.
     #[command(subcommand)]
     Alias(alias::Verb),
     /// Files by their SHA-256, in the hub's store: upload, download, verify, collect.
@@ -105,12 +108,12 @@ enum Command {
     /// Ordered feature vectors that models are given: list, show, register, lineage.
     #[command(subcommand)]
     Featureset(featureset::Verb),
-    /// Hosts, and the rules that hold there: list, set.
+    /// Hosts, and the rules that hold there: list, show, set, edit, history.
     #[command(subcommand)]
     Environment(environment::Verb),
-    /// Write the whole registry as JSON lines.
+    /// Write the whole registry as JSON lines; stored files do not come along.
     Export(registry::copy::Export),
-    /// Take over what another hub exported, into an empty registry; files do not come along.
+    /// Take over what another hub exported; what was cut off goes on where it was.
     Import(registry::copy::Import),
     /// Requests, errors and percentiles by model and version, merged over hosts.
     Latency(latency::Ask),

@@ -47,6 +47,12 @@ pub(crate) struct Failure {
     pub(crate) hint: String,
     /// Whether the same words may work later.
     pub(crate) retryable: bool,
+    /// Line by line, what differs from what was meant; where that is why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) difference: Vec<String>,
+    /// The file in which what was typed is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<String>,
 }
 
 impl Failure {
@@ -66,6 +72,8 @@ impl Failure {
             message: message.into(),
             hint: String::new(),
             retryable,
+            difference: Vec::new(),
+            kept: None,
         }
     }
 
@@ -98,6 +106,7 @@ impl Failure {
             true => serde_json::to_string(self).map(|text| writeln!(stderr, "{text}")),
             false => {
                 let mut text = format!("binnacle: {}\n", self.message);
+                text.extend(self.difference.iter().map(|line| format!("  {line}\n")));
                 if !self.hint.is_empty() {
                     text.push_str(&format!("  {}\n", self.hint));
                 }

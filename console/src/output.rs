@@ -24,6 +24,9 @@ pub(crate) struct Document<'a, T: Serialize> {
     pub(crate) schema: &'static str,
     /// When it was so.
     pub(crate) as_of: String,
+    /// The moment that it is told of, where that was not now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<String>,
     /// Whether the hub itself could not vouch for it.
     pub(crate) stale: bool,
     pub(crate) items: &'a [T],
@@ -34,9 +37,16 @@ impl<'a, T: Serialize> Document<'a, T> {
         Self {
             schema,
             as_of: view::rfc3339(as_of_us),
+            at: None,
             stale: false,
             items,
         }
+    }
+
+    /// The same, told of as it was at a moment; 0 for now.
+    pub(crate) fn at(self, at_us: i64) -> Self {
+        let at = (at_us != 0).then(|| view::rfc3339(at_us));
+        Self { at, ..self }
     }
 }
 

@@ -62,6 +62,13 @@ pub(crate) fn keep_recording(name: &str, lines: &[u8]) -> Result<PathBuf, String
     written.map_err(|error| format!("cannot write the recording: {error}"))
 }
 
+/// Keeps what somebody typed and could not be applied. Says where.
+pub(crate) fn keep_draft(name: &str, suffix: &str, text: &str) -> Result<PathBuf, String> {
+    let folder = context::state_folder().ok_or("this user has no state folder")?;
+    let written = write_new(&folder.join("drafts"), name, suffix, text.as_bytes());
+    written.map_err(|error| format!("what was typed cannot be kept: {error}"))
+}
+
 fn session_path(context: &str) -> Option<PathBuf> {
     let name = format!("session-{}.json", plain(context));
     Some(context::state_folder()?.join(name))

@@ -15,10 +15,12 @@
 mod artifacts;
 mod commands;
 mod console;
+mod day;
 mod demo;
 mod faults;
 mod glance;
 mod manual;
+mod refusals;
 mod registry;
 mod scene;
 mod spine;

@@ -22,19 +22,19 @@ name = "age"
 type = "integer"
 "#;
 
-const SIGNATURE: &str = r#"
+pub(super) const SIGNATURE: &str = r#"
 inputs = [{ name = "x", datatype = "FP32", shape = [-1, 2] }]
 outputs = [{ name = "p", datatype = "FP32", shape = [-1, 1] }]
 "#;
 
 /// A hub and the folder of whoever registers there.
-struct Desk {
-    hub: Hub,
-    folder: TempDir,
+pub(super) struct Desk {
+    pub(super) hub: Hub,
+    pub(super) folder: TempDir,
 }
 
 impl Desk {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::begin(Hub::start)
     }
 
@@ -47,21 +47,21 @@ impl Desk {
         Self { hub, folder }
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(super) fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     /// Asks in words; blanks part them.
-    fn ask(&self, words: &str) -> Ended {
+    pub(super) fn ask(&self, words: &str) -> Ended {
         let words: Vec<&str> = words.split_whitespace().collect();
         self.hub.ask(&words)
     }
 
     /// What a change was about.
     #[track_caller]
-    fn does(&self, words: &str) -> String {
+    pub(super) fn does(&self, words: &str) -> String {
         let told = self.ask(words).ok();
         assert_eq!(told["schema"], "binnacle.change/v1");
         told["items"][0]["object"].as_str().unwrap().to_owned()
@@ -76,7 +76,7 @@ impl Desk {
     }
 
     #[track_caller]
-    fn items(&self, words: &str) -> Vec<Value> {
+    pub(super) fn items(&self, words: &str) -> Vec<Value> {
         self.ask(words).ok()["items"].as_array().unwrap().clone()
     }
 
@@ -90,7 +90,7 @@ impl Desk {
     }
 
     /// Two data set versions, a feature set, a model with three versions.
-    fn day(&self) {
+    pub(super) fn day(&self) {
         let data = |rows: u32| {
             let text = format!("location = 's3://data/t'\nformat = 'parquet'\nrows = {rows}\n");
             self.file(&format!("data-{rows}.toml"), &text)

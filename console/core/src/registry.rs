@@ -258,6 +258,8 @@ pub struct Environment {
     pub revision: u64,
     /// When that was.
     pub at_us: i64,
+    /// Every entry about it, in order.
+    pub history: Vector<u64>,
 }
 
 pub(crate) use command::decide;

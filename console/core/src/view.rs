@@ -34,6 +34,8 @@ pub use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vita
 pub use crate::series::Outcome;
 
 mod entry;
+mod fields;
+pub mod filter;
 mod glance;
 mod latency;
 mod profile;

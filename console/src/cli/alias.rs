@@ -1,21 +1,31 @@
 //! `binnacle alias`: named pointers to versions, with every move that they made.
 
-use binnacle_core::view::{AliasItem, Reference, rfc3339};
+use binnacle_core::view::{AliasItem, Reference, rfc3339, shown};
 use binnacle_proto::v1 as proto;
 use clap::{Args, Subcommand};
 use proto::registry_command::Command;
 
-use crate::cli::registry::{self, How};
-use crate::cli::{Global, time};
+use crate::cli::registry::{self, Down, How, NONE_CHOSEN, Wanted};
+use crate::cli::{Global, journal, time};
+use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
+
+const SHOW: &str = "\
+Examples:
+  binnacle alias show fraud champion
+  binnacle alias show fraud champion --at 03:12
+  binnacle alias show fraud champion --at '2h ago' --json";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Where aliases point.
     List(List),
     /// Where one alias points, with every move.
+    #[command(after_long_help = SHOW)]
     Show(Show),
+    /// Who moved an alias where, when and why, newest first.
+    History(History),
     /// Let an alias point to a version.
     Set(Set),
     /// Take an alias away; its moves stay.
@@ -26,8 +36,9 @@ pub(crate) enum Verb {
 pub(crate) struct List {
     /// Only of this model.
     model: Option<String>,
-    /// As it was at a moment: 03:12, 10m, 2026-01-31T03:12:00Z.
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    #[command(flatten)]
+    wanted: Wanted,
+    #[arg(long, value_name = "TIME", value_parser = time::past, help = time::AT)]
     at: Option<time::Moment>,
 }
 
@@ -37,9 +48,19 @@ pub(crate) struct Show {
     model: String,
     /// Which.
     alias: String,
-    /// As it was at a moment: 03:12, 10m, 2026-01-31T03:12:00Z.
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    #[arg(long, value_name = "TIME", value_parser = time::past, help = time::AT)]
     at: Option<time::Moment>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct History {
+    /// Whose.
+    model: String,
+    /// Which.
+    alias: String,
+    /// At most this many, the newest.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u32,
 }
 
 #[derive(Args, Debug)]
@@ -66,30 +87,9 @@ impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (link, form) = (global.link().await?, global.form());
         match self {
-            Self::List(list) => {
-                let model = list.model.unwrap_or_default();
-                let (rows, as_of_us) = rows(&link, &model, list.at).await?;
-                let rows = rows.into_iter().filter(|row| row.version.is_some());
-                tell(&rows.collect::<Vec<_>>(), as_of_us, form)
-            }
-            Self::Show(show) => {
-                let (rows, as_of_us) = rows(&link, &show.model, show.at).await?;
-                let row = rows
-                    .into_iter()
-                    .find(|row| row.alias.as_str() == show.alias);
-                let Some(row) = row else {
-                    let message = format!("model {} has no alias {}", show.model, show.alias);
-                    let hint = format!("`binnacle alias list {}` shows those it has", show.model);
-                    return Err(Failure::new(Exit::NotFound, message).hint(hint));
-                };
-                match form {
-                    Form::Json => {
-                        output::json(&Document::new("binnacle.aliases/v1", as_of_us, &[row]))?;
-                    }
-                    Form::Text => output::text(moves(&row))?,
-                }
-                Ok(Exit::Ok)
-            }
+            Self::List(list) => list.run(&link, form).await,
+            Self::Show(show) => show.run(&link, form).await,
+            Self::History(history) => history.run(&link, form).await,
             Self::Set(set) => {
                 let is = format!("set to {}", set.version);
                 let command = Command::MoveAlias(proto::MoveAlias {
@@ -114,23 +114,117 @@ impl Verb {
     }
 }
 
-async fn rows(
-    link: &crate::link::Link,
+/// The alias of a model, with its moves until a moment; 0 for now.
+async fn one(
+    link: &Link,
     model: &str,
-    at: Option<time::Moment>,
-) -> Result<(Vec<AliasItem>, i64), Failure> {
+    alias: &str,
+    at_us: i64,
+) -> Result<(AliasItem, i64), Failure> {
     let asked = proto::ListRequest {
         noun: proto::Noun::Aliases.into(),
         name: model.into(),
-        at_us: at.map_or(0, |at| at.us(time::now_us())),
+        at_us,
         ..Default::default()
     };
-    registry::rows(link, asked).await
+    let (rows, as_of_us) = registry::rows::<AliasItem>(link, asked).await?;
+    let row = rows.into_iter().find(|row| row.alias.as_str() == alias);
+    let row = row.ok_or_else(|| {
+        let (model, alias) = (shown(model), shown(alias));
+        let message = match at_us {
+            0 => format!("model {model} has no alias {alias}"),
+            at_us => format!(
+                "model {model} had no alias {alias} at {}",
+                time::told(at_us)
+            ),
+        };
+        let hint = format!("`binnacle alias list {model}` shows those it has");
+        Failure::new(Exit::NotFound, message).hint(hint)
+    })?;
+    Ok((row, as_of_us))
 }
 
-fn tell(rows: &[AliasItem], as_of_us: i64, form: Form) -> Result<Exit, Failure> {
+impl Show {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let at_us = self.at.map_or(0, |at| at.us(time::now_us()));
+        let (row, as_of_us) = one(link, &self.model, &self.alias, at_us).await?;
+        registry::tell_moment(at_us, form)?;
+        match form {
+            Form::Json => {
+                let rows = [row];
+                let document = Document::new("binnacle.aliases/v1", as_of_us, &rows);
+                output::json(&document.at(at_us))?;
+            }
+            Form::Text => {
+                let points = match &row.version {
+                    Some(version) => format!("{} of {} → {version}", row.alias, row.model),
+                    None => format!("{} of {} pointed nowhere any more", row.alias, row.model),
+                };
+                output::text(format!("{points}\n\n{}", moves(&row)))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl History {
+    /// The entries of the moves themselves: each is asked for by its sequence.
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let (row, as_of_us) = one(link, &self.model, &self.alias, 0).await?;
+        let mut entries = Vec::new();
+        for moved in row.moves.iter().take(self.limit as usize) {
+            let asked = proto::ListEntriesRequest {
+                after: moved.sequence - 1,
+                limit: 1,
+                ..Default::default()
+            };
+            let page = link.fleet().list_entries(link.question(asked)).await?;
+            for entry in page.into_inner().entries {
+                entries.push(journal::read(&binnacle_wire::journal::from_proto(entry)?)?);
+            }
+        }
+        match form {
+            Form::Json => {
+                output::json(&Document::new("binnacle.journal/v1", as_of_us, &entries))?;
+            }
+            Form::Text => {
+                let lines: Vec<String> = entries.iter().map(journal::line).collect();
+                output::text(lines.join("\n"))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl List {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let at_us = self.at.map_or(0, |at| at.us(time::now_us()));
+        let asked = proto::ListRequest {
+            name: self.model.unwrap_or_default(),
+            at_us,
+            ..self.wanted.ask(proto::Noun::Aliases, Down::No)?
+        };
+        let (rows, as_of_us) = registry::rows::<AliasItem>(link, asked).await?;
+        let rows = rows.into_iter().filter(|row| row.version.is_some());
+        let rows: Vec<AliasItem> = rows.collect();
+        registry::tell_moment(at_us, form)?;
+        tell(&rows, (as_of_us, at_us), self.wanted.is_choosy(), form)
+    }
+}
+
+fn tell(
+    rows: &[AliasItem],
+    (as_of_us, at_us): (i64, i64),
+    is_choosy: bool,
+    form: Form,
+) -> Result<Exit, Failure> {
     match form {
-        Form::Json => output::json(&Document::new("binnacle.aliases/v1", as_of_us, rows))?,
+        Form::Json => {
+            let document = Document::new("binnacle.aliases/v1", as_of_us, rows);
+            output::json(&document.at(at_us))?;
+        }
+        Form::Text if rows.is_empty() && at_us != 0 => output::text("no aliases then")?,
+        Form::Text if rows.is_empty() && is_choosy => output::text(NONE_CHOSEN)?,
         Form::Text if rows.is_empty() => {
             output::text("no aliases: `binnacle alias set champion MODEL@NUMBER` makes one")?;
         }

@@ -8,7 +8,7 @@ use proto::registry_command::Command;
 use crate::cli::Global;
 use crate::cli::model::standing;
 use crate::cli::registry::set::{Changed, List, Sets};
-use crate::cli::registry::{self, Change, History, Lineage, Way};
+use crate::cli::registry::{self, Change, Down, History, Lineage, NONE_CHOSEN, Wanted, Way};
 use crate::format;
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
@@ -21,6 +21,7 @@ pub(crate) use register::whole;
 const KIND: proto::ObjectKind = proto::ObjectKind::DataSet;
 const MISSING: &str = "`binnacle dataset list` shows those that are";
 const SETS: Sets = Sets {
+    word: "dataset",
     noun: proto::Noun::DataSets,
     schema: "binnacle.datasets/v1",
     head: "DATA SET",
@@ -29,9 +30,24 @@ const SETS: Sets = Sets {
     edit: Command::EditDataSet,
 };
 
+const LIST: &str = "\
+Examples:
+  binnacle dataset list --filter 'owner=alice' --sort latest:desc
+  binnacle dataset list transactions --filter 'rows>1000000 registered>2026-01-01'
+
+Fields: name owner team tag description standing versions revision created latest; of versions:
+version number standing registered by revision rows bytes columns column format location digest notes
+recorded trained.";
+const REGISTER: &str = "\
+Examples:
+  binnacle dataset register transactions --file transactions.parquet
+  binnacle dataset register transactions --file day.csv.gz --time at --type zip=text
+  binnacle dataset register transactions --document said.toml   # data that is not read here";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Every data set; or with a name, its versions.
+    #[command(after_long_help = LIST)]
     List(List),
     /// One version, with its columns and the versions that were trained on it.
     Show {
@@ -39,6 +55,7 @@ pub(crate) enum Verb {
         version: Reference,
     },
     /// Register a version: the first one names the data set.
+    #[command(after_long_help = REGISTER)]
     Register(register::Register),
     /// Change what is said of a data set.
     Edit(Changed),
@@ -57,12 +74,12 @@ impl Verb {
         let (link, form) = (global.link().await?, global.form());
         match self {
             Self::List(list) => match &list.name {
-                Some(name) => versions(&link, name, form).await,
+                Some(name) => versions(&link, name, &list.wanted, form).await,
                 None => list.run(&link, &SETS, form).await,
             },
             Self::Show { version } => show(&link, &version, form).await,
             Self::Register(register) => register.run(&link, form).await,
-            Self::Edit(edit) => edit.run(&link, &SETS, form).await,
+            Self::Edit(edit) => edit.run(&link, &SETS, global).await,
             Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
             Self::Restore(change) => change.restore(&link, KIND, form).await,
             Self::History(history) => history.run(&link, KIND, form).await,
@@ -71,17 +88,16 @@ impl Verb {
     }
 }
 
-async fn versions(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
+async fn versions(link: &Link, name: &str, wanted: &Wanted, form: Form) -> Result<Exit, Failure> {
     let asked = proto::ListRequest {
-        noun: proto::Noun::DataSetVersions.into(),
         name: name.into(),
-        descending: true,
-        ..Default::default()
+        ..wanted.ask(proto::Noun::DataSetVersions, Down::Yes)?
     };
     let (rows, as_of_us) = registry::rows::<DataSetItem>(link, asked).await?;
     let schema = "binnacle.dataset-versions/v1";
     match form {
         Form::Json => output::json(&Document::new(schema, as_of_us, &rows))?,
+        Form::Text if rows.is_empty() => output::text(NONE_CHOSEN)?,
         Form::Text => {
             let columns = [
                 Column::Left("VERSION"),
@@ -110,10 +126,14 @@ async fn versions(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> 
     Ok(Exit::Ok)
 }
 
-async fn show(link: &Link, version: &Reference, form: Form) -> Result<Exit, Failure> {
+/// One version, with all that is said of it.
+pub(crate) async fn one(link: &Link, version: &Reference) -> Result<(DataSetItem, i64), Failure> {
     let noun = proto::Noun::DataSetVersions;
-    let name = version.to_string();
-    let (row, as_of_us) = registry::row::<DataSetItem>(link, noun, &name, MISSING).await?;
+    registry::row(link, noun, &version.to_string(), MISSING).await
+}
+
+async fn show(link: &Link, version: &Reference, form: Form) -> Result<Exit, Failure> {
+    let (row, as_of_us) = one(link, version).await?;
     let schema = "binnacle.dataset-versions/v1";
     match form {
         Form::Json => output::json(&Document::new(schema, as_of_us, &[row]))?,

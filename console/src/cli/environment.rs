@@ -8,16 +8,31 @@ use clap::{Args, Subcommand};
 use proto::registry_command::Command;
 
 use crate::cli::Global;
-use crate::cli::registry::{self, How};
+use crate::cli::registry::card::no_part;
+use crate::cli::registry::edit::{Edit, Subject};
+use crate::cli::registry::{self, Down, History, How, NONE_CHOSEN, Wanted};
+use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
+
+const KIND: proto::ObjectKind = proto::ObjectKind::Environment;
+const MISSING: &str = "`binnacle environment list` shows those that are";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Every environment, with its hosts and rules.
-    List,
+    List(Wanted),
+    /// One environment, with what holds there.
+    Show {
+        /// Which.
+        name: String,
+    },
     /// Set what holds in an environment.
     Set(Set),
+    /// Change what holds in an environment that has rules or hosts.
+    Edit(Changed),
+    /// Who changed what holds there, newest first.
+    History(History),
 }
 
 #[derive(Args, Debug)]
@@ -34,46 +49,139 @@ pub(crate) struct Set {
     how: How,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct Changed {
+    /// Which.
+    name: String,
+    #[command(flatten)]
+    edit: Edit,
+    #[command(flatten)]
+    how: How,
+}
+
 impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (link, form) = (global.link().await?, global.form());
-        let asked = proto::ListRequest {
-            noun: proto::Noun::Environments.into(),
-            ..Default::default()
-        };
-        let (rows, as_of_us) = registry::rows::<EnvironmentItem>(&link, asked).await?;
         match self {
-            Self::List => {
-                match form {
-                    Form::Json => {
-                        output::json(&Document::new("binnacle.environments/v1", as_of_us, &rows))?;
-                    }
-                    Form::Text => output::text(table(&rows))?,
-                }
-                Ok(Exit::Ok)
+            Self::List(wanted) => list(&link, &wanted, form).await,
+            Self::Show { name } => show(&link, &name, form).await,
+            Self::Set(set) => set.run(&link, form).await,
+            Self::Edit(changed) => {
+                let subject = Ruled(&changed.name);
+                changed.edit.run(&subject, changed.how, &link, global).await
             }
-            Self::Set(set) => {
-                let known = rows.into_iter().find(|row| row.name.as_str() == set.name);
-                let (revision, rules) = known.map_or_else(
-                    || (0, Rules::default()),
-                    |known| (known.revision, known.rules),
-                );
-                let description = set.description.as_deref().map(Line::parse).transpose();
-                let description =
-                    description.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-                let rules = Rules {
-                    description: description.unwrap_or(rules.description),
-                    protected: set.protected.unwrap_or(rules.protected),
-                };
-                let how = How {
-                    if_revision: set.how.if_revision.or(Some(revision)),
-                    ..set.how
-                };
-                let command = Command::SetEnvironment(document(&set.name, &rules));
-                how.tell(&link, command, &set.name, "set", form).await
-            }
+            Self::History(history) => history.run(&link, KIND, form).await,
         }
     }
+}
+
+async fn list(link: &Link, wanted: &Wanted, form: Form) -> Result<Exit, Failure> {
+    let asked = wanted.ask(proto::Noun::Environments, Down::No)?;
+    let (rows, as_of_us) = registry::rows::<EnvironmentItem>(link, asked).await?;
+    match form {
+        Form::Json => {
+            output::json(&Document::new("binnacle.environments/v1", as_of_us, &rows))?;
+        }
+        Form::Text if rows.is_empty() && wanted.is_choosy() => output::text(NONE_CHOSEN)?,
+        Form::Text if rows.is_empty() => output::text(
+            "no environments: a host brings its own, `binnacle environment set NAME` makes one",
+        )?,
+        Form::Text => output::text(table(&rows))?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn one(link: &Link, name: &str) -> Result<(EnvironmentItem, i64), Failure> {
+    registry::row(link, proto::Noun::Environments, name, MISSING).await
+}
+
+async fn show(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
+    let (row, as_of_us) = one(link, name).await?;
+    match form {
+        Form::Json => {
+            output::json(&Document::new("binnacle.environments/v1", as_of_us, &[row]))?;
+        }
+        Form::Text => output::text(format!(
+            "{}\n  hosts        {}\n  protected    {}\n  revision     {}\n  {}",
+            row.name,
+            row.hosts,
+            protected(&row),
+            row.revision,
+            shown(row.rules.description.as_str())
+        ))?,
+    }
+    Ok(Exit::Ok)
+}
+
+impl Set {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let (revision, rules) = match one(link, &self.name).await {
+            Ok((known, _)) => (known.revision, known.rules),
+            Err(failure) if failure.exit == Exit::NotFound => (0, Rules::default()),
+            Err(failure) => return Err(failure),
+        };
+        let description = self.description.as_deref().map(Line::parse).transpose();
+        let description =
+            description.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        let rules = Rules {
+            description: description.unwrap_or(rules.description),
+            protected: self.protected.unwrap_or(rules.protected),
+        };
+        let how = How {
+            if_revision: self.how.if_revision.or(Some(revision)),
+            ..self.how
+        };
+        let command = Command::SetEnvironment(document(&self.name, &rules));
+        how.tell(link, command, &self.name, "set", form).await
+    }
+}
+
+/// An environment whose rules are edited.
+struct Ruled<'a>(&'a str);
+
+impl Subject for Ruled<'_> {
+    type Said = Rules;
+
+    fn name(&self) -> String {
+        format!("environment {}", self.0)
+    }
+
+    fn words(&self) -> String {
+        format!("environment edit {}", self.0)
+    }
+
+    fn parts(&self) -> &'static str {
+        "description is a line; protected is true or false"
+    }
+
+    async fn read(&self, link: &Link) -> Result<(Rules, u64), Failure> {
+        let (row, _) = one(link, self.0).await?;
+        Ok((row.rules, row.revision))
+    }
+
+    fn set(&self, mut said: Rules, key: &str, value: &str) -> Result<Rules, Failure> {
+        let wrong = |what: String| Failure::new(Exit::Usage, what);
+        match (key, value) {
+            ("description", text) => {
+                said.description = Line::parse(text).map_err(|error| wrong(error.to_string()))?;
+            }
+            ("protected", "true") => said.protected = true,
+            ("protected", "false") => said.protected = false,
+            ("protected", _) => {
+                return Err(wrong(format!("protected is true or false, not {value:?}")));
+            }
+            _ => return Err(no_part(key, &["description", "protected"])),
+        }
+        Ok(said)
+    }
+
+    fn command(&self, said: &Rules) -> Command {
+        Command::SetEnvironment(document(self.0, said))
+    }
+}
+
+fn protected(row: &EnvironmentItem) -> &'static str {
+    if row.rules.protected { "yes" } else { "no" }
 }
 
 fn table(rows: &[EnvironmentItem]) -> String {
@@ -84,11 +192,10 @@ fn table(rows: &[EnvironmentItem]) -> String {
         Column::Left("DESCRIPTION"),
     ];
     let cells = |row: &EnvironmentItem| {
-        let protected = if row.rules.protected { "yes" } else { "no" };
         vec![
             row.name.to_string(),
             row.hosts.to_string(),
-            protected.to_owned(),
+            protected(row).to_owned(),
             shown(row.rules.description.as_str()),
         ]
     };

@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 
 use binnacle_core::registry::change::FeatureSetDetail;
+use binnacle_core::registry::{
+    Allowed, Column as DataColumn, Feature, FeatureKind, Features, Line, Prose,
+};
 use binnacle_core::view::{FeatureSetItem, Reference, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
 use clap::{Args, Subcommand};
 use proto::registry_command::Command;
 
-use crate::cli::Global;
 use crate::cli::model::standing;
 use crate::cli::registry::set::{Changed, List, Sets};
-use crate::cli::registry::{self, Change, History, How, Lineage, Way, card};
+use crate::cli::registry::{
+    self, Change, Down, History, How, Lineage, NONE_CHOSEN, Wanted, Way, document as documents,
+};
+use crate::cli::{Global, dataset};
 use crate::format;
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
@@ -21,6 +26,7 @@ use crate::output::{self, Column, Document, Form};
 const KIND: proto::ObjectKind = proto::ObjectKind::FeatureSet;
 const MISSING: &str = "`binnacle featureset list` shows those that are";
 const SETS: Sets = Sets {
+    word: "featureset",
     noun: proto::Noun::FeatureSets,
     schema: "binnacle.featuresets/v1",
     head: "FEATURE SET",
@@ -28,6 +34,23 @@ const SETS: Sets = Sets {
     missing: MISSING,
     edit: Command::EditFeatureSet,
 };
+
+const REGISTER: &str = "\
+Examples:
+  binnacle featureset register fraud-features --from transactions@3 --without is-fraud
+  binnacle featureset register fraud-features --file features.toml
+
+features.toml, in the order in which the model is given them:
+  [[features]]
+  name = \"amount\"
+  type = \"float\"          # float, integer, boolean, category or text
+  unit = \"EUR\"
+  allowed = { range = { min = 0.0 } }
+
+  [[features]]
+  name = \"country\"
+  type = \"category\"
+  allowed = { values = [\"de\", \"fr\"] }";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -39,6 +62,7 @@ pub(crate) enum Verb {
         version: Reference,
     },
     /// Register a version: the first one names the feature set.
+    #[command(after_long_help = REGISTER)]
     Register(Register),
     /// Change what is said of a feature set.
     Edit(Changed),
@@ -53,14 +77,73 @@ pub(crate) enum Verb {
 }
 
 #[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
 pub(crate) struct Register {
     /// Its name; a new one is named by its first version.
     name: String,
     /// Its features in order, in a TOML or JSON file: a list `features` of name, type, unit, …
-    #[arg(long, value_name = "FILE")]
-    file: PathBuf,
+    #[arg(long, value_name = "FILE", group = "what")]
+    file: Option<PathBuf>,
+    /// The columns of a data set in their order, but for times, as in transactions@3.
+    #[arg(long, value_name = "REF", group = "what")]
+    from: Option<Reference>,
+    /// A column that is no feature, such as the label; may be given more than once.
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    without: Vec<String>,
     #[command(flatten)]
     how: How,
+}
+
+impl Register {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let detail = match (&self.file, &self.from) {
+            (Some(file), _) => documents::file(file)?,
+            (None, Some(version)) => self.columns(link, version).await?,
+            (None, None) => return Err(Failure::new(Exit::Usage, "say --file or --from")),
+        };
+        let command = Command::RegisterFeatureSet(document(&self.name, &detail));
+        self.how
+            .tell(link, command, &self.name, "registered", form)
+            .await
+    }
+
+    /// The features that a data set has.
+    async fn columns(&self, link: &Link, from: &Reference) -> Result<FeatureSetDetail, Failure> {
+        let (row, _) = dataset::one(link, from).await?;
+        let columns = &row.detail.columns;
+        for name in &self.without {
+            if !columns.iter().any(|column| column.name.as_str() == name) {
+                let message = format!("{from} has no column {}", shown(name));
+                let hint = format!("`binnacle dataset show {from}` names its columns");
+                return Err(Failure::new(Exit::NotFound, message).hint(hint));
+            }
+        }
+        let is_feature = |column: &&DataColumn| {
+            let name = column.name.as_str();
+            column.kind.as_str() != "time" && !self.without.iter().any(|without| without == name)
+        };
+        let features = columns.iter().filter(is_feature).map(|column| Feature {
+            name: column.name.clone(),
+            kind: match column.kind.as_str() {
+                "number" => FeatureKind::Float,
+                "integer" => FeatureKind::Integer,
+                "boolean" => FeatureKind::Boolean,
+                _ => FeatureKind::Category,
+            },
+            unit: Line::default(),
+            description: Line::default(),
+            allowed: Allowed::Anything,
+        });
+        let features = Features::parse(features.collect());
+        let features = features.map_err(|error| {
+            let hint = "register the data set with --file, so that its columns are known";
+            Failure::of(Exit::Usage, &error).hint(hint)
+        })?;
+        Ok(FeatureSetDetail {
+            features,
+            notes: Prose::default(),
+        })
+    }
 }
 
 impl Verb {
@@ -68,19 +151,12 @@ impl Verb {
         let (link, form) = (global.link().await?, global.form());
         match self {
             Self::List(list) => match &list.name {
-                Some(name) => versions(&link, name, form).await,
+                Some(name) => versions(&link, name, &list.wanted, form).await,
                 None => list.run(&link, &SETS, form).await,
             },
             Self::Show { version } => show(&link, &version, form).await,
-            Self::Register(register) => {
-                let detail: FeatureSetDetail = card::file(&register.file)?;
-                let command = Command::RegisterFeatureSet(document(&register.name, &detail));
-                register
-                    .how
-                    .tell(&link, command, &register.name, "registered", form)
-                    .await
-            }
-            Self::Edit(edit) => edit.run(&link, &SETS, form).await,
+            Self::Register(register) => register.run(&link, form).await,
+            Self::Edit(edit) => edit.run(&link, &SETS, global).await,
             Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
             Self::Restore(change) => change.restore(&link, KIND, form).await,
             Self::History(history) => history.run(&link, KIND, form).await,
@@ -89,17 +165,16 @@ impl Verb {
     }
 }
 
-async fn versions(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
+async fn versions(link: &Link, name: &str, wanted: &Wanted, form: Form) -> Result<Exit, Failure> {
     let asked = proto::ListRequest {
-        noun: proto::Noun::FeatureSetVersions.into(),
         name: name.into(),
-        descending: true,
-        ..Default::default()
+        ..wanted.ask(proto::Noun::FeatureSetVersions, Down::Yes)?
     };
     let (rows, as_of_us) = registry::rows::<FeatureSetItem>(link, asked).await?;
     let schema = "binnacle.featureset-versions/v1";
     match form {
         Form::Json => output::json(&Document::new(schema, as_of_us, &rows))?,
+        Form::Text if rows.is_empty() => output::text(NONE_CHOSEN)?,
         Form::Text => {
             let columns = [
                 Column::Left("VERSION"),

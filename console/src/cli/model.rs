@@ -1,30 +1,56 @@
 //! `binnacle model`: named, owned things that predict.
 
-use binnacle_core::view::{ModelItem, shown};
+use binnacle_core::view::{Card, ModelItem, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
 use clap::{Args, Subcommand};
 use proto::registry_command::Command;
 
-use crate::cli::registry::card::{Edit, Said};
-use crate::cli::registry::{self, Change, History, How, Lineage, Way};
+use crate::cli::registry::card::{self, Said};
+use crate::cli::registry::edit::{Edit, Subject};
+use crate::cli::registry::{self, Change, Down, History, How, Lineage, NONE_CHOSEN, Wanted, Way};
 use crate::cli::{Global, time};
 use crate::format;
+use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
 const KIND: proto::ObjectKind = proto::ObjectKind::Model;
 const MISSING: &str = "`binnacle model list` shows those that are";
 
+const LIST: &str = "\
+Examples:
+  binnacle model list --filter 'owner=alice standing=active'
+  binnacle model list --filter 'tag~fraud created>2026-01-01' --sort latest:desc
+  binnacle model list --at 'yesterday 14:00'
+
+Fields: name owner team tag description standing versions revision created latest alias objective;
+changed sorts by what was changed last.";
+const CREATE: &str = "\
+Examples:
+  binnacle model create fraud --owner alice --team risk --tag cards
+  binnacle model create fraud --objective 'p99<=250ms' --objective 'errors<=0.5%'";
+const EDIT: &str = "\
+Examples:
+  binnacle model edit fraud --set owner=bob --set tags=cards,eu
+  binnacle model edit fraud --file card.toml --reason 'Bob took over'
+  binnacle model edit fraud          # in $VISUAL or $EDITOR, as TOML; the difference is shown
+
+It is applied only where the card is still what was read; else exit 6, with the difference, and what
+was typed is kept in a file that is named.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Every model, with its aliases and its latest version.
+    #[command(after_long_help = LIST)]
     List(List),
     /// One model, with all that is said of it.
     Show(Show),
     /// Name a model.
+    #[command(after_long_help = CREATE)]
     Create(Create),
-    /// Change what is said of a model.
+    /// Change what is said of a model: with --set, from a file, or in the editor.
+    #[command(after_long_help = EDIT)]
     Edit(Changed),
     /// Take a model away that never had a version.
     Delete(Change),
@@ -40,14 +66,9 @@ pub(crate) enum Verb {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Only models whose name, tags, owner or team contain this.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    filter: String,
-    /// By name, or by when they were last changed, the latest first.
-    #[arg(long, value_name = "ORDER", default_value = "name", value_parser = ["name", "changed"])]
-    sort: String,
-    /// As it was at a moment: 03:12, 10m, 2026-01-31T03:12:00Z.
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    #[command(flatten)]
+    wanted: Wanted,
+    #[arg(long, value_name = "TIME", value_parser = time::past, help = time::AT)]
     at: Option<time::Moment>,
 }
 
@@ -55,8 +76,7 @@ pub(crate) struct List {
 pub(crate) struct Show {
     /// Which.
     name: String,
-    /// As it was at a moment: 03:12, 10m, 2026-01-31T03:12:00Z.
-    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    #[arg(long, value_name = "TIME", value_parser = time::past, help = time::AT)]
     at: Option<time::Moment>,
 }
 
@@ -93,7 +113,10 @@ impl Verb {
                     .tell(&link, command, &create.name, "created", form)
                     .await
             }
-            Self::Edit(edit) => edit.run(&link, form).await,
+            Self::Edit(edit) => {
+                let subject = Subjected { name: &edit.name };
+                edit.edit.run(&subject, edit.how, &link, global).await
+            }
             Self::Delete(change) => {
                 let command = Command::DeleteModel(change.name.clone());
                 change
@@ -110,22 +133,27 @@ impl Verb {
 }
 
 impl List {
-    async fn run(self, link: &crate::link::Link, form: Form) -> Result<Exit, Failure> {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let at_us = self.at.map_or(0, |at| at.us(time::now_us()));
         let asked = proto::ListRequest {
-            noun: proto::Noun::Models.into(),
-            search: self.filter,
-            descending: self.sort == "changed",
-            sort: self.sort,
-            at_us: self.at.map_or(0, |at| at.us(time::now_us())),
-            ..Default::default()
+            at_us,
+            ..self.wanted.ask(proto::Noun::Models, Down::No)?
         };
         let (rows, as_of_us) = registry::rows::<ModelItem>(link, asked).await?;
+        registry::tell_moment(at_us, form)?;
         match form {
-            Form::Json => output::json(&Document::new("binnacle.models/v1", as_of_us, &rows))?,
+            Form::Json => {
+                let document = Document::new("binnacle.models/v1", as_of_us, &rows);
+                output::json(&document.at(at_us))?;
+            }
+            Form::Text if rows.is_empty() && at_us != 0 => output::text("no models then")?,
+            Form::Text if rows.is_empty() && self.wanted.is_choosy() => {
+                output::text(NONE_CHOSEN)?;
+            }
             Form::Text if rows.is_empty() => {
                 output::text("no models: name one with `binnacle model create NAME`")?;
             }
-            Form::Text => output::text(table(&rows, as_of_us))?,
+            Form::Text => output::text(table(&rows, registry::moment(at_us, as_of_us)))?,
         }
         Ok(Exit::Ok)
     }
@@ -176,21 +204,31 @@ pub(crate) fn standing(deprecated: Option<&str>) -> String {
 }
 
 impl Show {
-    async fn run(self, link: &crate::link::Link, form: Form) -> Result<Exit, Failure> {
+    async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let at_us = self.at.map_or(0, |at| at.us(time::now_us()));
         let asked = proto::ListRequest {
             noun: proto::Noun::Models.into(),
             name: self.name.clone(),
-            at_us: self.at.map_or(0, |at| at.us(time::now_us())),
+            at_us,
             ..Default::default()
         };
         let (rows, as_of_us) = registry::rows::<ModelItem>(link, asked).await?;
         let Some(row) = rows.into_iter().next() else {
-            let message = format!("model {} is not registered", shown(&self.name));
+            let name = shown(&self.name);
+            let message = match at_us {
+                0 => format!("model {name} is not registered"),
+                at_us => format!("model {name} was not registered at {}", time::told(at_us)),
+            };
             return Err(Failure::new(Exit::NotFound, message).hint(MISSING));
         };
+        registry::tell_moment(at_us, form)?;
         match form {
-            Form::Json => output::json(&Document::new("binnacle.models/v1", as_of_us, &[row]))?,
-            Form::Text => output::text(page(&row, as_of_us))?,
+            Form::Json => {
+                let rows = [row];
+                let document = Document::new("binnacle.models/v1", as_of_us, &rows);
+                output::json(&document.at(at_us))?;
+            }
+            Form::Text => output::text(page(&row, registry::moment(at_us, as_of_us)))?,
         }
         Ok(Exit::Ok)
     }
@@ -224,17 +262,37 @@ fn page(row: &ModelItem, as_of_us: i64) -> String {
     lines.join("\n")
 }
 
-impl Changed {
-    async fn run(self, link: &crate::link::Link, form: Form) -> Result<Exit, Failure> {
+/// A model, as it is edited.
+struct Subjected<'a> {
+    name: &'a str,
+}
+
+impl Subject for Subjected<'_> {
+    type Said = Card;
+
+    fn name(&self) -> String {
+        format!("model {}", self.name)
+    }
+
+    fn words(&self) -> String {
+        format!("model edit {}", self.name)
+    }
+
+    fn parts(&self) -> &'static str {
+        card::MODEL_PARTS
+    }
+
+    async fn read(&self, link: &Link) -> Result<(Card, u64), Failure> {
         let noun = proto::Noun::Models;
-        let (row, _) = registry::row::<ModelItem>(link, noun, &self.name, MISSING).await?;
-        let card = self.edit.edited(row.named.card)?;
-        // What was read is what is edited: somebody else's change in between is not undone.
-        let how = How {
-            if_revision: self.how.if_revision.or(Some(row.named.revision)),
-            ..self.how
-        };
-        let command = Command::EditModel(document(&self.name, &card));
-        how.tell(link, command, &self.name, "edited", form).await
+        let (row, _) = registry::row::<ModelItem>(link, noun, self.name, MISSING).await?;
+        Ok((row.named.card, row.named.revision))
+    }
+
+    fn set(&self, said: Card, key: &str, value: &str) -> Result<Card, Failure> {
+        card::set(said, key, value)
+    }
+
+    fn command(&self, said: &Card) -> Command {
+        Command::EditModel(document(self.name, said))
     }
 }

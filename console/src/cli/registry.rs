@@ -1,7 +1,9 @@
 //! What the commands of the registry share: how a change is asked for and told, how tables are
 //! fetched, and what every noun can be asked.
 
-use binnacle_core::registry::Object;
+use std::collections::BTreeSet;
+
+use binnacle_core::registry::{Object, Reference};
 use binnacle_core::view::{LineageItem, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::{document_from, object_to};
@@ -17,10 +19,17 @@ use crate::output::{self, Document, Form};
 
 pub(crate) mod card;
 pub(crate) mod copy;
+pub(crate) mod document;
+pub(crate) mod edit;
 pub(crate) mod set;
+
+/// What is said where a filter leaves no row.
+pub(crate) const NONE_CHOSEN: &str = "nothing fits the filter; without it there may be some";
 
 /// Rows asked for at once.
 const PAGE: u32 = 1_000;
+/// The same where the hub looks at all of them for each page: as many as it gives.
+const CHOSEN_PAGE: u32 = 5_000;
 
 /// How a change is asked for.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,6 +46,76 @@ pub(crate) struct How {
     /// Say what would be changed, and do not do it.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// The lines that an edit changes.
+    #[arg(skip)]
+    pub(crate) difference: Vec<String>,
+    /// What was made from it, where that should be known.
+    #[arg(skip)]
+    pub(crate) used_by: Vec<String>,
+}
+
+/// Which rows of a table are wanted, and in which order: the hub decides both.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Only rows in which every term holds: words, and fields with = != ~ > >= < <=, as in
+    /// 'owner=alice metric.auc>0.9 tag~fraud standing=active'. A field that there is not is
+    /// answered with those that there are.
+    #[arg(long, value_name = "TERMS")]
+    filter: Vec<String>,
+    /// The field to sort by, and :asc or :desc, as in latest:desc.
+    #[arg(
+        long,
+        value_name = "FIELD[:desc]",
+        default_value = "",
+        hide_default_value = true
+    )]
+    sort: String,
+}
+
+impl Wanted {
+    /// The question for a table that stands by name or number, `by_default` downwards.
+    pub(crate) fn ask(
+        &self,
+        noun: proto::Noun,
+        by_default: Down,
+    ) -> Result<proto::ListRequest, Failure> {
+        let (field, way) = self
+            .sort
+            .split_once(':')
+            .unwrap_or((self.sort.as_str(), ""));
+        let descending = match way {
+            "asc" => false,
+            "desc" => true,
+            // What was changed last is what one looks for.
+            "" => field == "changed" || (field.is_empty() && by_default == Down::Yes),
+            other => {
+                let message = format!("{other:?} is no way to sort");
+                let hint = "say --sort FIELD, FIELD:asc or FIELD:desc";
+                return Err(Failure::new(Exit::Usage, message).hint(hint));
+            }
+        };
+        Ok(proto::ListRequest {
+            noun: noun.into(),
+            search: self.filter.join(" "),
+            sort: field.to_owned(),
+            descending,
+            ..Default::default()
+        })
+    }
+
+    /// Whether rows may be left out.
+    pub(crate) fn is_choosy(&self) -> bool {
+        !self.filter.is_empty()
+    }
+}
+
+/// Whether a table stands downwards where nobody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Down {
+    /// The newest first.
+    Yes,
+    /// By name.
+    No,
 }
 
 /// Something by its name, and how it is to be changed.
@@ -78,9 +157,18 @@ struct Told<'a> {
     changed: bool,
     journal: u64,
     dry_run: bool,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    difference: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    used_by: &'a [String],
 }
 
 impl How {
+    /// The same, telling which lines an edit changes.
+    pub(crate) fn differing(self, difference: Vec<String>) -> Self {
+        Self { difference, ..self }
+    }
+
     /// Asks for a change.
     pub(crate) async fn ask(
         &self,
@@ -118,6 +206,8 @@ impl How {
             changed: changed.changed,
             journal: changed.sequence,
             dry_run: self.dry_run,
+            difference: &self.difference,
+            used_by: &self.used_by,
         };
         match form {
             Form::Json => {
@@ -137,6 +227,9 @@ impl How {
                 (false, false) => format!("{object} was so already: nothing was changed"),
             })?,
         }
+        if form == Form::Text && !self.used_by.is_empty() {
+            output::text(format!("still made from it: {}", self.used_by.join(", ")))?;
+        }
         Ok(Exit::Ok)
     }
 }
@@ -147,10 +240,14 @@ pub(crate) async fn rows<T: DeserializeOwned>(
     asked: proto::ListRequest,
 ) -> Result<(Vec<T>, i64), Failure> {
     let mut rows = Vec::new();
+    let limit = match asked.search.is_empty() && asked.sort.is_empty() {
+        true => PAGE,
+        false => CHOSEN_PAGE,
+    };
     loop {
         let page = proto::ListRequest {
             skip: rows.len() as u32,
-            limit: PAGE,
+            limit,
             ..asked.clone()
         };
         let page = link
@@ -188,6 +285,22 @@ pub(crate) async fn row<T: DeserializeOwned>(
     Ok((row, as_of_us))
 }
 
+/// The moment that ages are counted from: the one that is told of.
+pub(crate) fn moment(at_us: i64, as_of_us: i64) -> i64 {
+    match at_us {
+        0 => as_of_us,
+        at_us => at_us,
+    }
+}
+
+/// Says for people which moment is told of, and in which zone it was read.
+pub(crate) fn tell_moment(at_us: i64, form: Form) -> Result<(), Failure> {
+    match (at_us, form) {
+        (0, _) | (_, Form::Json) => Ok(()),
+        (at_us, Form::Text) => output::text(format!("as it was at {}\n", time::told(at_us))),
+    }
+}
+
 /// Reads a name or a reference of some kind.
 pub(crate) fn object(kind: proto::ObjectKind, name: &str) -> Result<Object, Failure> {
     let object = proto::ObjectName {
@@ -198,7 +311,44 @@ pub(crate) fn object(kind: proto::ObjectKind, name: &str) -> Result<Object, Fail
         .map_err(|refused| Failure::new(Exit::Usage, refused.what))
 }
 
+/// The versions that were made from something, the nearest only.
+async fn used_by(link: &Link, object: proto::ObjectName) -> Result<Vec<String>, Failure> {
+    let asked = proto::LineageRequest {
+        object: Some(object),
+        uses: true,
+    };
+    let answer = link.registry().lineage(link.question(asked)).await?;
+    let tree: LineageItem = document_from("tree", &answer.into_inner().tree)?;
+    let mut made = BTreeSet::new();
+    made_from(&tree, &mut made);
+    Ok(made.into_iter().collect())
+}
+
+/// A thing's own versions are looked through, what was made from them is taken.
+fn made_from(node: &LineageItem, made: &mut BTreeSet<String>) {
+    for below in &node.below {
+        match (&*below.relation, &*below.kind) {
+            ("version", _) => made_from(below, made),
+            (_, "version") => {
+                made.insert(below.name.to_string());
+            }
+            (_, _) => {}
+        }
+    }
+}
+
 impl Change {
+    /// The same, where one version has to be meant: a name alone would be all of them.
+    pub(crate) fn of_version(self) -> Result<Self, Failure> {
+        match self.name.parse::<Reference>() {
+            Ok(_) => Ok(self),
+            Err(error) => {
+                let hint = "all of a model: `binnacle model deprecate`, `binnacle model restore`";
+                Err(Failure::of(Exit::Usage, &error).hint(hint))
+            }
+        }
+    }
+
     /// Says that it should not be used any more.
     pub(crate) async fn deprecate(
         &self,
@@ -206,9 +356,13 @@ impl Change {
         kind: proto::ObjectKind,
         form: Form,
     ) -> Result<Exit, Failure> {
-        let command = Command::Deprecate(object_to(&object(kind, &self.name)?));
-        self.how
-            .tell(link, command, &self.name, "deprecated", form)
+        let object = object_to(&object(kind, &self.name)?);
+        let command = Command::Deprecate(object.clone());
+        let how = How {
+            used_by: used_by(link, object).await?,
+            ..self.how.clone()
+        };
+        how.tell(link, command, &self.name, "deprecated", form)
             .await
     }
 

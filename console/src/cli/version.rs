@@ -19,20 +19,43 @@ use crate::cli::Global;
 use crate::cli::artifact::{self, Fate};
 use crate::cli::header;
 use crate::cli::model::standing;
-use crate::cli::registry::{self, Change, History, How, Lineage, Way, card, pair};
+use crate::cli::registry::edit::Edit;
+use crate::cli::registry::{
+    self, Change, Down, History, How, Lineage, NONE_CHOSEN, Wanted, Way, document as documents,
+    pair,
+};
 use crate::format;
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
 mod compare;
+mod notes;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::Model;
 const MISSING: &str = "`binnacle version list --model MODEL` shows those that are";
 
+const LIST: &str = "\
+Examples:
+  binnacle version list fraud --filter 'metric.auc>0.9 standing=active'
+  binnacle version list fraud --sort metric.auc:desc
+  binnacle version list fraud --filter 'dataset=transactions@3 param.depth>=7'
+
+Fields: version number standing registered by revision alias author run commit notes dataset featureset
+parent format sha256 bytes metric.NAME param.NAME.";
+const REGISTER: &str = "\
+Examples:
+  binnacle version register --model fraud --file model.onnx --metric auc=0.97 \\
+      --dataset transactions@3:train --featureset fraud-features@2 --commit 4f1c2e9
+  binnacle version register --model fraud --url s3://models/fraud.onnx --sha256 HEX
+  binnacle version register --model fraud --file model.onnx --dry-run
+
+A pipeline that may run again says --idempotency-key RUN: the same key registers once.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// The versions of a model, newest first, with their metrics side by side.
+    #[command(after_long_help = LIST)]
     List(List),
     /// One version, with all that is said of it.
     Show {
@@ -40,6 +63,7 @@ pub(crate) enum Verb {
         version: Reference,
     },
     /// Register a version: it gets the model's next number, and never changes.
+    #[command(after_long_help = REGISTER)]
     Register(Box<Register>),
     /// Two versions side by side, and what differs.
     Compare {
@@ -50,6 +74,9 @@ pub(crate) enum Verb {
     },
     /// Replace the notes of a version.
     Note(Note),
+    /// Change the notes of a version, the one part of it that changes: --set notes=TEXT, a file
+    /// with `notes`, or the editor.
+    Edit(Changed),
     /// Say that a version should not be used any more.
     Deprecate(Change),
     /// Let a deprecated version be used again.
@@ -63,8 +90,18 @@ pub(crate) enum Verb {
 #[derive(Args, Debug)]
 pub(crate) struct List {
     /// Whose.
-    #[arg(long, value_name = "NAME")]
-    model: String,
+    #[arg(required_unless_present = "of")]
+    model: Option<String>,
+    /// The same, as in other commands.
+    #[arg(
+        long = "model",
+        id = "of",
+        value_name = "NAME",
+        conflicts_with = "model"
+    )]
+    of: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 #[derive(Args, Debug)]
@@ -73,6 +110,16 @@ pub(crate) struct Note {
     version: Reference,
     /// What they now say.
     text: String,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Changed {
+    /// Which, as in fraud@7.
+    version: Reference,
+    #[command(flatten)]
+    edit: Edit,
     #[command(flatten)]
     how: How,
 }
@@ -152,8 +199,12 @@ impl Verb {
                 let name = note.version.to_string();
                 note.how.tell(&link, command, &name, "noted", form).await
             }
-            Self::Deprecate(change) => change.deprecate(&link, KIND, form).await,
-            Self::Restore(change) => change.restore(&link, KIND, form).await,
+            Self::Edit(changed) => {
+                let subject = notes::Notes(&changed.version);
+                changed.edit.run(&subject, changed.how, &link, global).await
+            }
+            Self::Deprecate(change) => change.of_version()?.deprecate(&link, KIND, form).await,
+            Self::Restore(change) => change.of_version()?.restore(&link, KIND, form).await,
             Self::History(history) => history.run(&link, KIND, form).await,
             Self::Lineage(lineage) => lineage.run(&link, KIND, Way::Sources, form).await,
         }
@@ -171,17 +222,23 @@ pub(crate) async fn one(link: &Link, version: &Reference) -> Result<(VersionItem
 
 impl List {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        let model = self.model.or(self.of).unwrap_or_default();
+        if model.contains('@') {
+            let message = format!("{} is one version, not a model", shown(&model));
+            let hint = format!("`binnacle version show {}` tells of it", shown(&model));
+            return Err(Failure::new(Exit::Usage, message).hint(hint));
+        }
         let asked = proto::ListRequest {
-            noun: proto::Noun::Versions.into(),
-            name: self.model.clone(),
-            descending: true,
-            ..Default::default()
+            name: model.clone(),
+            ..self.wanted.ask(proto::Noun::Versions, Down::Yes)?
         };
         let (rows, as_of_us) = registry::rows::<VersionItem>(link, asked).await?;
         match form {
             Form::Json => output::json(&Document::new("binnacle.versions/v1", as_of_us, &rows))?,
+            Form::Text if rows.is_empty() && self.wanted.is_choosy() => {
+                output::text(NONE_CHOSEN)?;
+            }
             Form::Text if rows.is_empty() => {
-                let model = &self.model;
                 output::text(format!(
                     "no versions: `binnacle version register --model {model} …` adds one"
                 ))?;
@@ -410,7 +467,7 @@ impl Register {
             })?;
         }
         match &self.signature {
-            Some(path) => card::file::<Signature>(path),
+            Some(path) => documents::file::<Signature>(path),
             None => Ok(told),
         }
     }

@@ -10,6 +10,9 @@ pub mod journal;
 pub mod registry;
 pub mod report;
 pub mod series;
+mod unique;
+
+pub use unique::unique;
 
 /// Why a message is refused.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use binnacle_proto::v1 as proto;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Refused, refuse};
+use crate::{Refused, refuse, unique};
 
 /// What somebody asks for, and how.
 #[derive(Debug)]
@@ -83,7 +83,13 @@ fn reference(text: &str) -> Result<Reference, Refused> {
 }
 
 fn read<T: DeserializeOwned>(document: &proto::Document) -> Result<T, Refused> {
-    document_from("document", &document.document)
+    from_people("document", &document.document)
+}
+
+/// Reads a JSON document that may have been written by hand: no key stands twice.
+fn from_people<T: DeserializeOwned>(field: &'static str, json: &[u8]) -> Result<T, Refused> {
+    unique(json).map_err(|why| refuse(field, why))?;
+    document_from(field, json)
 }
 
 /// Reads a JSON document.
@@ -106,7 +112,7 @@ pub fn document<T: Serialize>(name: impl ToString, value: &T) -> proto::Document
 
 /// Reads a line of an export.
 pub fn line_from(line: &[u8]) -> Result<Imported, Refused> {
-    document_from("import", line)
+    from_people("import", line)
 }
 
 /// Reads what something is called.

@@ -108,10 +108,14 @@ impl Registry {
                 }
             }
             Change::EnvironmentSet(Ruled { environment, rules }) => {
+                let known = self.environments.get(environment);
+                let mut history = known.map(|known| known.history.clone()).unwrap_or_default();
+                history.push_back(at.sequence);
                 let set = Environment {
                     rules: rules.clone(),
                     revision: at.sequence,
                     at_us: at.at_us,
+                    history,
                 };
                 self.environments.insert(environment.clone(), set);
             }

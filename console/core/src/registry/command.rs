@@ -75,8 +75,8 @@ pub enum Refusal {
     Exists(Object),
     /// A model with versions is not taken away.
     #[error(
-        "model {model} has {versions} versions, and nothing that was registered is taken away; \
-         `binnacle model deprecate {model}` keeps it from being used"
+        "model {model} has {versions} versions, {model}@1 to {model}@{versions}, and nothing that \
+         was registered is taken away; `binnacle model deprecate {model}` keeps it from being used"
     )]
     HasVersions {
         /// Which.

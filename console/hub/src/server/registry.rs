@@ -327,27 +327,28 @@ async fn history(
     object: &Object,
     limit: u32,
 ) -> Result<Vec<proto::Entry>, Status> {
-    let head = match object {
-        Object::Model(name) => index.models.get(name).map(|model| &model.head),
-        Object::Version(version) => index.models.get(&version.name).map(|model| &model.head),
-        Object::DataSet(name) => index.data_sets.get(name).map(|set| &set.head),
-        Object::DataSetVersion(version) => index.data_sets.get(&version.name).map(|set| &set.head),
-        Object::FeatureSet(name) => index.feature_sets.get(name).map(|set| &set.head),
-        Object::FeatureSetVersion(version) => {
-            index.feature_sets.get(&version.name).map(|set| &set.head)
-        }
-        Object::Environment(_) => None,
+    let of_model = |name| index.models.get(name).map(|model| &model.head.history);
+    let of_data = |name| index.data_sets.get(name).map(|set| &set.head.history);
+    let of_features = |name| index.feature_sets.get(name).map(|set| &set.head.history);
+    let places = match object {
+        Object::Model(name) => of_model(name),
+        Object::Version(version) => of_model(&version.name),
+        Object::DataSet(name) => of_data(name),
+        Object::DataSetVersion(version) => of_data(&version.name),
+        Object::FeatureSet(name) => of_features(name),
+        Object::FeatureSetVersion(version) => of_features(&version.name),
+        Object::Environment(name) => index.environments.get(name).map(|one| &one.history),
     };
-    let head = head.ok_or_else(|| unknown(object.clone()))?;
+    let places = places.ok_or_else(|| unknown(object.clone()))?;
     index
         .revision(object)
         .ok_or_else(|| unknown(object.clone()))?;
     let is_whole = matches!(
         object,
-        Object::Model(_) | Object::DataSet(_) | Object::FeatureSet(_)
+        Object::Model(_) | Object::DataSet(_) | Object::FeatureSet(_) | Object::Environment(_)
     );
     let mut found = Vec::new();
-    let mut rest: Vec<u64> = head.history.iter().copied().collect();
+    let mut rest: Vec<u64> = places.iter().copied().collect();
     while found.len() < limit as usize && !rest.is_empty() {
         let chunk = rest.split_off(rest.len().saturating_sub(HISTORY_LIMIT as usize));
         for stored in entries_at(store, chunk).await?.into_iter().rev() {

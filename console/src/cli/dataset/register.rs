@@ -15,7 +15,7 @@ use binnacle_wire::registry::document;
 use clap::Args;
 use proto::registry_command::Command;
 
-use crate::cli::registry::{How, card, pair};
+use crate::cli::registry::{How, document as documents, pair};
 use crate::cli::{artifact, time};
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
@@ -75,7 +75,7 @@ impl Register {
         let object = self.location.as_deref().map(PathBuf::from);
         let detail = match (self.file.as_ref().or(object.as_ref()), &self.document) {
             (Some(file), _) => self.found(link, file, form).await?,
-            (None, Some(said)) => card::file(said)?,
+            (None, Some(said)) => documents::file(said)?,
             (None, None) => return Err(wrong("say --file, --location or --document")),
         };
         let command = Command::RegisterDataSet(document(&self.name, &detail));

@@ -2,9 +2,10 @@
 
 use binnacle_core::name::Name;
 use binnacle_core::registry::{Card, Line, Objective, Objectives, Prose, Tags};
+use binnacle_core::view::filter::nearest;
 use clap::Args;
 
-use super::pair;
+use super::document;
 use crate::outcome::{Exit, Failure};
 
 /// What is said of something when it is named.
@@ -25,17 +26,9 @@ pub(crate) struct Said {
     /// What must hold where it serves: p99<=250ms, errors<=0.5%; may be given more than once.
     #[arg(long, value_name = "BOUND")]
     objective: Vec<String>,
-}
-
-/// What is to be changed of what is said.
-#[derive(Args, Debug)]
-#[group(required = true, multiple = true)]
-pub(crate) struct Edit {
-    /// One part: owner, team, description, tags=A,B or objectives=A,B; more than once.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
-    set: Vec<(String, String)>,
     /// All of it, from a TOML or JSON file; - reads standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "set")]
+    #[arg(long, value_name = "FILE",
+          conflicts_with_all = ["owner", "team", "description", "tag", "objective"])]
     file: Option<std::path::PathBuf>,
 }
 
@@ -55,6 +48,9 @@ fn objectives<'a>(words: impl Iterator<Item = &'a str>) -> Result<Objectives, Fa
 
 impl Said {
     pub(crate) fn card(&self) -> Result<Card, Failure> {
+        if let Some(path) = &self.file {
+            return document::file(path);
+        }
         Ok(Card {
             owner: Line::parse(&self.owner).map_err(wrong)?,
             team: Line::parse(&self.team).map_err(wrong)?,
@@ -65,20 +61,16 @@ impl Said {
     }
 }
 
-impl Edit {
-    /// The card that `card` becomes.
-    pub(crate) fn edited(&self, card: Card) -> Result<Card, Failure> {
-        match &self.file {
-            Some(path) => file(path),
-            None => self
-                .set
-                .iter()
-                .try_fold(card, |card, (key, value)| set(card, key, value)),
-        }
-    }
-}
+/// The parts of a card, as an editor's file explains them.
+pub(crate) const PARTS: &str = "owner, team and description are text; tags = [\"a\", \"b\"]";
+/// The same of a model.
+pub(crate) const MODEL_PARTS: &str = "owner, team and description are text; tags = [\"a\", \"b\"]; \
+     objectives = [\"p99<=250ms\", \"errors<=0.5%\"]";
+/// What may be set of a card.
+const KEYS: [&str; 5] = ["owner", "team", "description", "tags", "objectives"];
 
-fn set(mut card: Card, key: &str, value: &str) -> Result<Card, Failure> {
+/// A card with one part replaced.
+pub(crate) fn set(mut card: Card, key: &str, value: &str) -> Result<Card, Failure> {
     let words = || {
         value
             .split(',')
@@ -91,31 +83,16 @@ fn set(mut card: Card, key: &str, value: &str) -> Result<Card, Failure> {
         "description" => card.description = Prose::parse(value).map_err(wrong)?,
         "tags" => card.tags = tags(words())?,
         "objectives" => card.objectives = objectives(words())?,
-        _ => {
-            let message = format!("{key:?} is no part of a card");
-            let hint = "say owner, team, description, tags or objectives";
-            return Err(Failure::new(Exit::Usage, message).hint(hint));
-        }
+        _ => return Err(no_part(key, &KEYS)),
     }
     Ok(card)
 }
 
-/// A document out of a file, TOML or JSON by what it begins with.
-pub(crate) fn file<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Result<T, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::new(
-            Exit::Failed,
-            format!("cannot read {}: {error}", path.display()),
-        )
+/// There is no such part; what was probably meant, and what there is.
+pub(crate) fn no_part(key: &str, keys: &[&str]) -> Failure {
+    let message = match nearest(key, keys.iter().copied()) {
+        Some(meant) => format!("there is no part {key:?}: did you mean {meant}?"),
+        None => format!("there is no part {key:?}"),
     };
-    let text = match path.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin()).map_err(unreadable)?,
-        false => std::fs::read_to_string(path).map_err(unreadable)?,
-    };
-    let malformed =
-        |error: String| Failure::new(Exit::Usage, format!("{}: {}", path.display(), error.trim()));
-    match text.trim_start().starts_with('{') {
-        true => serde_json::from_str(&text).map_err(|error| malformed(error.to_string())),
-        false => toml::from_str(&text).map_err(|error| malformed(error.to_string())),
-    }
+    Failure::new(Exit::Usage, message).hint(format!("the parts are {}", keys.join(", ")))
 }

@@ -1,14 +1,15 @@
 //! What data sets and feature sets have in common on the command line: their table and their
 //! card. Their versions differ, and are told by each noun itself.
 
-use binnacle_core::view::{SetItem, shown};
+use binnacle_core::view::{Card, SetItem, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
 use clap::Args;
 use proto::registry_command::Command;
 
-use super::card::Edit;
-use super::{How, row, rows};
+use super::edit::{Edit, Subject};
+use super::{Down, How, NONE_CHOSEN, Wanted, card, row, rows};
+use crate::cli::Global;
 use crate::cli::model::standing;
 use crate::format;
 use crate::link::Link;
@@ -17,6 +18,8 @@ use crate::output::{self, Column, Document, Form};
 
 /// Which of the two is meant.
 pub(crate) struct Sets {
+    /// Their noun, as it is typed.
+    pub(crate) word: &'static str,
     /// Their table at the hub.
     pub(crate) noun: proto::Noun,
     /// The schema of their document.
@@ -35,9 +38,8 @@ pub(crate) struct Sets {
 pub(crate) struct List {
     /// The versions of this one.
     pub(crate) name: Option<String>,
-    /// Only those whose name, tags, owner or team contain this.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    filter: String,
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
 }
 
 #[derive(Args, Debug)]
@@ -53,14 +55,13 @@ pub(crate) struct Changed {
 impl List {
     /// Tells all of them.
     pub(crate) async fn run(self, link: &Link, sets: &Sets, form: Form) -> Result<Exit, Failure> {
-        let asked = proto::ListRequest {
-            noun: sets.noun.into(),
-            search: self.filter,
-            ..Default::default()
-        };
+        let asked = self.wanted.ask(sets.noun, Down::No)?;
         let (rows, as_of_us) = rows::<SetItem>(link, asked).await?;
         match form {
             Form::Json => output::json(&Document::new(sets.schema, as_of_us, &rows))?,
+            Form::Text if rows.is_empty() && self.wanted.is_choosy() => {
+                output::text(NONE_CHOSEN)?;
+            }
             Form::Text if rows.is_empty() => output::text(sets.none)?,
             Form::Text => output::text(table(sets.head, &rows, as_of_us))?,
         }
@@ -92,14 +93,52 @@ fn table(head: &'static str, rows: &[SetItem], as_of_us: i64) -> String {
 
 impl Changed {
     /// Replaces the card of one, as it was read.
-    pub(crate) async fn run(self, link: &Link, sets: &Sets, form: Form) -> Result<Exit, Failure> {
-        let (row, _) = row::<SetItem>(link, sets.noun, &self.name, sets.missing).await?;
-        let card = self.edit.edited(row.named.card)?;
-        let how = How {
-            if_revision: self.how.if_revision.or(Some(row.named.revision)),
-            ..self.how
+    pub(crate) async fn run(
+        self,
+        link: &Link,
+        sets: &Sets,
+        global: &Global,
+    ) -> Result<Exit, Failure> {
+        let subject = Set {
+            name: &self.name,
+            sets,
         };
-        let command = (sets.edit)(document(&self.name, &card));
-        how.tell(link, command, &self.name, "edited", form).await
+        self.edit.run(&subject, self.how, link, global).await
+    }
+}
+
+/// A data set or feature set, as it is edited.
+struct Set<'a> {
+    name: &'a str,
+    sets: &'a Sets,
+}
+
+impl Subject for Set<'_> {
+    type Said = Card;
+
+    fn name(&self) -> String {
+        format!("{} {}", self.sets.word, self.name)
+    }
+
+    fn words(&self) -> String {
+        format!("{} edit {}", self.sets.word, self.name)
+    }
+
+    fn parts(&self) -> &'static str {
+        card::PARTS
+    }
+
+    async fn read(&self, link: &Link) -> Result<(Card, u64), Failure> {
+        let sets = self.sets;
+        let (row, _) = row::<SetItem>(link, sets.noun, self.name, sets.missing).await?;
+        Ok((row.named.card, row.named.revision))
+    }
+
+    fn set(&self, said: Card, key: &str, value: &str) -> Result<Card, Failure> {
+        card::set(said, key, value)
+    }
+
+    fn command(&self, said: &Card) -> Command {
+        (self.sets.edit)(document(self.name, said))
     }
 }

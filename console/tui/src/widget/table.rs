@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use binnacle_core::view::rfc3339;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 
@@ -267,6 +268,8 @@ impl<R: Row> Table<R> {
         let key = |at: u32| match rows.get(at as usize).map(|row| (column.value)(row, look)) {
             Some(Value::Number(number)) => SortKey::Number(number),
             Some(Value::Text(text)) => SortKey::Text(text.into_owned()),
+            Some(Value::Words(words)) => SortKey::Text(words.join(" ")),
+            Some(Value::Moment(at_us)) => SortKey::Number(at_us as f64),
             Some(Value::Unknown) | None => SortKey::Unknown,
         };
         // Rows come in order of name: the first column needs no keys, only a direction.
@@ -420,6 +423,8 @@ impl<R: Row> Table<R> {
                 .map(|column| match (column.value)(row, look) {
                     Value::Number(number) => number.to_string(),
                     Value::Text(text) => field(&text),
+                    Value::Words(words) => field(&words.join(" ")),
+                    Value::Moment(at_us) => rfc3339(at_us),
                     Value::Unknown => String::new(),
                 });
             text.push_str(&cells.collect::<Vec<_>>().join(","));
