@@ -12,7 +12,7 @@ use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
 mod alias;
-mod artifact;
+pub(crate) mod artifact;
 mod console;
 mod dataset;
 mod demo;

@@ -187,18 +187,18 @@ impl Hub {
 
     /// Runs a headless command against it, with `--json`.
     #[track_caller]
-    pub fn ask(&self, args: &[&str]) -> Ended {
+    pub fn ask(&self, args: &[impl AsRef<str>]) -> Ended {
         let address = self.address();
-        let mut all = args.to_vec();
+        let mut all: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
         all.extend(["--hub", &address, "--json"]);
         binnacle(&all)
     }
 
     /// As [`Hub::ask`], as a person reads it: without `--json`.
     #[track_caller]
-    pub fn show(&self, args: &[&str]) -> Ended {
+    pub fn show(&self, args: &[impl AsRef<str>]) -> Ended {
         let address = self.address();
-        let mut all = args.to_vec();
+        let mut all: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
         all.extend(["--hub", &address]);
         binnacle(&all)
     }

@@ -256,6 +256,7 @@ struct Blobs {
 const PART: usize = 1_000;
 
 type Parts = Pin<Box<dyn Stream<Item = Result<proto::DownloadPart, Status>> + Send>>;
+type Listed = Pin<Box<dyn Stream<Item = Result<proto::ListedBlob, Status>> + Send>>;
 type Verified = Pin<Box<dyn Stream<Item = Result<proto::VerifiedBlob, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -312,6 +313,12 @@ impl Artifacts for Blobs {
         &self,
         _: Request<proto::VerifyBlobsRequest>,
     ) -> Result<Response<Verified>, Status> {
+        Err(Status::unimplemented("no agent asks"))
+    }
+
+    type ListStream = Listed;
+
+    async fn list(&self, _: Request<proto::ListBlobsRequest>) -> Result<Response<Listed>, Status> {
         Err(Status::unimplemented("no agent asks"))
     }
 

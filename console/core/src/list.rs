@@ -97,6 +97,8 @@ impl<T: Clone + PartialEq> PartialEq for List<T> {
     }
 }
 
+impl<T: Clone + Eq> Eq for List<T> {}
+
 impl<T: Clone> Extend<T> for List<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, all: I) {
         all.into_iter().for_each(|one| self.push_back(one));

@@ -259,7 +259,7 @@ pub struct Environment {
     /// When that was.
     pub at_us: i64,
     /// Every entry about it, in order.
-    pub history: Vector<u64>,
+    pub history: List<u64>,
 }
 
 pub(crate) use command::decide;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use binnacle_core::address::Address;
 use binnacle_proto::v1 as proto;
 use binnacle_tui::msg::{Following, Link as Standing, Msg};
-use binnacle_tui::question::{Question, Wish};
+use binnacle_tui::question::{Question, Refused, Wish};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -93,7 +93,10 @@ impl Feed {
     /// Has a wish done; what became of it is news.
     pub(crate) fn wish(&self, wish: Wish) {
         if self.orders.try_send(Order::Do(wish.clone())).is_err() {
-            let result = Err("too much is asked at once: nothing was changed".to_owned());
+            let result = Err(Refused {
+                why: "too much is asked at once: nothing was changed".to_owned(),
+                is_conflict: false,
+            });
             self.inbox.reply(Msg::Done { wish, result });
         }
     }

@@ -144,6 +144,7 @@ async fn start(one: &One) -> color_eyre::Result<(Running, f64)> {
     let settings = Settings {
         data: one.folder.join("data"),
         store: one.store.clone(),
+        artifacts: None,
         listen: vec![Address::Unix(one.folder.join("hub.sock"))],
         loopback: Loopback::Refused,
     };

@@ -3,7 +3,7 @@
 use super::card::Card;
 use super::{
     Alias, Children, DataSet, DataSetVersion, Deprecation, Digest, Environment, FeatureSet,
-    FeatureSetVersion, Features, Files, Head, Model, Move, Number, Reference, Registry, Role,
+    FeatureSetVersion, Features, Files, Head, Lie, Model, Move, Number, Reference, Registry, Role,
     Rules, Said, Standing, Trained, TrainedOn, Version,
 };
 use crate::packed::{Malformed, Packed, Packer, Unpacker, document, packed};
@@ -42,7 +42,7 @@ packed!(Version {
     standing,
 });
 packed!(Alias { moves });
-packed!(Files { sha256, is_stored });
+packed!(Files { sha256, lie });
 packed!(Move {
     sequence,
     at_us,
@@ -72,6 +72,7 @@ packed!(Environment {
     rules,
     revision,
     at_us,
+    history,
 });
 packed!(Reference { name, number });
 packed!(Trained { data_set, role });
@@ -145,6 +146,27 @@ impl Packed for Role {
             1 => Ok(Self::Validation),
             2 => Ok(Self::Test),
             _ => Err(Malformed("a role is none")),
+        }
+    }
+}
+
+impl Packed for Lie {
+    fn shape(into: &mut String) {
+        into.push_str("lie,");
+    }
+    fn pack(&self, to: &mut Packer) {
+        to.number(match self {
+            Self::File => 0,
+            Self::Folder => 1,
+            Self::Elsewhere => 2,
+        });
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
+        match from.number()? {
+            0 => Ok(Self::File),
+            1 => Ok(Self::Folder),
+            2 => Ok(Self::Elsewhere),
+            _ => Err(Malformed("where files lie is nowhere")),
         }
     }
 }

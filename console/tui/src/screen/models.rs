@@ -216,7 +216,7 @@ impl Screen for Models {
         }
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

@@ -226,7 +226,7 @@ impl Screen for Sets {
     fn wants(&self, look: &Look<'_>) -> Wants {
         Wants {
             questions: self.table.wants(&beside(look)),
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

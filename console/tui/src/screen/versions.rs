@@ -221,7 +221,7 @@ impl Screen for Versions {
     fn wants(&self, look: &Look<'_>) -> Wants {
         Wants {
             questions: self.table.wants(&beside(look)),
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

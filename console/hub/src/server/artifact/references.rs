@@ -82,7 +82,7 @@ pub(super) fn manifests(state: &State) -> References {
 fn versions(state: &State) -> impl Iterator<Item = (Reference, &Version)> {
     let models = state.registry.models.iter();
     models.flat_map(|(name, model)| {
-        let numbered = (1_u32..).zip(&model.versions);
+        let numbered = (1_u32..).zip(model.versions.iter());
         numbered.filter_map(|(number, known)| Some((reference(name, number)?, known)))
     })
 }
@@ -90,7 +90,7 @@ fn versions(state: &State) -> impl Iterator<Item = (Reference, &Version)> {
 fn profiles(state: &State) -> References {
     let mut found = References::new();
     for (name, set) in &state.registry.data_sets {
-        for (number, version) in (1_u32..).zip(&set.versions) {
+        for (number, version) in (1_u32..).zip(set.versions.iter()) {
             if let (Some(profile), Some(set)) = (version.profile, reference(name, number)) {
                 found.entry(profile).or_default().push(set);
             }

@@ -270,7 +270,7 @@ impl Screen for ModelPage {
         questions.extend(about);
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

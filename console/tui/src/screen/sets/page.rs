@@ -183,7 +183,7 @@ impl Screen for SetPage {
         questions.extend(about);
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

@@ -330,7 +330,7 @@ impl Screen for SetVersionPage {
         wanted.extend(self.profile(look));
         Wants {
             questions: wanted,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

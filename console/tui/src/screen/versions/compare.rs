@@ -336,7 +336,7 @@ impl Screen for Compare {
         questions.extend(self.distances(look));
         Wants {
             questions,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 

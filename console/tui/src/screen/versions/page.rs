@@ -268,7 +268,7 @@ impl Screen for VersionPage {
         wanted.extend(questions(&self.object()));
         Wants {
             questions: wanted,
-            hosts: Vec::new(),
+            ..Wants::default()
         }
     }
 
