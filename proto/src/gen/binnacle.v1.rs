@@ -2874,10 +2874,11 @@ pub struct ListRequest {
     /// At most this many; 0 asks for the hub's page size.
     #[prost(uint32, tag = "4")]
     pub limit: u32,
-    /// Only rows whose name or tags contain this.
+    /// Only rows in whose name, tags, owner or team each word is found, whatever its case; a word
+    /// may name the part: owner=, team=, tag=, alias= or standing=.
     #[prost(string, tag = "5")]
     pub search: ::prost::alloc::string::String,
-    /// name (default), changed; versions always by number.
+    /// name (default), changed, latest, versions, owner or team; versions always by number.
     #[prost(string, tag = "6")]
     pub sort: ::prost::alloc::string::String,
     #[prost(bool, tag = "7")]

@@ -50,7 +50,7 @@ fn an_edit_is_shown_before_it_is_applied_and_y_counts_once_it_was_seen() {
     };
     assert_eq!(change.if_revision, Some(41));
     assert!(
-        change.command().contains("--set owner=bob"),
+        change.command().contains("--set 'owner=bob'"),
         "{}",
         change.command()
     );
@@ -143,7 +143,8 @@ fn a_form_says_beside_the_field_what_is_wrong_while_one_types() {
     stage.press("a n");
     stage.type_text("Fraud");
     insta::assert_snapshot!("form", stage.text());
-    for _ in 0..6 {
+    // Through seven fields; in the last it asks for the change.
+    for _ in 0..7 {
         stage.press("enter");
     }
     assert_eq!(changes(&stage), [], "{}", stage.text());
