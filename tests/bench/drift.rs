@@ -25,9 +25,12 @@ pub(crate) struct Options {
     only: Vec<String>,
 }
 
+/// Measures with so many times fewer runs, and tells it as a page.
+type Measured = fn(u64) -> String;
+
 /// The whole of it.
 pub(crate) fn run(options: &Options) -> color_eyre::Result<()> {
-    let parts: [(&str, fn(u64) -> String); 3] = [
+    let parts: [(&str, Measured); 3] = [
         ("validity", validity::measured),
         ("delay", delay::measured),
         ("cost", cost::measured),

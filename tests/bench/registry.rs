@@ -104,10 +104,10 @@ fn page(rows: &[(&str, Run)], is_quick: bool) -> String {
     let quick = if is_quick { " --quick" } else { "" };
     let mut page = format!(
         "Machine: {machine}. {postgres}, fsync off, on the same machine.\n\
-         Command: `tests/bench/run registry{quick}`. Every model has {VERSIONS} versions with files of \
-         their own, each trained on two data sets, every second made from the one before. A page is \
-         50 rows from the middle, over the hub's socket; medians of 50. *Memory* is what the process \
-         grew by from before its start, a version. *Scan* looks at every version of the index.\n\n\
+         Command: `tests/bench/run registry{quick}`. Every model has {VERSIONS} versions with \
+         files of their own, each trained on two data sets, every second made from the one \
+         before. A page is 50 rows from the middle, over the hub's socket; medians of 50. \
+         *Memory* is what the process grew by from before its start, a version. *Scan* looks at every version of the index.\n\n\
          | store | versions | start, replayed s | start, snapshot s | snapshot B | memory B | \
          models ms | versions ms | lineage ms | edit ms | scan CPU ms |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
@@ -115,7 +115,8 @@ fn page(rows: &[(&str, Run)], is_quick: bool) -> String {
     for (store, run) in rows {
         let versions = run.models * VERSIONS;
         page.push_str(&format!(
-            "| {store} | {versions} | {:.2} | {:.2} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |\n",
+            "| {store} | {versions} | {:.2} | {:.2} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} | \
+             {:.1} | {:.1} |\n",
             run.replayed_s,
             run.begun_s,
             run.snapshot_bytes,

@@ -1,6 +1,9 @@
-//! A section of docs/benchmarks.md, or of a document beside it, between two markers, and what it was measured on.
+//! A section of docs/benchmarks.md, or of a document beside it, between two markers, and what
+//! it was measured on.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use color_eyre::eyre::{WrapErr, eyre};
 

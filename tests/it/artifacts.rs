@@ -10,10 +10,10 @@ use binnacle_tests::command::{Ended, binnacle_in};
 use binnacle_tests::fleet::Hub;
 use binnacle_tests::s3::S3;
 
+use self::folders::model_folder;
+
 mod cut;
 mod folders;
-
-use folders::model_folder;
 
 fn folder() -> TempDir {
     let builder = tempfile::Builder::new().prefix("binnacle-it-").tempdir();

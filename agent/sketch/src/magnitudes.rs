@@ -225,7 +225,8 @@ mod tests {
         #[test]
         fn quantiles_rise(values in prop::collection::vec(prop::num::f64::NORMAL, 1..300)) {
             let all = of(&values);
-            let at: Vec<f64> = (0..=20).map(|n| all.quantile(f64::from(n) / 20.0).unwrap()).collect();
+            let twentieth = |n| all.quantile(f64::from(n) / 20.0).unwrap();
+            let at: Vec<f64> = (0..=20).map(twentieth).collect();
             prop_assert!(at.is_sorted(), "{:?}", at);
             prop_assert!(at.iter().all(|x| x.is_finite()));
         }

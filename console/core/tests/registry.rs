@@ -553,7 +553,8 @@ proptest! {
                 prop_assert!(set.trained().any(|one| one == used));
             }
             if let Some(parent) = parent {
-                prop_assert!(registry.version(&parent).unwrap().children.iter().any(|child| *child == version));
+                let children = &registry.version(&parent).unwrap().children;
+                prop_assert!(children.iter().any(|child| *child == version));
             }
             let features = registry.version(&version).unwrap().feature_set.clone();
             if let Some(features) = features {

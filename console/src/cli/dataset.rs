@@ -36,8 +36,8 @@ Examples:
   binnacle dataset list transactions --filter 'rows>1000000 registered>2026-01-01'
 
 Fields: name owner team tag description standing versions revision created latest; of versions:
-version number standing registered by revision rows bytes columns column format location digest notes
-recorded trained.";
+version number standing registered by revision rows bytes columns column format location digest
+notes recorded trained.";
 const REGISTER: &str = "\
 Examples:
   binnacle dataset register transactions --file transactions.parquet

@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _, Zoned};
 
 /// How moments are typed, for the help of every option that takes one.
 pub(crate) const AT: &str = "As it was at a moment: 03:12 (the last one that has passed), 2h ago, \
-    yesterday 14:00, 2026-01-31 03:12, of this machine's zone; 03:12Z or 2026-01-31T03:12:00Z of UTC";
+    yesterday 14:00, 2026-01-31 03:12, of this machine's zone; 03:12Z or \
+    2026-01-31T03:12:00Z of UTC";
 
 /// A duration: 20s, 5m, 2h30m, 1d is 24 h.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -78,8 +79,11 @@ fn read(text: &str, now: &Zoned) -> Result<Moment, String> {
     if let Ok(at) = trimmed.parse::<Timestamp>() {
         return Ok(Moment::At(at));
     }
-    let ago = trimmed.strip_suffix("ago").map_or(trimmed, str::trim_end);
-    if let Ok(ago) = duration(ago) {
+    let ago = trimmed.strip_suffix("ago").map(str::trim_end);
+    // 23:50:01 is a time of day to people, and also a span of 23 hours to whoever reads spans.
+    if (ago.is_some() || !trimmed.contains(':'))
+        && let Ok(ago) = duration(ago.unwrap_or(trimmed))
+    {
         return Ok(Moment::Ago(ago));
     }
     let (civil, is_utc) = zoneless(trimmed);

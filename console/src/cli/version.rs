@@ -41,8 +41,8 @@ Examples:
   binnacle version list fraud --sort metric.auc:desc
   binnacle version list fraud --filter 'dataset=transactions@3 param.depth>=7'
 
-Fields: version number standing registered by revision alias author run commit notes dataset featureset
-parent format sha256 bytes metric.NAME param.NAME.";
+Fields: version number standing registered by revision alias author run commit notes dataset
+featureset parent format sha256 bytes metric.NAME param.NAME.";
 const REGISTER: &str = "\
 Examples:
   binnacle version register --model fraud --file model.onnx --metric auc=0.97 \\

@@ -147,7 +147,9 @@ impl Draft {
     fn document(&self, value: impl Fn(&str) -> String) -> String {
         let mut text = match &self.subject {
             Subject::New => "# A new model. ".to_owned(),
-            subject => format!("# {}, revision {}. ", subject.words(), self.revision),
+            subject @ (Subject::Card(_) | Subject::Notes(_)) => {
+                format!("# {}, revision {}. ", subject.words(), self.revision)
+            }
         };
         text.push_str("Saved and closed, it is checked and shown; y then applies it.\n\n");
         let mut line = |help: &str, key: &str| {

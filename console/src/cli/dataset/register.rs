@@ -46,7 +46,12 @@ pub(crate) struct Register {
     #[arg(long, value_name = "COLUMN", conflicts_with = "document")]
     time: Option<String>,
     /// The type of a column: boolean, integer, number, text or time; may be given more than once.
-    #[arg(long = "type", value_name = "COLUMN=TYPE", value_parser = pair, conflicts_with = "document")]
+    #[arg(
+        long = "type",
+        value_name = "COLUMN=TYPE",
+        value_parser = pair,
+        conflicts_with = "document"
+    )]
     types: Vec<(String, String)>,
     /// Leave a column out of schema, digest and profile; may be given more than once.
     #[arg(long, value_name = "COLUMN", conflicts_with = "document")]

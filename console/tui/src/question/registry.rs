@@ -329,7 +329,8 @@ mod tests {
         };
         assert_eq!(
             edit.command(),
-            r"binnacle model edit fraud --set 'owner=bob o'\''neil' --if-revision 4 --reason 'moved on'"
+            r"binnacle model edit fraud --set 'owner=bob o'\''neil' --if-revision 4 ".to_owned()
+                + "--reason 'moved on'"
         );
         let moved = Act::MoveAlias {
             model: name,

@@ -191,8 +191,12 @@ impl Registry {
             Question::Profile { .. } => {
                 let bars: Vec<f64> = (0..24).map(|at| 1.0 / f64::from(1 + at)).collect();
                 let feature = |name: &str, spread: Value| {
-                    json!({"name": name, "kind": if spread.is_null() { "category" } else { "number" },
-                        "nulls": 0.012, "spread": spread, "bars": bars})
+                    let kind = if spread.is_null() {
+                        "category"
+                    } else {
+                        "number"
+                    };
+                    json!({"name": name, "kind": kind, "nulls": 0.012, "spread": spread, "bars": bars})
                 };
                 let profile = json!({
                     "rows": 48_210, "sampled": 48_210,

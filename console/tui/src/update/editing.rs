@@ -140,6 +140,7 @@ pub(super) fn keep(model: &mut Model, draft: Option<Draft>) {
 }
 
 /// A key in a form or a review; answers with what lies over the screen then.
+#[allow(clippy::wildcard_enum_match_arm, reason = "other keys move nothing")]
 pub(super) fn key(
     model: &mut Model,
     overlay: Overlay,
@@ -177,7 +178,7 @@ pub(super) fn key(
         None => match key.code() {
             KeyCode::Down | KeyCode::PageDown => review.top = review.top.saturating_add(1),
             KeyCode::Up | KeyCode::PageUp => review.top = review.top.saturating_sub(1),
-            _other_key => {}
+            _ => {}
         },
     }
     Some(Overlay::Review(review))
@@ -203,6 +204,10 @@ fn apply(model: &mut Model, review: Box<Review>, effects: &mut Vec<Effect>) -> O
     Some(Overlay::Review(review))
 }
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "other keys are typed into the field"
+)]
 fn in_form(
     model: &mut Model,
     mut filling: Box<Filling>,
@@ -221,7 +226,7 @@ fn in_form(
                 return None;
             }
         }
-        _typed => {
+        _ => {
             if let Some(field) = form.fields.get_mut(form.at)
                 && field.long.is_none()
                 && keys::edit(&mut field.input, key)

@@ -22,6 +22,9 @@ const GAP: u16 = 2;
 /// The text of a cell and what it means.
 pub type Text = (String, Meaning);
 
+/// How a row's text in a column is made.
+pub type Cell<'a, R> = Box<dyn Fn(&R, &Look<'_>) -> Text + 'a>;
+
 /// One column, as it is drawn.
 pub struct Drawn<'a, R> {
     /// Its heading.
@@ -35,7 +38,7 @@ pub struct Drawn<'a, R> {
     /// In which order columns are left out where there is no room: the greatest first; 0 never.
     pub rank: u8,
     /// Its text in a row.
-    pub cell: Box<dyn Fn(&R, &Look<'_>) -> Text + 'a>,
+    pub cell: Cell<'a, R>,
 }
 
 impl<R> fmt::Debug for Drawn<'_, R> {

@@ -1,4 +1,4 @@
-//! Snapshots, as rows.
+//! Snapshots, as rows: one state in parts, and none that is half written.
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgPool};

@@ -1,4 +1,4 @@
-//! Snapshots, as rows.
+//! Snapshots, as rows: one state in parts, and none that is half written.
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Row as _, SqliteConnection};
