@@ -73,7 +73,8 @@ fn a_database_that_is_stopped_and_started_costs_refusals_and_nothing_else() {
     for (round, end) in [Postgres::stop, Postgres::kill].into_iter().enumerate() {
         end(&mut server);
         let refused = create(&hub, "meanwhile");
-        assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
+        // Worth another try, as a hub that cannot be reached is.
+        assert_eq!(refused.code, 9, "{}{}", refused.stdout, refused.stderr);
         let error = refused.error();
         let message = error["message"].as_str().unwrap();
         assert!(message.contains(REFUSED), "{error}");

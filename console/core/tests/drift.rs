@@ -1,6 +1,8 @@
 //! Distances and evidence against those of numpy and scipy, which tests/data/drift/make.py made;
 //! and the bound on false alarms, in a simulation that is small enough for every run.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that cannot go on fails
+
 use std::sync::Arc;
 
 use binnacle_core::drift::{Bounds, Experts, Null, Stream, Tolerance};

@@ -76,7 +76,7 @@ impl Hub {
     }
 
     /// The state as a hub has it that began with a snapshot of some moment.
-    fn from_snapshot(&self, cut: prop::sample::Index) -> State {
+    fn begun_with_snapshot(&self, cut: prop::sample::Index) -> State {
         let (mut state, mut walk) = (State::default(), Walk::past(None));
         let cut = cut.index(self.journal.len() + 1);
         for (place, stored) in self.journal.iter().enumerate() {
@@ -544,7 +544,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&hub.replayed(), &hub.state);
-        prop_assert_eq!(&hub.from_snapshot(cut), &hub.state);
+        prop_assert_eq!(&hub.begun_with_snapshot(cut), &hub.state);
         let registry = hub.registry();
         for (version, _, _, on, parent) in kept(registry) {
             for trained in on.iter() {

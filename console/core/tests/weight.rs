@@ -95,7 +95,11 @@ fn registry(versions: usize) -> State {
                               format!("data-{two}@{number}:test")],
             });
             if version % 2 == 1 {
-                detail["parent"] = json!(format!("{model}@{version}"));
+                let parent = json!(format!("{model}@{version}"));
+                detail
+                    .as_object_mut()
+                    .unwrap()
+                    .insert("parent".into(), parent);
             }
             let detail = serde_json::from_value(detail).unwrap();
             ask(&mut state, Command::RegisterVersion(model.clone(), detail));

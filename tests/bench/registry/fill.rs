@@ -88,7 +88,11 @@ fn register(number: u32, version: u32) -> Command {
         "data_sets": [format!("data-{one}@{of}:train"), format!("data-{two}@{of}:test")],
     });
     if version % 2 == 1 {
-        detail["parent"] = json!(format!("{model}@{version}"));
+        let parent = json!(format!("{model}@{version}"));
+        let object = detail.as_object_mut();
+        object
+            .expect("it was just made")
+            .insert("parent".into(), parent);
     }
     Command::RegisterVersion(model, serde_json::from_value(detail).unwrap())
 }

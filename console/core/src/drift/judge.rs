@@ -223,7 +223,7 @@ mod tests {
     fn what_moved_is_told() {
         let moved = |value: fn(f64) -> Option<f64>| match said(&profile(9, 3_000, "x", value)) {
             Judgement::Moved(words) => words.join("; "),
-            other => panic!("{other:?}"),
+            other @ (Judgement::Same | Judgement::Schema | Judgement::New) => panic!("{other:?}"),
         };
         assert!(!moved(|u| Some(u.sqrt())).is_empty());
         assert!(

@@ -17,7 +17,7 @@ use futures::{FutureExt as _, TryStreamExt as _};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite as Db, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Sqlite as Db, SqliteConnection, Transaction};
 
 use super::refusal::{at, at_commit, nonsense, signed};
 use super::rows::{entry, head};
@@ -348,6 +348,14 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // A commit for which there was no room has ended SQLite's transaction and not the
+                // driver's, which would refuse every other. What is rolled back is so after the ping.
+                let is_sound = connection.ping().await.is_ok();
+                Ok(is_sound && !connection.is_in_transaction())
+            })
+        })
 }
 
 async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {

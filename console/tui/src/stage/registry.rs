@@ -36,7 +36,7 @@ pub(crate) fn model(number: usize, revision: u64, owner: &str) -> Value {
         "created_at": at(900 + number as i64),
         "revision": revision,
         "versions": if is_fraud { 8 } else { number % 5 },
-        "latest_at": (number % 5 > 0).then(|| at(number as i64 % 300)),
+        "latest_at": (!number.is_multiple_of(5)).then(|| at(number as i64 % 300)),
         "aliases": if is_fraud { json!({"champion": 7, "challenger": 8}) } else { json!({}) },
     })
 }

@@ -69,12 +69,15 @@ fn the_page_looks() {
 }
 
 fn pages(stage: &Stage) -> Vec<u32> {
-    let page = |effect: &Effect| match effect {
-        Effect::Ask {
+    let page = |effect: &Effect| {
+        let Effect::Ask {
             question: Question::Listed(listing),
             ..
-        } => Some(listing.page),
-        _ => None,
+        } = effect
+        else {
+            return None;
+        };
+        Some(listing.page)
     };
     stage.effects.iter().filter_map(page).collect()
 }

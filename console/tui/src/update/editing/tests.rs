@@ -8,17 +8,21 @@ use crate::stage::Stage;
 use crate::stage::registry::{Registry, changed};
 
 fn changes(stage: &Stage) -> Vec<Change> {
-    let change = |effect: &Effect| match effect {
-        Effect::Do(Wish::Change(change)) => Some(Change::clone(change)),
-        _ => None,
+    let change = |effect: &Effect| {
+        let Effect::Do(Wish::Change(change)) = effect else {
+            return None;
+        };
+        Some(Change::clone(change))
     };
     stage.effects.iter().filter_map(change).collect()
 }
 
 fn opened(stage: &Stage) -> String {
-    let text = stage.effects.iter().rev().find_map(|effect| match effect {
-        Effect::Edit { text, .. } => Some(text.clone()),
-        _ => None,
+    let text = stage.effects.iter().rev().find_map(|effect| {
+        let Effect::Edit { text, .. } = effect else {
+            return None;
+        };
+        Some(text.clone())
     });
     text.unwrap_or_default()
 }
