@@ -107,7 +107,8 @@ fn page(rows: &[(&str, Run)], is_quick: bool) -> String {
          Command: `tests/bench/run registry{quick}`. Every model has {VERSIONS} versions with \
          files of their own, each trained on two data sets, every second made from the one \
          before. A page is 50 rows from the middle, over the hub's socket; medians of 50. \
-         *Memory* is what the process grew by from before its start, a version. *Scan* looks at every version of the index.\n\n\
+         *Memory* is what the process grew by from before its start, a version. *Scan* looks at \
+         every version of the index.\n\n\
          | store | versions | start, replayed s | start, snapshot s | snapshot B | memory B | \
          models ms | versions ms | lineage ms | edit ms | scan CPU ms |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"

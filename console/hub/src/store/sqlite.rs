@@ -351,7 +351,8 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .after_release(|connection, _| {
             Box::pin(async move {
                 // A commit for which there was no room has ended SQLite's transaction and not the
-                // driver's, which would refuse every other. What is rolled back is so after the ping.
+                // driver's, which would refuse every other. What is rolled back is so after the
+                // ping.
                 let is_sound = connection.ping().await.is_ok();
                 Ok(is_sound && !connection.is_in_transaction())
             })

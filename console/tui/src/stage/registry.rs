@@ -196,7 +196,8 @@ impl Registry {
                     } else {
                         "number"
                     };
-                    json!({"name": name, "kind": kind, "nulls": 0.012, "spread": spread, "bars": bars})
+                    json!({"name": name, "kind": kind, "nulls": 0.012, "spread": spread,
+                        "bars": bars})
                 };
                 let profile = json!({
                     "rows": 48_210, "sampled": 48_210,
