@@ -85,8 +85,8 @@ pub(crate) fn measured(part: u64) -> String {
     let mut page = format!(
         "K = 20, batches of {BATCH}, ln (F·c) = {THRESHOLD}, reference of {REFERENCE}, {runs} \
          runs: observations until the alarm. *÷* is against the figure of the design. The \
-         change comes after 3,200 unchanged observations in the last two columns, which say how late it is \
-         told to have begun.\n\n\
+         change comes after 3,200 unchanged observations in the last two columns, which say how \
+         late it is told to have begun.\n\n\
          | change | gate A | ÷ | both gates | ÷ | 95 % | ÷ | told beginning, off by | 90 % \
          within |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
