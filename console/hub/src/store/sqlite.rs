@@ -29,6 +29,7 @@ use super::{
 
 mod minute;
 mod rollup;
+mod room;
 mod snapshot;
 
 /// The schema, step by step; a step that was released is never changed.
@@ -169,6 +170,7 @@ impl Sqlite {
     }
 
     async fn confirm(&self) -> Result<(u64, Hash), StoreError> {
+        room::needed(&self.path, CONFIRM).await?;
         let mut write = self.write(CONFIRM).await?;
         let same = "UPDATE journal_head SET sequence = sequence RETURNING sequence, hash";
         let row = sqlx::query(same).fetch_optional(&mut *write).await;
