@@ -7,13 +7,17 @@
 
 pub mod address;
 pub mod caller;
+pub mod endpoint;
 pub mod host;
 pub mod journal;
+pub mod judge;
 mod keys;
 pub mod name;
 pub mod observed;
 pub mod registry;
 pub mod report;
+pub mod rollout;
 pub mod series;
+pub mod served;
 pub mod state;
 pub mod view;

@@ -127,6 +127,8 @@ pub struct Version {
     pub noted: u64,
     /// Its files.
     pub artifact: Option<Files>,
+    /// What a host has to know of them before it fetches them.
+    pub layout: Option<Layout>,
     /// What it was trained on.
     pub data_sets: TrainedOn,
     /// The feature vector that it is given.
@@ -137,6 +139,16 @@ pub struct Version {
     pub children: Vec<Reference>,
     /// Whether it may still be used.
     pub standing: Standing,
+}
+
+/// What a host has to know of a version's files before it fetches them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// How they are laid out: onnx, safetensors, …; shared with the version before where it is
+    /// the same.
+    pub format: Name,
+    /// How many bytes.
+    pub bytes: u64,
 }
 
 /// The files of a version, as far as the index knows them.

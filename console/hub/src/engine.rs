@@ -12,6 +12,8 @@ use arc_swap::ArcSwap;
 use binnacle_core::journal::{Entry, Fault, Hash, Stored, Walk};
 use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
+use binnacle_core::rollout::duty::Desk;
+use binnacle_core::rollout::tick;
 use binnacle_core::state::{self, Assignment, Input, Refusal, State};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -302,7 +304,7 @@ impl Owner {
                 decided.verdicts.push(Verdict::Before(sequence));
                 continue;
             }
-            let verdict = match state::decide(&decided.state, &decided.observed, input) {
+            let verdict = match state::decide(&decided.state, &decided.observed, input, now_us) {
                 Err(refusal) => Verdict::Refused(refusal),
                 Ok(drafts) if disk == Disk::Refusing && !drafts.is_empty() => Verdict::Unwritten,
                 Ok(drafts) => {
@@ -326,14 +328,9 @@ impl Owner {
 
     /// Makes a batch that is on disk the state, sends what is now wanted, and answers.
     fn commit(&mut self, batch: Vec<Message>, decided: Decided) {
+        let mut touched = touched(&self.state, &decided);
         self.state = decided.state;
         self.observed = decided.observed;
-        let mut touched: BTreeSet<Name> = decided
-            .changed
-            .iter()
-            .filter_map(|entry| entry.change.host())
-            .cloned()
-            .collect();
         self.published.store(Arc::new(Published {
             state: self.state.clone(),
             observed: self.observed.clone(),
@@ -390,16 +387,21 @@ impl Owner {
             Input::Left { stream } => {
                 self.orders.remove(stream);
             }
-            Input::Follows { .. } | Input::Start { .. } | Input::Asked { .. } => {}
+            Input::Serves { .. }
+            | Input::Tick { .. }
+            | Input::Start { .. }
+            | Input::Asked { .. } => {}
         }
     }
 
     fn send_wanted(&self, touched: BTreeSet<Name>) {
+        // What is the same for many hosts is worked out once.
+        let mut desk = Desk::new(&self.state);
         for host in touched {
             let Some((stream, open)) = self.observed.commanding(&host) else {
                 continue;
             };
-            let Some(wanted) = state::wanted(&self.state, &host) else {
+            let Some(wanted) = desk.wanted(&host) else {
                 continue;
             };
             if open.generation != wanted.generation
@@ -409,6 +411,21 @@ impl Owner {
             }
         }
     }
+}
+
+/// Hosts of which something else may be wanted after a batch.
+fn touched(before: &State, decided: &Decided) -> BTreeSet<Name> {
+    let mut touched = BTreeSet::new();
+    for entry in &decided.changed {
+        touched.extend(entry.change.host().cloned());
+        let Some(name) = entry.change.endpoint() else {
+            continue;
+        };
+        // An edit may leave hosts out that served the endpoint before.
+        touched.extend(tick::hosts_of(before, name).cloned());
+        touched.extend(tick::hosts_of(&decided.state, name).cloned());
+    }
+    touched
 }
 
 /// An error and its causes on one line.

@@ -10,7 +10,7 @@ use super::reference::{Object, Reference};
 use super::version::{Trained, TrainedOn, VersionDetail};
 use super::{
     Alias, Card, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment, FeatureSet,
-    FeatureSetVersion, Files, Head, Model, Move, Registry, Said, Standing, Version, place,
+    FeatureSetVersion, Files, Head, Layout, Model, Move, Registry, Said, Standing, Version, place,
 };
 use crate::name::Name;
 
@@ -184,6 +184,10 @@ impl Registry {
                 sha256: artifact.sha256,
                 is_stored: !matches!(artifact.location, Location::Referred(_)),
             }),
+            layout: artifact.map(|artifact| Layout {
+                format: self.shared_format(&version, &artifact.format),
+                bytes: artifact.bytes,
+            }),
             data_sets,
             feature_set,
             parent,
@@ -309,6 +313,19 @@ impl Registry {
             }
             // Environments are not deprecated; the command refuses it.
             Object::Environment(_) => {}
+        }
+    }
+
+    /// The same format, shared with the version before where that has it: as with names below.
+    fn shared_format(&self, version: &Reference, format: &Name) -> Name {
+        let last = self
+            .models
+            .get(&version.name)
+            .and_then(|model| model.versions.last());
+        let last = last.and_then(|last| last.layout.as_ref());
+        match last {
+            Some(layout) if layout.format == *format => layout.format.clone(),
+            Some(_) | None => format.clone(),
         }
     }
 
