@@ -1,7 +1,7 @@
-//! The agent's command line: run, ask a running one, check a configuration.
+//! The agent's command line: run, ask a running one, roll back, check a configuration.
 //!
-//! Promises: exit codes 0 ok, 1 failed, 2 usage or configuration, 3 no agent found, 9 it does
-//! not answer; what a person reads goes to a table, what a script reads to `--json`.
+//! Promises: exit codes 0 ok, 1 failed, 2 usage or configuration, 3 no agent found, 6 it cannot
+//! do that as things stand, 9 it does not answer; what a person reads goes to a table, what a script reads to `--json`.
 
 mod show;
 
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::assignment::standing::{Override, Rollback};
 use crate::config::{CONTROL_SOCKET, Config, ConfigError, Given, Text};
 use crate::control::{self, AskError};
 use crate::status::Status;
@@ -35,6 +36,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show what a running agent says of itself
     Status(StatusArgs),
+    /// Take an endpoint of this host back to what it was before, without asking a hub
+    Rollback(RollbackArgs),
     /// Check a configuration and say what is wrong with it
     Check(CheckArgs),
 }
@@ -87,6 +90,15 @@ pub struct RunArgs {
     /// A model to watch on a server that cannot list its own; may be repeated
     #[arg(long, value_name = "NAME")]
     model: Vec<String>,
+    /// What kind of server it is: runtime, mlserver, triton, other [default: it is asked]
+    #[arg(long, value_name = "KIND")]
+    server: Option<String>,
+    /// The server's repository of models, where the agent may place versions
+    #[arg(long, value_name = "DIR")]
+    repository: Option<String>,
+    /// Bytes of models that may lie on this host's disk
+    #[arg(long, value_name = "BYTES")]
+    artifact_limit_bytes: Option<String>,
     /// How the agent's own log is written to standard error
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: LogForm,
@@ -105,6 +117,29 @@ pub enum LogForm {
 /// Flags of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// Flags of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The endpoint, as applications call it
+    #[arg(value_name = "ENDPOINT")]
+    endpoint: String,
+    /// Why; it is told to the hub, and kept
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// To this version, which must be loaded here [default: the last earlier route that is]
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// Which agent is asked.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -135,6 +170,8 @@ pub enum Exit {
     Usage,
     /// There is no such agent.
     NotFound,
+    /// The agent cannot do what it was asked, as things stand.
+    Conflict,
     /// The agent does not answer.
     Unreachable,
 }
@@ -146,6 +183,7 @@ impl From<Exit> for std::process::ExitCode {
             Exit::Failed => 1.into(),
             Exit::Usage => 2.into(),
             Exit::NotFound => 3.into(),
+            Exit::Conflict => 6.into(),
             Exit::Unreachable => 9.into(),
         }
     }
@@ -193,6 +231,9 @@ impl RunArgs {
             request_log: text("request-log", &self.request_log),
             spool_limit_bytes: text("spool-limit-bytes", &self.spool_limit_bytes),
             models: texts("model", &self.model),
+            server: text("server", &self.server),
+            repository: text("repository", &self.repository),
+            artifact_limit_bytes: text("artifact-limit-bytes", &self.artifact_limit_bytes),
         })
     }
 }
@@ -224,18 +265,10 @@ pub fn check(args: &CheckArgs) -> Exit {
 
 /// `status`: asks a running agent.
 pub async fn status(args: &StatusArgs) -> Exit {
-    let path = match (&args.control, &args.data) {
-        (Some(control), _) => control.clone(),
-        (None, Some(data)) => data.join(CONTROL_SOCKET),
-        (None, None) => {
-            let folder = runtime_folder().unwrap_or_else(|| Path::new(UNIT_RUNTIME).into());
-            folder.join(CONTROL_SOCKET)
-        }
-    };
-    let answer = match control::ask(&path, "/status").await {
+    let args = &args.agent;
+    let answer = match control::ask(&args.socket(), "/status").await {
         Ok(answer) => answer,
-        Err(error @ AskError::NotFound(_)) => return complain(&error, Exit::NotFound),
-        Err(error @ AskError::Unreachable { .. }) => return complain(&error, Exit::Unreachable),
+        Err(error) => return unanswered(&error),
     };
     if args.json {
         print(&format!("{}\n", String::from_utf8_lossy(&answer)));
@@ -247,6 +280,55 @@ pub async fn status(args: &StatusArgs) -> Exit {
             Exit::Ok
         }
         Err(error) => complain(&error, Exit::Failed),
+    }
+}
+
+/// `rollback`: has a running agent take an endpoint back.
+pub async fn rollback(args: &RollbackArgs) -> Exit {
+    let who = ["SUDO_USER", "USER"].map(env::var).into_iter().flatten();
+    let asked = Rollback {
+        endpoint: args.endpoint.clone(),
+        to: args.to.clone(),
+        who: who.into_iter().next().unwrap_or_default(),
+        reason: args.reason.clone(),
+    };
+    let answer = match control::roll_back(&args.agent.socket(), &asked).await {
+        Ok(answer) => answer,
+        Err(error) => return unanswered(&error),
+    };
+    if args.agent.json {
+        print(&format!("{}\n", String::from_utf8_lossy(&answer)));
+        return Exit::Ok;
+    }
+    match serde_json::from_slice::<Override>(&answer) {
+        Ok(decided) => {
+            print(&show::decided(&decided));
+            Exit::Ok
+        }
+        Err(error) => complain(&error, Exit::Failed),
+    }
+}
+
+fn unanswered(error: &AskError) -> Exit {
+    let exit = match error {
+        AskError::NotFound(_) => Exit::NotFound,
+        AskError::Unreachable { .. } => Exit::Unreachable,
+        AskError::Refused(_) => Exit::Conflict,
+    };
+    complain(error, exit)
+}
+
+impl AgentArgs {
+    /// Where the agent's socket is.
+    fn socket(&self) -> PathBuf {
+        match (&self.control, &self.data) {
+            (Some(control), _) => control.clone(),
+            (None, Some(data)) => data.join(CONTROL_SOCKET),
+            (None, None) => {
+                let folder = runtime_folder().unwrap_or_else(|| Path::new(UNIT_RUNTIME).into());
+                folder.join(CONTROL_SOCKET)
+            }
+        }
     }
 }
 

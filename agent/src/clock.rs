@@ -19,6 +19,22 @@ pub fn wall_us() -> i64 {
     }
 }
 
+/// The machine's clock that counts on while it sleeps and that nobody can set: time since the
+/// machine was started.
+pub fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanoseconds)
+}
+
+/// What names this start of the machine: [`since_boot`] means nothing without it. Empty where
+/// the kernel does not say.
+pub fn machine_boot() -> String {
+    let named = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    named.unwrap_or_default().trim().to_owned()
+}
+
 /// How long it is from `wall_us` to the next whole second, never under [`SHORTEST_SECOND`]:
 /// a timer that fires a little early must not seal a window of nothing.
 pub fn to_next_second(wall_us: i64) -> Duration {
@@ -37,6 +53,14 @@ pub const SHORTEST_SECOND: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_machines_start_has_a_name_and_time_passes_since() {
+        assert_eq!(machine_boot(), machine_boot());
+        assert_eq!(machine_boot().len(), 36);
+        let earlier = since_boot();
+        assert!(earlier > Duration::ZERO && since_boot() >= earlier);
+    }
 
     #[test]
     fn the_next_second_is_never_now() {

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 pub use self::given::{Given, Text};
 pub use self::name::{Name, NotAName};
+use crate::artifact;
 use crate::proxy::{ProxyError, Upstream};
+use crate::server::dialect::Kind;
 use crate::spool;
 
 /// Where `binnacle-agent` puts its socket inside its folder.
@@ -70,6 +72,13 @@ pub struct Config {
     pub spool_limit_bytes: u64,
     /// Models to watch on a server that cannot list its own.
     pub models: Vec<String>,
+    /// What kind of server it is; none to ask it.
+    pub server: Option<Kind>,
+    /// The server's repository of models, where versions are placed; none where the server is
+    /// not this agent's to change.
+    pub repository: Option<PathBuf>,
+    /// Bytes of artifacts on disk.
+    pub artifact_limit_bytes: u64,
 }
 
 /// Where a hub listens.
@@ -206,6 +215,15 @@ impl Config {
                 None => spool::LIMIT_BYTES,
             },
             models: models(given.models)?,
+            server: given
+                .server
+                .map(|text| parsed(text, str::parse::<Kind>))
+                .transpose()?,
+            repository: given.repository.as_ref().map(absolute_path).transpose()?,
+            artifact_limit_bytes: match given.artifact_limit_bytes {
+                Some(text) => parsed(text, artifact_limit)?,
+                None => artifact::LIMIT_BYTES,
+            },
             data,
         })
     }
@@ -261,6 +279,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn spool_limit(text: &str) -> Result<u64, String> {
     let bytes = text.parse().ok().filter(|&bytes| bytes >= SPOOL_LEAST);
     bytes.ok_or_else(|| format!("{text:?} is no number of bytes from {SPOOL_LEAST}"))
+}
+
+fn artifact_limit(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is no number of bytes"))
 }
 
 fn labels(given: Vec<(String, Text)>) -> Result<BTreeMap<Name, String>, ConfigError> {

@@ -4,16 +4,20 @@
 //! It measures and obeys; it does not judge, and never depends on the console's core. A
 //! library, so that tests run whole fleets in one process.
 
+pub mod artifact;
 pub mod assignment;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod control;
+pub mod golden;
 pub mod host;
 pub mod proxy;
 mod run;
 pub mod seal;
 pub mod server;
+pub mod shadow;
 pub mod spool;
 pub mod status;
 pub mod uplink;

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run(args) => runtime.block_on(Box::pin(run(*args))),
         Command::Status(args) => runtime.block_on(cli::status(&args)),
+        Command::Rollback(args) => runtime.block_on(cli::rollback(&args)),
         Command::Check(args) => cli::check(&args),
     };
     // What still runs is a task that nobody waits for.

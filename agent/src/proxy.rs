@@ -17,8 +17,11 @@ mod http;
 mod link;
 mod log;
 mod message;
+pub mod mirror;
 mod relay;
 mod route;
+pub mod routes;
+mod splice;
 pub mod tap;
 mod ticket;
 mod worker;
@@ -39,7 +42,8 @@ use arc_swap::ArcSwap;
 use binnacle_sketch::Latency;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{log::RequestLog, tap::Tap, worker::Order};
+pub(crate) use self::route::escape;
+use self::{log::RequestLog, mirror::Mirror, routes::Routes, tap::Tap, worker::Order};
 use crate::window::{self, Sealed};
 
 /// Orders to one worker that may wait: one seal a second, one drain ever.
@@ -65,10 +69,14 @@ pub struct Settings {
     pub request_log: Option<PathBuf>,
     /// Copies of some request bodies, for whoever looks at features.
     pub tap: Option<Tap>,
+    /// Which version a request for an endpoint goes to.
+    pub routes: Routes,
+    /// Where copies of routed requests go, for shadows and replays.
+    pub mirror: Option<Mirror>,
 }
 
 impl Settings {
-    /// One worker, 30 s, no log and no tap; gRPC goes where HTTP goes.
+    /// One worker, 30 s, no log, no tap and no route; gRPC goes where HTTP goes.
     pub fn new(listeners: Vec<TcpListener>, upstream: Upstream) -> Self {
         Self {
             listeners,
@@ -78,6 +86,8 @@ impl Settings {
             upstream_timeout: Duration::from_secs(30),
             request_log: None,
             tap: None,
+            routes: Routes::default(),
+            mirror: None,
         }
     }
 }
@@ -242,6 +252,8 @@ impl Proxy {
                 known: known.clone(),
                 log: log.as_ref().map(RequestLog::writer),
                 tap: settings.tap.clone(),
+                routes: settings.routes.clone(),
+                mirror: settings.mirror.clone(),
             };
             workers.push(Hand {
                 orders,
@@ -279,6 +291,15 @@ impl Proxy {
             }
         }
         self.gather(replies).await
+    }
+
+    /// Turns load balancers away, or no longer: `/v2/health/ready` answers 503, idle connections
+    /// are closed, those that are used end with their next answer. Requests are served on.
+    pub async fn turn_away(&self, away: bool) {
+        for hand in &self.workers {
+            // A worker that has ended turns everybody away.
+            let _ = hand.orders.send(Order::TurnAway(away)).await;
+        }
     }
 
     /// Stops accepting, answers 503 to `/v2/health/ready`, lets what is in flight end for at

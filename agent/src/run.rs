@@ -10,20 +10,26 @@ mod report;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::report::Tally;
+use crate::assignment::obey::{Ground, Obey, ObeyError, Orders};
+use crate::assignment::observed::Observed;
 use crate::assignment::{self, Assignment, KeepError};
 use crate::clock;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::host::{Host, Vitals};
+use crate::proxy::mirror::Mirror;
+use crate::proxy::routes::Routes;
 use crate::proxy::{self, Known, Proxy, ProxyError, Settings};
 use crate::seal::{BootId, Sealer, Window};
 use crate::server::{Lookout, ServerHealth};
+use crate::shadow::{Proved, Shadows};
 use crate::spool::{Spool, SpoolError};
 use crate::status::Status;
 use crate::uplink::stream::{self, Line};
@@ -38,6 +44,10 @@ const EVENTS_MOST: usize = 64;
 const REPORTS_PER_SECOND: u32 = 500;
 /// Between two looks at a backlog that the stream could not take at once.
 const BACKLOG_EVERY: Duration = Duration::from_millis(20);
+/// What came of replays and waits for the stream.
+const PROOFS_MOST: usize = 8;
+/// Between two observations: the hub asks for no more than ten a second.
+const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 /// For requests in flight when the agent is told to stop.
 const DRAIN_LONGEST: Duration = Duration::from_secs(20);
 /// For the last window to reach the hub: it is on disk, so nothing is lost without it.
@@ -73,6 +83,9 @@ pub enum StartError {
     /// What is kept in the data folder.
     #[error(transparent)]
     Assignment(#[from] KeepError),
+    /// What this host stands by, or its artifacts.
+    #[error(transparent)]
+    Obey(#[from] ObeyError),
 }
 
 impl Drop for Agent {
@@ -96,9 +109,28 @@ impl Agent {
         let assignment = assignment::load(&config.data)?;
         let control = Control::bind(&config.control).await?;
         let known = Known::default();
+        let models = config.models.clone();
         let (lookout, lights) =
-            Lookout::new(&config.upstream, config.models.clone(), known.clone());
-        let settings = settings(&config, listeners);
+            Lookout::new(&config.upstream, config.server, models, known.clone());
+        let (routes, in_flight) = (Routes::default(), Arc::<AtomicU32>::default());
+        let (mirror, copies) = Mirror::new();
+        let shadows = Shadows::new(&config.upstream, &config.grpc_upstream, routes.clone());
+        let (proved, proofs) = mpsc::channel(PROOFS_MOST);
+        let ground = Ground {
+            data: config.data.clone(),
+            hubs: config.hubs.clone(),
+            upstream: config.upstream.clone(),
+            repository: config.repository.clone(),
+            artifact_limit_bytes: config.artifact_limit_bytes,
+            routes: routes.clone(),
+            lights: lights.clone(),
+            in_flight: in_flight.clone(),
+            shadows: shadows.clone(),
+            proved,
+        };
+        // Before anybody is served: the routes that were live are again.
+        let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
+        let settings = settings(&config, listeners, routes, mirror);
         // It opens files and makes runtimes, which a task of this one must not.
         let started = tokio::task::spawn_blocking(|| Proxy::start(settings, known)).await;
         let proxy = started.map_err(StartError::Cancelled)??;
@@ -114,7 +146,16 @@ impl Agent {
             boot,
             listen,
             spool,
+            turning_away: Some(assignment.draining),
             assignment,
+            orders: orders.clone(),
+            observed,
+            observation_due: true,
+            observe_at: now,
+            in_flight,
+            shadows: shadows.clone(),
+            proofs,
+            proved: None,
             lights,
             line: None,
             events,
@@ -129,7 +170,9 @@ impl Agent {
         let (stop, stopped) = oneshot::channel();
         let beside = vec![
             tokio::spawn(lookout.run()),
-            tokio::spawn(control.serve(status.clone())),
+            tokio::spawn(obey.run()),
+            tokio::spawn(shadows.run(copies)),
+            tokio::spawn(control.serve(status.clone(), orders)),
         ];
         Ok(Self {
             listen,
@@ -173,8 +216,15 @@ impl Agent {
     }
 }
 
-fn settings(config: &Config, listeners: Vec<TcpListener>) -> Settings {
+fn settings(
+    config: &Config,
+    listeners: Vec<TcpListener>,
+    routes: Routes,
+    mirror: Mirror,
+) -> Settings {
     Settings {
+        routes,
+        mirror: Some(mirror),
         grpc_upstream: config.grpc_upstream.clone(),
         workers: config.workers,
         upstream_timeout: config.upstream_timeout,
@@ -192,6 +242,20 @@ struct Keeper {
     spool: Spool,
     uplink: Uplink,
     assignment: Assignment,
+    /// The way to the loop that obeys it, and what that observes.
+    orders: Orders,
+    observed: watch::Receiver<Arc<Observed>>,
+    observation_due: bool,
+    /// The next observation goes no sooner.
+    observe_at: Instant,
+    /// The proxy is yet to be told whether load balancers are to be turned away.
+    turning_away: Option<bool>,
+    /// Requests under way, for whoever waits for their end.
+    in_flight: Arc<AtomicU32>,
+    shadows: Shadows,
+    /// What came of replays, and the one that the stream could not take yet.
+    proofs: mpsc::Receiver<Proved>,
+    proved: Option<Proved>,
     host: Option<Host>,
     lights: watch::Receiver<Arc<ServerHealth>>,
     line: Option<Line>,
@@ -228,10 +292,20 @@ impl Keeper {
                     shown.send_replace(Arc::new(self.status()));
                 }
                 Some(event) = heard.recv() => self.happened(event),
+                Ok(()) = self.observed.changed() => {
+                    self.observed.mark_unchanged();
+                    self.observation_due = true;
+                }
+                Some(proved) = self.proofs.recv(), if self.proved.is_none() => {
+                    self.proved = Some(proved);
+                }
                 () = tokio::time::sleep_until(wake.into()) => {
                     let actions = self.uplink.woken(clock::now());
                     self.act(actions);
                 }
+            }
+            if let Some(away) = self.turning_away.take() {
+                proxy.turn_away(away).await;
             }
             self.send();
         }
@@ -243,7 +317,8 @@ impl Keeper {
     fn wake_at(&self, second: Instant) -> Instant {
         let backlog = self.line.is_some() && self.spool.pending_at_all() && self.reports_left > 0;
         let backlog = backlog.then(|| clock::now() + BACKLOG_EVERY);
-        [self.uplink.wake_at(), backlog]
+        let observe = (self.line.is_some() && self.observation_due).then_some(self.observe_at);
+        [self.uplink.wake_at(), backlog, observe]
             .into_iter()
             .flatten()
             .fold(second, Instant::min)
@@ -253,6 +328,7 @@ impl Keeper {
     fn sealed(&mut self, sealed: Sealed) {
         let now = clock::now();
         self.tally.add(&sealed);
+        self.in_flight.store(sealed.in_flight, Ordering::Relaxed);
         self.vitals = self.host.as_mut().map(|host| host.vitals(now));
         self.moment_due = true;
         self.reports_left = REPORTS_PER_SECOND;
@@ -292,12 +368,18 @@ impl Keeper {
                     }
                     self.spool.rewind();
                     self.moment_due = true;
+                    self.observation_due = true;
                 }
                 Action::Forget { boot, durable } => {
                     tracing::debug!(%boot, durable, "the hub has windows on its disk");
                     self.spool.forget(boot, durable);
                 }
-                Action::Obey(assignment) => self.obey(assignment),
+                Action::Obey(assignment) => self.obey(*assignment),
+                Action::Prove(asked) => {
+                    if !self.orders.prove(asked) {
+                        tracing::warn!("a replay was not begun: too much is asked at once");
+                    }
+                }
             }
         }
     }
@@ -327,8 +409,8 @@ impl Keeper {
         self.line = Some(stream::dial(connection, hub, hello, self.events.clone()));
     }
 
-    /// Obeying is keeping: nothing that an assignment asks for takes longer yet. What cannot
-    /// be kept is not confirmed, so the hub goes on asking.
+    /// Keeps an assignment, and has it obeyed. What cannot be kept is not confirmed, so the hub
+    /// goes on asking.
     fn obey(&mut self, assignment: Assignment) {
         if let Err(error) = assignment::keep(&self.config.data, &assignment) {
             tracing::error!(%error, "an assignment is not obeyed");
@@ -336,9 +418,21 @@ impl Keeper {
         }
         let (generation, leave) = (assignment.generation, assignment.leave);
         tracing::info!(generation, leave, reason = assignment.reason, "assigned");
+        self.turning_away = Some(assignment.draining);
+        self.orders.assigned(assignment.clone());
         self.assignment = assignment;
-        if let Some(permit) = self.line.as_ref().and_then(Line::reserve) {
-            permit.send(wire::observation(generation));
+    }
+
+    /// Tells the hub what the host does, if that has changed and some time has passed. Goes
+    /// before reports: a rollout waits for it, and a backlog does not.
+    fn observe(&mut self, line: &Line) {
+        if !self.observation_due || self.observe_at > clock::now() {
+            return;
+        }
+        if let Some(permit) = line.reserve() {
+            permit.send(wire::observation(&self.observed.borrow()));
+            self.observation_due = false;
+            self.observe_at = clock::now() + OBSERVE_EVERY;
         }
     }
 
@@ -351,6 +445,13 @@ impl Keeper {
         let Some(line) = self.line.take() else {
             return;
         };
+        self.observe(&line);
+        if let Some(proved) = &self.proved
+            && let Some(permit) = line.reserve()
+        {
+            permit.send(wire::proved(proved));
+            self.proved = None;
+        }
         while self.reports_left > 0
             && let Some(permit) = line.reserve()
         {
@@ -378,6 +479,7 @@ impl Keeper {
             vitals: self.vitals,
             server: self.lights.borrow().clone(),
             losses: self.tally.losses(self.spool.losses()),
+            shadows: self.shadows.take(),
         }
     }
 

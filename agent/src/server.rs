@@ -7,7 +7,12 @@
 //! versions ready that failed to load, so each version is asked for itself, and *answers*
 //! means that it inferred. The proxy is told which names the server lists.
 
+pub mod dialect;
+pub mod loader;
+mod mlserver;
 mod open_inference;
+mod runtime;
+mod triton;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::dialect::Kind;
 use self::open_inference::{Listed, OpenInference, Unanswered, path, printable};
 use crate::clock;
 use crate::proxy::{Known, Upstream};
@@ -82,6 +88,8 @@ pub struct VersionLights {
 pub struct ServerHealth {
     /// Its address.
     pub upstream: String,
+    /// What it is, once it has said so, or as the configuration says.
+    pub kind: Option<Kind>,
     /// The process is up.
     pub process: Light,
     /// Why that light is not on; empty when it is.
@@ -119,6 +127,9 @@ pub struct Lookout {
     /// Models to ask for where the server has no list.
     models: Vec<String>,
     known: Known,
+    /// What it is, as the configuration says.
+    given: Option<Kind>,
+    kind: Option<Kind>,
     server: OpenInference,
     process: Light,
     reason: String,
@@ -130,13 +141,16 @@ pub struct Lookout {
 
 impl Lookout {
     /// A lookout that tells `known` what the server lists, and where its lights are shown.
+    /// A server of no `given` kind is asked what it is.
     pub fn new(
         upstream: &Upstream,
+        given: Option<Kind>,
         models: Vec<String>,
         known: Known,
     ) -> (Self, watch::Receiver<Arc<ServerHealth>>) {
         let unseen = ServerHealth {
             upstream: upstream.to_string(),
+            kind: given,
             ..ServerHealth::default()
         };
         let (shown, lights) = watch::channel(Arc::new(unseen));
@@ -144,6 +158,8 @@ impl Lookout {
             upstream: upstream.clone(),
             models,
             known,
+            given,
+            kind: given,
             server: OpenInference::new(upstream.authority()),
             process: Light::Unknown,
             reason: String::new(),
@@ -196,6 +212,9 @@ impl Lookout {
             }
         }
         self.set_process(Light::On, String::new());
+        if self.kind.is_none() {
+            self.kind = self.ask_kind().await;
+        }
         if let Some(listed) = self.list().await {
             self.watch(listed);
         }
@@ -216,6 +235,34 @@ impl Lookout {
             Ok(Err(refused)) => Err(format!("no connection: {refused}")),
             Err(_) => Err(Unanswered::Late(ANSWER_LONGEST).to_string()),
         }
+    }
+
+    /// What the server says that it is; one that does not say is asked again.
+    async fn ask_kind(&mut self) -> Option<Kind> {
+        #[derive(Deserialize)]
+        struct About {
+            #[serde(default)]
+            name: String,
+        }
+        let asked = self
+            .server
+            .ask(Method::GET, "/v2", Bytes::new(), ANSWER_LONGEST);
+        let answer = asked.await.ok()?;
+        if answer.status.is_server_error() {
+            return None;
+        }
+        let name = serde_json::from_slice(&answer.body).map_or_else(
+            // It answers, and not as the protocol has it.
+            |_| String::new(),
+            |about: About| about.name,
+        );
+        let kind = Kind::of_name(&name);
+        tracing::info!(
+            name = printable(&name),
+            kind = kind.word(),
+            "the server is known"
+        );
+        Some(kind)
     }
 
     /// What the server has; `None` when it does not say, which changes nothing.
@@ -302,6 +349,8 @@ impl Lookout {
     }
 
     fn dark(&mut self, reason: String) {
+        // Another one may come in its place.
+        self.kind = self.given;
         self.all_off(&reason);
         self.set_process(Light::Off, reason);
     }
@@ -381,18 +430,19 @@ impl Lookout {
     }
 
     fn show(&self) {
-        let lights = self
-            .watched
-            .iter()
-            .map(|((model, version), watched)| VersionLights {
-                model: model.clone(),
-                version: version.clone(),
+        let lights = self.watched.iter().map(|(name, watched)| {
+            let (model, version) = counted(name);
+            VersionLights {
+                model,
+                version,
                 loaded: watched.loaded,
                 answers: watched.answers,
                 reason: watched.reason.clone(),
-            });
+            }
+        });
         let health = ServerHealth {
             upstream: self.upstream.to_string(),
+            kind: self.kind,
             process: self.process,
             reason: self.reason.clone(),
             versions: lights.collect(),
@@ -405,6 +455,20 @@ impl Lookout {
             changed
         });
     }
+}
+
+/// Where a version is asked to infer.
+pub(crate) fn infer_path(model: &str, version: &str) -> String {
+    path(model, version, "/infer")
+}
+
+/// The names under which a version is counted, by what the server calls it.
+fn counted((model, version): &VersionName) -> VersionName {
+    let (name, _) = dialect::counted_as(model, version);
+    if name.len() == model.len() {
+        return (model.clone(), version.clone());
+    }
+    (name.into(), version.clone())
 }
 
 /// Asks a version to infer from zeros.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::observed::Observed;
 use crate::host::Vitals;
 use crate::seal::BootId;
 use crate::server::ServerHealth;
@@ -39,6 +40,8 @@ pub struct Status {
     pub hub: Hub,
     /// The assignment that the host obeys; 0 for none.
     pub generation: u64,
+    /// How far that is: versions, routes, and what the host has decided by itself.
+    pub observed: Observed,
     /// The inference server.
     pub server: ServerHealth,
     /// The last second.

@@ -14,6 +14,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::assignment::Assignment;
 use crate::seal::BootId;
+use crate::shadow::Prove;
 
 /// The first wait after a stream is lost: most of the time the hub is back at once.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
@@ -59,7 +60,7 @@ pub enum FromHub {
         hub_version: String,
     },
     /// What the host should do.
-    Assignment(Assignment),
+    Assignment(Box<Assignment>),
     /// What it has.
     Ack {
         /// Of which boot.
@@ -69,6 +70,8 @@ pub enum FromHub {
         /// On its disk.
         durable: u64,
     },
+    /// Replay recent inputs.
+    Prove(Prove),
     /// Reconnect no sooner than this.
     Backoff {
         /// In milliseconds.
@@ -112,7 +115,9 @@ pub enum Action {
         durable: u64,
     },
     /// Do what the assignment says, keep it, and tell the hub.
-    Obey(Assignment),
+    Obey(Box<Assignment>),
+    /// Replay recent inputs, and tell the hub.
+    Prove(Prove),
 }
 
 /// Where the uplink stands.
@@ -285,13 +290,17 @@ impl Uplink {
                 vec![Action::Obey(assignment), Action::HangUp]
             }
             FromHub::Assignment(assignment) if up => vec![Action::Obey(assignment)],
+            FromHub::Prove(asked) if up => vec![Action::Prove(asked)],
             FromHub::Backoff { cap_ms } => {
                 let asked = Duration::from_millis(cap_ms.into()).min(WAIT_ASKED_LONGEST);
                 self.longest = asked.max(WAIT_LONGEST);
                 self.asked = Some(asked);
                 Vec::new()
             }
-            FromHub::Welcome { .. } | FromHub::Ack { .. } | FromHub::Assignment(_) => {
+            FromHub::Welcome { .. }
+            | FromHub::Ack { .. }
+            | FromHub::Assignment(_)
+            | FromHub::Prove(_) => {
                 let words = "the hub spoke out of turn: is it a newer one?";
                 self.end(Ending::Lost(words.into()), now);
                 vec![Action::HangUp]

@@ -10,7 +10,7 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use binnacle_sketch::{Encoded, Latency};
 
-use crate::proxy::Known;
+use crate::proxy::{Known, routes::Leg};
 
 /// The model that requests count under when the server does not know their name, or when
 /// there are more series than [`MAX_SERIES`].
@@ -154,8 +154,9 @@ fn sum(a: &Encoded, b: &Encoded) -> Option<Encoded> {
 /// What one worker's requests of this second were. Not shared between threads.
 pub(crate) struct Window {
     known: Known,
-    endpoint: Arc<str>,
-    models: HashMap<Arc<str>, HashMap<Arc<str>, Rc<Slot>>>,
+    models: Models,
+    /// By endpoint, what its route has led to.
+    routed: HashMap<Arc<str>, Models>,
     other: Rc<Slot>,
     dirty: Vec<Rc<Slot>>,
     spares: Vec<Latency<u32>>,
@@ -164,8 +165,12 @@ pub(crate) struct Window {
     limit: usize,
 }
 
-/// The series of one model and version.
+/// Slots by model and version.
+type Models = HashMap<Arc<str>, HashMap<Arc<str>, Rc<Slot>>>;
+
+/// The series of one endpoint, model and version.
 pub(crate) struct Slot {
+    pub(crate) endpoint: Arc<str>,
     pub(crate) model: Arc<str>,
     pub(crate) version: Arc<str>,
     inner: std::cell::RefCell<Counts>,
@@ -212,6 +217,7 @@ impl Window {
     pub(crate) fn new(known: Known) -> Self {
         let slot = |model: &str| {
             Rc::new(Slot {
+                endpoint: "".into(),
                 model: model.into(),
                 version: "".into(),
                 inner: std::cell::RefCell::default(),
@@ -219,8 +225,8 @@ impl Window {
         };
         Self {
             known,
-            endpoint: "".into(),
             models: HashMap::new(),
+            routed: HashMap::new(),
             other: slot(OTHER),
             dirty: Vec::new(),
             spares: Vec::new(),
@@ -258,12 +264,39 @@ impl Window {
         }
         let model: Arc<str> = model.into();
         let slot = Rc::new(Slot {
+            endpoint: self.other.endpoint.clone(),
             model: model.clone(),
             version: version.into(),
             inner: std::cell::RefCell::default(),
         });
         let versions = self.models.entry(model).or_default();
         versions.insert(slot.version.clone(), slot.clone());
+        slot
+    }
+
+    /// The slot of a version that a route led to, whose names the hub has vouched for.
+    pub(crate) fn routed(&mut self, leg: &Leg) -> Rc<Slot> {
+        let found = self
+            .routed
+            .get(&leg.endpoint)
+            .and_then(|models| models.get(&leg.model)?.get(&leg.version));
+        if let Some(slot) = found {
+            return slot.clone();
+        }
+        let names = [&leg.endpoint, &leg.model, &leg.version];
+        if self.series >= self.limit || names.iter().any(|name| name.len() > MAX_NAME_BYTES) {
+            self.overflow += 1;
+            return self.other.clone();
+        }
+        let slot = Rc::new(Slot {
+            endpoint: leg.endpoint.clone(),
+            model: leg.model.clone(),
+            version: leg.version.clone(),
+            inner: std::cell::RefCell::default(),
+        });
+        let models = self.routed.entry(leg.endpoint.clone()).or_default();
+        let versions = models.entry(leg.model.clone()).or_default();
+        versions.insert(leg.version.clone(), slot.clone());
         slot
     }
 
@@ -318,7 +351,7 @@ impl Window {
             for (outcome, open) in Outcome::ALL.into_iter().zip(&mut counts.open) {
                 series.extend(open.take().map(|open| Taken {
                     key: SeriesKey {
-                        endpoint: self.endpoint.clone(),
+                        endpoint: slot.endpoint.clone(),
                         model: slot.model.clone(),
                         version: slot.version.clone(),
                         outcome,
@@ -340,22 +373,32 @@ impl Window {
     }
 
     fn forget_idle(&mut self) {
-        let mut freed = 0;
-        self.models.retain(|_, versions| {
-            versions.retain(|_, slot| {
-                let mut counts = slot.inner.borrow_mut();
-                counts.idle = counts.idle.saturating_add(1);
-                // A second owner is a request on its way, which will be counted here.
-                if counts.idle <= IDLE_WINDOWS || Rc::strong_count(slot) > 1 {
-                    return true;
-                }
-                freed += counts.counted.iter().filter(|&&counted| counted).count();
-                false
-            });
-            !versions.is_empty()
+        let mut freed = forget_idle(&mut self.models);
+        self.routed.retain(|_, models| {
+            freed += forget_idle(models);
+            !models.is_empty()
         });
         self.series = self.series.saturating_sub(freed);
     }
+}
+
+/// Forgets slots that have long been idle; how many series that frees.
+fn forget_idle(models: &mut Models) -> usize {
+    let mut freed = 0;
+    models.retain(|_, versions| {
+        versions.retain(|_, slot| {
+            let mut counts = slot.inner.borrow_mut();
+            counts.idle = counts.idle.saturating_add(1);
+            // A second owner is a request on its way, which will be counted here.
+            if counts.idle <= IDLE_WINDOWS || Rc::strong_count(slot) > 1 {
+                return true;
+            }
+            freed += counts.counted.iter().filter(|&&counted| counted).count();
+            false
+        });
+        !versions.is_empty()
+    });
+    freed
 }
 
 /// Adds up what the workers counted in the same second. The second value is the cleared

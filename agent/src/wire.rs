@@ -3,17 +3,20 @@
 //! Promises: `to_proto` cannot fail; `from_proto` refuses what is out of bounds and names the
 //! field. Also the bytes of a window in the spool, which are a report without its moment.
 
+mod assignment;
+
 use std::sync::Arc;
 
 use binnacle_proto::v1 as proto;
 use binnacle_sketch::{Encoded, latency};
 use prost::Message;
 
-use crate::assignment::Assignment;
+use crate::assignment::observed::Observed;
 use crate::config::Config;
 use crate::host::Vitals;
 use crate::seal::{BootId, Window};
 use crate::server::{Light, ServerHealth, VersionLights};
+use crate::shadow::{Compared, Pair, Proved};
 use crate::spool::Losses;
 use crate::uplink::FromHub;
 use crate::window::{Outcome, SealedSeries, SeriesKey};
@@ -24,13 +27,43 @@ pub enum Malformed {
     /// A part that must be there is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A boot id of another length.
-    #[error("{field} has {len} bytes, a boot id has 16")]
+    /// An id of another length.
+    #[error("{field} has {len} bytes, it should have 16")]
     Boot {
         /// Which field.
         field: &'static str,
         /// Its length.
         len: usize,
+    },
+    /// A digest of another length.
+    #[error("{field} has {len} bytes, a SHA-256 has 32")]
+    Digest {
+        /// Which field.
+        field: &'static str,
+        /// Its length.
+        len: usize,
+    },
+    /// A name that is empty, too long, or has control characters.
+    #[error("{field} is no name")]
+    Name {
+        /// Which field.
+        field: &'static str,
+    },
+    /// More of something than this agent takes.
+    #[error("{field} has {count}, at most {most}")]
+    Many {
+        /// Which field.
+        field: &'static str,
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        most: usize,
+    },
+    /// A route that does not lead all requests somewhere.
+    #[error("the weights of a route add up to {sum} and not to 10000")]
+    Weights {
+        /// What they add up to.
+        sum: u64,
     },
     /// A range of sequences that runs backwards or begins at nothing.
     #[error("sequences {first} to {last} are no range")]
@@ -65,6 +98,8 @@ pub struct Moment {
     pub server: Arc<ServerHealth>,
     /// What was dropped.
     pub losses: Losses,
+    /// What shadows answered since the last moment was told.
+    pub shadows: Vec<(Pair, Compared)>,
 }
 
 /// The first message of a stream.
@@ -103,19 +138,24 @@ pub fn report(window: &Window, moment: Option<&Moment>) -> proto::AgentMessage {
         report.vitals = moment.vitals.map(vitals_to_proto);
         report.server = Some(server_to_proto(&moment.server));
         report.losses = Some(losses_to_proto(&moment.losses));
+        let shadows = moment.shadows.iter();
+        report.shadows = shadows.map(assignment::compared).collect();
         report.sent_at_us = moment.sent_at_us;
     }
     message(proto::agent_message::Body::Report(report))
 }
 
+/// What came of a replay.
+pub fn proved(proved: &Proved) -> proto::AgentMessage {
+    message(proto::agent_message::Body::Proved(assignment::proved(
+        proved,
+    )))
+}
+
 /// What the host does now.
-pub fn observation(generation: u64) -> proto::AgentMessage {
-    message(proto::agent_message::Body::Observation(
-        proto::Observation {
-            generation,
-            ..proto::Observation::default()
-        },
-    ))
+pub fn observation(observed: &Observed) -> proto::AgentMessage {
+    let observation = assignment::to_proto(observed);
+    message(proto::agent_message::Body::Observation(observation))
 }
 
 fn message(body: proto::agent_message::Body) -> proto::AgentMessage {
@@ -138,19 +178,17 @@ pub fn from_hub(message: proto::HubMessage) -> Result<Option<FromHub>, Malformed
                 hub_version: welcome.hub_version,
             }
         }
-        Some(Body::Assignment(assignment)) => FromHub::Assignment(Assignment {
-            generation: assignment.generation,
-            leave: assignment.leave,
-            reason: assignment.reason,
-        }),
+        Some(Body::Assignment(assigned)) => {
+            FromHub::Assignment(Box::new(assignment::from_proto(assigned)?))
+        }
         Some(Body::Ack(ack)) => FromHub::Ack {
             boot: boot("ack.boot_id", &ack.boot_id)?,
             received: ack.received,
             durable: ack.durable,
         },
         Some(Body::Directive(directive)) => match directive.body {
-            // No inputs are kept here that could be replayed.
-            None | Some(proto::directive::Body::Prove(_)) => return Ok(None),
+            None => return Ok(None),
+            Some(proto::directive::Body::Prove(asked)) => FromHub::Prove(assignment::prove(asked)?),
             Some(proto::directive::Body::Backoff(backoff)) => FromHub::Backoff {
                 cap_ms: backoff.cap_ms,
             },

@@ -236,7 +236,7 @@ impl World {
                 }
                 Action::Forget { boot, durable } => self.spool().forget(boot, durable),
                 Action::HangUp => {}
-                Action::Dial { .. } | Action::Obey(_) => panic!("{action:?}"),
+                Action::Dial { .. } | Action::Obey(_) | Action::Prove(_) => panic!("{action:?}"),
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::assignment::observed::{RouteState, VersionState};
+use crate::assignment::standing::{Override, OverrideKind};
 use crate::server::VersionLights;
 use crate::status::Status;
 
@@ -20,6 +22,18 @@ pub(super) fn table(status: &Status) -> String {
     line("server", server(status));
     for version in &status.server.versions {
         line("", version_line(version));
+    }
+    for route in &status.observed.routes {
+        line("route", route_line(route));
+    }
+    for version in &status.observed.versions {
+        line("version", state_line(version));
+    }
+    for decided in &status.observed.overrides {
+        line("decided", override_line(decided));
+    }
+    if status.observed.draining {
+        line("draining", "load balancers are turned away".into());
     }
     line("traffic", traffic(status));
     let losses = &status.losses;
@@ -45,6 +59,81 @@ pub(super) fn table(status: &Status) -> String {
         );
     }
     table
+}
+
+/// What a rollback came to.
+pub(super) fn decided(decided: &Override) -> String {
+    let shares = decided.route.shares.iter();
+    let shares: Vec<String> = shares.map(|share| share.version.to_string()).collect();
+    format!(
+        "{} goes to {} (was revision {}); the hub is told, and this stands until it says \
+         otherwise\n",
+        decided.endpoint,
+        shares.join(", "),
+        decided.from_revision
+    )
+}
+
+fn route_line(route: &RouteState) -> String {
+    let mut words = format!(
+        "{} revision {}.{}: {}",
+        plain(&route.endpoint),
+        route.revision,
+        route.step,
+        if route.shares.is_empty() {
+            "nothing yet".into()
+        } else {
+            plain(&route.shares.join(", "))
+        }
+    );
+    if route.switch_ns > 0 {
+        words.push_str(&format!(
+            " (switched in {:.3} ms)",
+            route.switch_ns as f64 / 1e6
+        ));
+    }
+    if let Some(left) = route.reverts_in_ms {
+        words.push_str(&format!("; reverts in {} s unless confirmed", left / 1_000));
+    }
+    if !route.waiting_for.is_empty() {
+        words.push_str(&format!(
+            "; the next one waits: {}",
+            plain(&route.waiting_for)
+        ));
+    }
+    words
+}
+
+fn state_line(state: &VersionState) -> String {
+    let mut words = format!(
+        "{} {}",
+        plain(&state.version.to_string()),
+        state.phase.word()
+    );
+    if state.progress_permille > 0 {
+        words.push_str(&format!(" {} %", state.progress_permille / 10));
+    }
+    if state.golden.total > 0 {
+        let golden = state.golden;
+        words.push_str(&format!(", golden {}/{}", golden.passed, golden.total));
+    }
+    if !state.reason.is_empty() {
+        words.push_str(&format!(": {}", plain(&state.reason)));
+    }
+    words
+}
+
+fn override_line(decided: &Override) -> String {
+    let by = match decided.kind {
+        OverrideKind::Local => format!("rolled back by {}", plain(&decided.who)),
+        OverrideKind::Unconfirmed => "reverted".into(),
+    };
+    format!(
+        "{} {by} from revision {}: {}",
+        plain(&decided.endpoint),
+        decided.from_revision,
+        plain(&decided.reason)
+    )
 }
 
 fn hub(status: &Status) -> String {

@@ -67,6 +67,12 @@ pub struct Given {
     pub spool_limit_bytes: Option<Text>,
     /// Names of models.
     pub models: Vec<Text>,
+    /// `runtime`, `mlserver`, `triton` or `other`.
+    pub server: Option<Text>,
+    /// A folder.
+    pub repository: Option<Text>,
+    /// A number of bytes.
+    pub artifact_limit_bytes: Option<Text>,
 }
 
 /// The keys of the file.
@@ -90,6 +96,9 @@ struct Keys {
     spool_limit_bytes: Option<Spanned<u64>>,
     #[serde(default)]
     models: Vec<Spanned<String>>,
+    server: Option<Spanned<String>>,
+    repository: Option<Spanned<String>>,
+    artifact_limit_bytes: Option<Spanned<u64>>,
 }
 
 const KEYS: &[&str] = &[
@@ -107,6 +116,9 @@ const KEYS: &[&str] = &[
     "request_log",
     "spool_limit_bytes",
     "models",
+    "server",
+    "repository",
+    "artifact_limit_bytes",
 ];
 
 impl Given {
@@ -160,6 +172,9 @@ impl Given {
             request_log: keys.request_log.map(string),
             spool_limit_bytes: keys.spool_limit_bytes.map(number),
             models: keys.models.into_iter().map(string).collect(),
+            server: keys.server.map(string),
+            repository: keys.repository.map(string),
+            artifact_limit_bytes: keys.artifact_limit_bytes.map(number),
         })
     }
 
@@ -182,6 +197,9 @@ impl Given {
             request_log: flags.request_log.or(self.request_log),
             spool_limit_bytes: flags.spool_limit_bytes.or(self.spool_limit_bytes),
             models: some_or(flags.models, self.models),
+            server: flags.server.or(self.server),
+            repository: flags.repository.or(self.repository),
+            artifact_limit_bytes: flags.artifact_limit_bytes.or(self.artifact_limit_bytes),
         }
     }
 }

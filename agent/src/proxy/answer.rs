@@ -104,9 +104,12 @@ pub(crate) enum NoAnswer {
     Draining,
     /// The method makes a tunnel, which this is not.
     Tunnel,
+    /// The message ends in the middle of a field.
+    Overrun,
 }
 
 /// gRPC's numbers for what we say ourselves.
+const GRPC_INVALID_ARGUMENT: &str = "3";
 const GRPC_DEADLINE_EXCEEDED: &str = "4";
 const GRPC_UNIMPLEMENTED: &str = "12";
 const GRPC_UNAVAILABLE: &str = "14";
@@ -118,7 +121,7 @@ impl NoAnswer {
             Self::Refused(_) | Self::HungUp | Self::Draining => Outcome::UpstreamRefused,
             Self::TimedOut => Outcome::TimedOut,
             Self::ClientStalled => Outcome::ClientGone,
-            Self::Tunnel => Outcome::ClientError,
+            Self::Tunnel | Self::Overrun => Outcome::ClientError,
         }
     }
 
@@ -128,6 +131,7 @@ impl NoAnswer {
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::ClientStalled => StatusCode::REQUEST_TIMEOUT,
             Self::Tunnel => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Overrun => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -136,6 +140,7 @@ impl NoAnswer {
             Self::Refused(_) | Self::HungUp | Self::Draining => GRPC_UNAVAILABLE,
             Self::TimedOut | Self::ClientStalled => GRPC_DEADLINE_EXCEEDED,
             Self::Tunnel => GRPC_UNIMPLEMENTED,
+            Self::Overrun => GRPC_INVALID_ARGUMENT,
         }
     }
 
@@ -154,6 +159,7 @@ impl NoAnswer {
             Self::ClientStalled => "the request stopped arriving: send it again".into(),
             Self::Draining => "this host is being drained: send requests to another".into(),
             Self::Tunnel => "CONNECT is not served here: send the request itself".into(),
+            Self::Overrun => "the message ends in the middle of a field: see what wrote it".into(),
         }
     }
 

@@ -63,6 +63,7 @@ pub(crate) fn http2() -> http2::Builder<OnThisThread> {
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     requests: Cell<u32>,
+    served: Cell<bool>,
     http2: Cell<bool>,
     read_at: Cell<u32>,
     /// When the head that has not come whole began to.
@@ -86,6 +87,7 @@ impl Presence {
     pub(crate) fn busy(self: &Rc<Self>) -> Busy {
         self.requests.set(self.requests.get() + 1);
         self.head_since.set(None);
+        self.served.set(true);
         Busy(self.clone())
     }
 
@@ -109,6 +111,11 @@ impl Presence {
         self.waker
             .borrow_mut()
             .get_or_insert_with(|| cx.waker().clone());
+    }
+
+    /// Whether a request has come on it.
+    pub(crate) fn has_served(&self) -> bool {
+        self.served.get()
     }
 
     pub(crate) fn is_cut(&self) -> bool {
@@ -186,7 +193,8 @@ pub(crate) async fn serve(
         if presence.is_cut() {
             return Poll::Ready(());
         }
-        if worker.draining.get() && !told {
+        let away = worker.draining.get() || (worker.away.get() && presence.has_served());
+        if away && !told {
             told = true;
             connection.as_mut().graceful_shutdown();
         }

@@ -7,6 +7,12 @@
 //! of the stream ends the rest with its status. So requests counted are messages sent,
 //! whatever the server makes of them; where it answers one message with several, the time is
 //! that of the first.
+//!
+//! Where there are routes, each message is led to the version that its endpoint's route chooses.
+//! Metadata tells an application which version that was where a call has one answer; in a
+//! stream each answer names its version itself.
+
+mod request;
 
 use std::{
     cell::RefCell,
@@ -14,22 +20,27 @@ use std::{
     future::poll_fn,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+pub(crate) use self::request::GrpcRequest;
+use self::request::Routing;
 use super::{
     answer::{AnswerBody, Broken, NoAnswer},
     headers,
     http::Patience,
     link::Unforwarded,
-    message::Reader,
+    message::{Passed, Reader},
     route::{self, Asked},
+    routes::{Leg, VERSION_HEADER},
+    splice::Overrun,
     tap::{Origin, TapBody},
     ticket::{Recorder, Target, Ticket, of_grpc_status, of_status},
     worker::Worker,
@@ -48,11 +59,14 @@ const MAX_NAME_SEARCH_BYTES: usize = 64 << 10;
 const NAME_SEARCH: Duration = Duration::from_millis(100);
 
 /// What is counted of one call.
-struct Call {
+pub(crate) struct Call {
     recorder: Rc<Recorder>,
     counts: Counts,
     request: Reader,
     answer: Reader,
+    routing: Option<Routing>,
+    /// A message of it cannot be sent on.
+    overrun: bool,
     /// A message has passed whole.
     passed: bool,
     /// Something has passed, so that the upstream's silence begins anew.
@@ -66,7 +80,7 @@ enum Counts {
     Nothing,
 }
 
-type SharedCall = Rc<RefCell<Call>>;
+pub(crate) type SharedCall = Rc<RefCell<Call>>;
 
 /// Answers one call.
 pub(crate) async fn answer(
@@ -75,30 +89,40 @@ pub(crate) async fn answer(
     connection: u64,
 ) -> Response<AnswerBody> {
     let recorder = &worker.recorder;
-    let counts = match route::asked(request.method().as_str(), request.uri().path(), true) {
+    let asked = route::asked(request.method().as_str(), request.uri().path(), true);
+    let counts = match asked {
         Asked::GrpcInfer => Counts::One(Some(recorder.begin(Target::Unnamed))),
         Asked::GrpcStream => Counts::Each(VecDeque::new()),
-        Asked::Infer { .. } | Asked::InferUnreadable | Asked::Ready | Asked::Else => {
-            Counts::Nothing
-        }
+        Asked::GrpcAbout
+        | Asked::About { .. }
+        | Asked::Infer { .. }
+        | Asked::InferUnreadable
+        | Asked::Ready
+        | Asked::Else => Counts::Nothing,
     };
+    let routing = Routing::of(&worker, &asked, request.headers());
     let tap = match counts {
         Counts::One(_) => recorder.sample(),
         Counts::Each(_) | Counts::Nothing => None,
     };
-    let call = Rc::new(RefCell::new(Call::new(recorder.clone(), counts)));
+    let call = Rc::new(RefCell::new(Call::new(recorder.clone(), counts, routing)));
     let mut ending = Ending {
         call: call.clone(),
         patience: Patience::new(&worker),
         outcome: Outcome::ClientGone,
     };
-    let request = prepared(request, worker.grpc_upstream.authority()).map(|body| GrpcRequest {
+    let mut request = prepared(request, worker.grpc_upstream.authority()).map(|body| GrpcRequest {
         inner: match tap {
             Some(tap) => TapBody::tapped(body, tap, Origin::Grpc),
             None => TapBody::untapped(body),
         },
         call,
+        trailers: None,
     });
+    if request.body().call.borrow().routing.is_some() {
+        // A message that names its version is longer than the one that came.
+        request.headers_mut().remove(CONTENT_LENGTH);
+    }
     let sent = worker.grpc_links.send(connection, request);
     let mut sent = std::pin::pin!(sent);
     let answer = poll_fn(|cx| match sent.as_mut().poll(cx) {
@@ -110,7 +134,10 @@ pub(crate) async fn answer(
     match answer.await {
         Ok(answer) => ending.pass(answer),
         Err(unforwarded) => {
-            let Unforwarded { why, request } = *unforwarded;
+            let Unforwarded { mut why, request } = *unforwarded;
+            if ending.call.borrow().overrun {
+                why = NoAnswer::Overrun;
+            }
             if let Some(request) = request {
                 find_name(request.into_body()).await;
             }
@@ -157,12 +184,14 @@ async fn find_name(mut body: GrpcRequest) {
 }
 
 impl Call {
-    fn new(recorder: Rc<Recorder>, counts: Counts) -> Self {
+    fn new(recorder: Rc<Recorder>, counts: Counts, routing: Option<Routing>) -> Self {
         Self {
             recorder,
             counts,
             request: Reader::default(),
             answer: Reader::default(),
+            routing,
+            overrun: false,
             passed: false,
             moved: false,
             whole: false,
@@ -173,43 +202,67 @@ impl Call {
         self.passed || self.request.named() || matches!(self.counts, Counts::Nothing)
     }
 
+    /// The version that its one message goes to; a stream has no such thing.
+    fn leg(&self) -> Option<&Arc<Leg>> {
+        match &self.counts {
+            Counts::One(_) | Counts::Nothing => self.routing.as_ref()?.splice.leg(),
+            Counts::Each(_) => None,
+        }
+    }
+
     /// A chunk of the request passes.
-    fn sent(&mut self, mut chunk: &[u8]) {
+    fn sent(&mut self, chunk: &Bytes) -> Result<(), Overrun> {
         match &mut self.counts {
-            Counts::Nothing => return,
-            Counts::One(ticket) => {
-                if let Some(ticket) = ticket {
-                    ticket.request_bytes += chunk.len() as u64;
-                }
-                if self.passed {
-                    return;
-                }
-            }
-            Counts::Each(_) => {}
+            Counts::Nothing if self.routing.is_none() => return Ok(()),
+            Counts::One(Some(ticket)) => ticket.request_bytes += chunk.len() as u64,
+            Counts::One(None) | Counts::Each(_) | Counts::Nothing => {}
         }
-        while !chunk.is_empty() {
-            let (message, rest) = self.request.read(chunk);
-            chunk = rest;
-            let Some(message) = message else { return };
+        let mut rest = chunk.clone();
+        while !rest.is_empty() {
+            // What follows the one message is the server's to refuse.
+            if self.passed && !matches!(self.counts, Counts::Each(_)) {
+                if let Some(routing) = &mut self.routing {
+                    routing.splice.pass(rest);
+                }
+                return Ok(());
+            }
+            let (message, left) = self.request.read(&rest);
+            let piece = rest.split_to(rest.len() - left.len());
+            if let Some(routing) = &mut self.routing {
+                routing.take(piece, &self.request, message.as_ref())?;
+            }
+            let Some(message) = message else { continue };
             self.passed = true;
-            match &mut self.counts {
-                // What follows the one message is the server's to refuse.
-                Counts::One(_) | Counts::Nothing => return,
-                Counts::Each(open) => {
-                    let mut ticket = self.recorder.begin(Target::Unnamed);
-                    ticket.request_bytes = message.bytes;
-                    if let Some((model, version)) = self.request.names() {
-                        ticket.name(model, version);
-                    }
-                    if open.len() >= MAX_OPEN
-                        && let Some(mut oldest) = open.pop_front()
-                    {
-                        oldest.outcome(Outcome::Ok);
-                    }
-                    open.push_back(ticket);
+            self.message_sent(&message);
+        }
+        Ok(())
+    }
+
+    /// A message has passed whole: in a stream that is a request.
+    fn message_sent(&mut self, message: &Passed) {
+        let Counts::Each(open) = &mut self.counts else {
+            return;
+        };
+        let mut ticket = self.recorder.begin(Target::Unnamed);
+        ticket.request_bytes = message.bytes;
+        match self
+            .routing
+            .as_ref()
+            .and_then(|routing| routing.splice.leg())
+        {
+            Some(leg) => ticket.route(leg),
+            None => {
+                if let Some((model, version)) = self.request.names() {
+                    ticket.name(model, version);
                 }
             }
         }
+        if open.len() >= MAX_OPEN
+            && let Some(mut oldest) = open.pop_front()
+        {
+            oldest.outcome(Outcome::Ok);
+        }
+        open.push_back(ticket);
     }
 
     /// A chunk of the answer passes.
@@ -219,6 +272,9 @@ impl Call {
             Counts::One(ticket) => {
                 if let Some(ticket) = ticket {
                     ticket.response_bytes += chunk.len() as u64;
+                }
+                if let Some(copying) = self.routing.as_mut().and_then(|of| of.copying.as_mut()) {
+                    copying.answer(chunk);
                 }
             }
             Counts::Each(open) => {
@@ -239,16 +295,34 @@ impl Call {
         }
     }
 
+    /// The application's stream is over. True if something of it is still to pass.
+    fn flush(&mut self) -> bool {
+        self.routing.as_mut().is_some_and(|routing| {
+            routing.splice.end();
+            !routing.splice.is_empty()
+        })
+    }
+
     /// The call is over.
     fn end(&mut self, outcome: Outcome) {
         match &mut self.counts {
             Counts::Nothing => {}
             Counts::One(ticket) => {
                 if let Some(mut ticket) = ticket.take() {
-                    if let Some((model, version)) = self.request.names() {
-                        ticket.name(model, version);
+                    let routing = self.routing.as_ref();
+                    match routing.and_then(|routing| routing.splice.leg()) {
+                        Some(leg) => ticket.route(leg),
+                        None => {
+                            if let Some((model, version)) = self.request.names() {
+                                ticket.name(model, version);
+                            }
+                        }
                     }
                     ticket.outcome(outcome);
+                    let copying = self.routing.as_mut().and_then(|of| of.copying.take());
+                    if let Some(copying) = copying.filter(|_| outcome == Outcome::Ok) {
+                        copying.finish();
+                    }
                 }
             }
             Counts::Each(open) => {
@@ -257,47 +331,6 @@ impl Call {
                 }
             }
         }
-    }
-}
-
-/// The body of a call on its way to the upstream.
-pub(crate) struct GrpcRequest {
-    inner: TapBody<Incoming>,
-    call: SharedCall,
-}
-
-impl Body for GrpcRequest {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(frame) = &frame {
-            let mut call = self.call.borrow_mut();
-            call.moved = true;
-            match frame {
-                Some(Ok(frame)) => {
-                    if let Some(chunk) = frame.data_ref() {
-                        call.sent(chunk);
-                    }
-                    call.whole = self.inner.is_end_stream();
-                }
-                Some(Err(_)) => {}
-                None => call.whole = true,
-            }
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 
@@ -334,6 +367,9 @@ impl Ending {
     fn pass(mut self, answer: Response<Incoming>) -> Response<AnswerBody> {
         let (mut head, body) = answer.into_parts();
         headers::of_answer(&mut head.headers);
+        if let Some(leg) = self.call.borrow().leg() {
+            head.headers.insert(VERSION_HEADER, leg.header());
+        }
         // Trailers only: the head is all there is.
         let status = if body.is_end_stream() {
             Some(self.read_status(&head.headers, head.status))

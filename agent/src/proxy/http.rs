@@ -7,6 +7,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +23,7 @@ use super::{
     headers,
     link::{HttpRequest, Link},
     route::{self, Asked},
+    routes::{Leg, VERSION_HEADER},
     tap::{Origin, TapBody},
     ticket::{Target, Ticket, of_status},
     worker::Worker,
@@ -34,12 +36,21 @@ const JSON_BYTES: &str = "inference-header-content-length";
 /// Answers one request.
 pub(crate) async fn answer(worker: Rc<Worker>, request: Request<Incoming>) -> Response<AnswerBody> {
     let path = request.uri().path();
+    let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+    let chosen = worker.choose(request.method().as_str(), path, header);
+    // Not copied: what is no gRPC over HTTP/2 is a rare thing.
+    let leg = chosen.as_ref().map(|chosen| chosen.leg.clone());
+    let instead = chosen.map(|chosen| format!("{}{}", chosen.leg.path(), chosen.then));
     let (ticket, body_origin) = match route::asked(request.method().as_str(), path, false) {
         Asked::Infer { model, version } => {
-            let target = worker.recorder.target(&model, &version);
+            let ticket = worker.recorder.begin_at(leg.as_ref(), &model, &version);
+            let (model, version) = match &leg {
+                Some(leg) => (&*leg.model, &*leg.version),
+                None => (&*model, &*version),
+            };
             let tap = worker.recorder.sample().map(|tap| {
                 let json_bytes = request.headers().get(JSON_BYTES).and_then(number);
-                let (model, version) = (model.as_ref().into(), version.as_ref().into());
+                let (model, version) = (model.into(), version.into());
                 (
                     tap,
                     Origin::Http {
@@ -49,18 +60,23 @@ pub(crate) async fn answer(worker: Rc<Worker>, request: Request<Incoming>) -> Re
                     },
                 )
             });
-            (Some(worker.recorder.begin(target)), tap)
+            (Some(ticket), tap)
         }
         Asked::InferUnreadable => (Some(worker.recorder.begin(Target::Unnamed)), None),
-        Asked::Ready if worker.draining.get() => {
+        Asked::Ready if worker.turns_away() => {
             return own(&worker, None, &NoAnswer::Draining);
         }
-        Asked::Ready | Asked::Else | Asked::GrpcInfer | Asked::GrpcStream => (None, None),
+        Asked::Ready
+        | Asked::About { .. }
+        | Asked::Else
+        | Asked::GrpcInfer
+        | Asked::GrpcStream
+        | Asked::GrpcAbout => (None, None),
     };
     if request.method() == Method::CONNECT {
         return own(&worker, ticket, &NoAnswer::Tunnel);
     }
-    let request = prepared(request, worker.upstream.authority());
+    let request = prepared(request, worker.upstream.authority(), instead);
     let request = request.map(|body| {
         HttpRequest::new(match body_origin {
             Some((tap, origin)) => TapBody::tapped(body, tap, origin),
@@ -69,6 +85,7 @@ pub(crate) async fn answer(worker: Rc<Worker>, request: Request<Incoming>) -> Re
     });
     let mut exchange = Exchange {
         ticket,
+        leg,
         patience: Patience::new(&worker),
     };
     match exchange.send(&worker, request).await {
@@ -81,8 +98,12 @@ fn number(value: &HeaderValue) -> Option<usize> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// The request as it goes to the upstream.
-fn prepared(mut request: Request<Incoming>, authority: &str) -> Request<Incoming> {
+/// The request as it goes to the upstream, with another path if a route leads there.
+fn prepared(
+    mut request: Request<Incoming>,
+    authority: &str,
+    instead: Option<String>,
+) -> Request<Incoming> {
     let host = request
         .uri()
         .authority()
@@ -93,6 +114,14 @@ fn prepared(mut request: Request<Incoming>, authority: &str) -> Request<Incoming
         && let Some(path) = request.uri().path_and_query().cloned()
     {
         *request.uri_mut() = Uri::from(path);
+    }
+    if let Some(mut path) = instead {
+        if let Some(query) = request.uri().query() {
+            path.push('?');
+            path.push_str(query);
+        }
+        let path = Uri::try_from(path).expect("an escaped path and a query that was parsed");
+        *request.uri_mut() = path;
     }
     *request.version_mut() = Version::HTTP_11;
     request
@@ -111,6 +140,8 @@ fn own(worker: &Worker, ticket: Option<Ticket>, why: &NoAnswer) -> Response<Answ
 /// A request whose answer is awaited.
 struct Exchange {
     ticket: Option<Ticket>,
+    /// The version that it goes to, where it named an endpoint.
+    leg: Option<Arc<Leg>>,
     patience: Patience,
 }
 
@@ -170,6 +201,9 @@ impl Exchange {
         self.patience.rest();
         let (mut head, body) = answer.into_parts();
         headers::of_answer(&mut head.headers);
+        if let Some(leg) = &self.leg {
+            head.headers.insert(VERSION_HEADER, leg.header());
+        }
         head.version = Version::HTTP_11;
         let end = of_status(head.status);
         let body = HttpAnswer {

@@ -32,6 +32,8 @@ const FLUSH_AFTER: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) t_us: i64,
+    /// Empty for a request that no route led.
+    pub(crate) endpoint: Arc<str>,
     pub(crate) model: Arc<str>,
     pub(crate) version: Arc<str>,
     pub(crate) outcome: Outcome,
@@ -42,6 +44,8 @@ pub(crate) struct Entry {
 #[derive(Serialize)]
 struct Line<'a> {
     t_us: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    endpoint: &'a str,
     model: &'a str,
     version: &'a str,
     outcome: &'static str,
@@ -133,6 +137,7 @@ fn write(file: File, entries: &Receiver<Entry>, dropped: &AtomicU64) {
         };
         let line = Line {
             t_us: entry.t_us,
+            endpoint: &entry.endpoint,
             model: &entry.model,
             version: &entry.version,
             outcome: entry.outcome.word(),

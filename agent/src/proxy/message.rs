@@ -80,7 +80,18 @@ impl Reader {
     /// Whether a later byte of this message could still change the names as its encoders
     /// write it: fields in the order of their numbers.
     pub(crate) fn named(&self) -> bool {
-        self.fields.past_names
+        // Between messages the fields are still those of the last one.
+        self.have == 0 && self.fields.past_names
+    }
+
+    /// Bytes of the message that is passing or has passed last, without its prefix.
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Whether the message has ended where a field of it does.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.fields.at, At::Tag { value: 0, shift: 0 })
     }
 
     /// Whether the first field of the last message holds anything: in an answer of a stream

@@ -23,6 +23,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use self::{
     exchange::{Exchange, Sending, Verdict},
+    framing::Framing,
     head::{Asked, Refused},
     wire::{MAX_HEAD_BYTES, Wire},
 };
@@ -116,7 +117,9 @@ fn next(
                 }
             }
         }
-        if presence.is_cut() || (worker.draining.get() && client.bytes().is_empty()) {
+        // One that is new is asked once more: it may be a load balancer's question.
+        let away = worker.draining.get() || (worker.away.get() && presence.has_served());
+        if presence.is_cut() || (away && client.bytes().is_empty()) {
             return Poll::Ready(Next::Over);
         }
         match client.poll_fill(cx, &worker.buffers) {
@@ -134,7 +137,13 @@ fn next(
 fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refused> {
     let mut out = worker.heads.borrow_mut().pop().unwrap_or_default();
     let authority = worker.upstream.authority();
-    let Some(head) = head::request(client.bytes(), authority, &mut out)? else {
+    let mut copying = None;
+    let head = head::request(client.bytes(), authority, &mut out, |line| {
+        let chosen = worker.choose(line.method, line.path, |name| line.header(name))?;
+        copying = chosen.copying;
+        Some((chosen.leg, chosen.then))
+    })?;
+    let Some(head) = head else {
         if client.bytes().len() >= MAX_HEAD_BYTES {
             return Err(Refused::TooLarge);
         }
@@ -147,9 +156,14 @@ fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refuse
     let mut tapped = None;
     let (ticket, own) = match route::asked(head.method, path, false) {
         route::Asked::Infer { model, version } => {
-            let target = worker.recorder.target(&model, &version);
+            let leg = head.leg.as_ref();
+            let ticket = worker.recorder.begin_at(leg, &model, &version);
+            let (model, version) = match leg {
+                Some(leg) => (&*leg.model, &*leg.version),
+                None => (&*model, &*version),
+            };
             tapped = worker.recorder.sample().map(|tap| {
-                let (model, version) = (model.as_ref().into(), version.as_ref().into());
+                let (model, version) = (model.into(), version.into());
                 let json_bytes = head.json_bytes;
                 copy(
                     tap,
@@ -160,27 +174,33 @@ fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refuse
                     },
                 )
             });
-            (Some(worker.recorder.begin(target)), None)
+            (Some(ticket), None)
         }
         route::Asked::InferUnreadable => (Some(worker.recorder.begin(Target::Unnamed)), None),
-        route::Asked::Ready if worker.draining.get() => (None, Some(NoAnswer::Draining)),
+        route::Asked::Ready if worker.turns_away() => (None, Some(NoAnswer::Draining)),
         route::Asked::Ready
         | route::Asked::Else
+        | route::Asked::About { .. }
         | route::Asked::GrpcInfer
-        | route::Asked::GrpcStream => {
-            (None, (head.method == "CONNECT").then_some(NoAnswer::Tunnel))
-        }
+        | route::Asked::GrpcStream
+        | route::Asked::GrpcAbout => (None, (head.method == "CONNECT").then_some(NoAnswer::Tunnel)),
     };
-    let keep_alive = head.keep_alive && !worker.draining.get();
+    let keep_alive = head.keep_alive && !worker.turns_away();
     let asked = Asked {
         head_only: head.method == "HEAD",
         close: !keep_alive,
     };
     let (framing, length) = (head.framing, head.length);
-    let expects_continue = head.expects_continue;
+    if let Some(copying) = &mut copying {
+        copying.asked_in(head.json_bytes);
+        if framing == Framing::CHUNKED {
+            copying.spoil();
+        }
+    }
+    let (expects_continue, leg) = (head.expects_continue, head.leg);
     client.consume(length);
     Ok(Some(Begun {
-        sending: Sending::new(out, framing, tapped),
+        sending: Sending::new(out, framing, leg, tapped, copying),
         ticket,
         keep_alive,
         expects_continue,

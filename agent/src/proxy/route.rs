@@ -9,10 +9,17 @@ use http::Request;
 
 /// The path that load balancers ask whether to send requests here.
 const READY: &str = "/v2/health/ready";
+/// What comes before a model's name.
+const MODELS: &str = "/v2/models/";
 /// One request, one answer.
 const MODEL_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Triton's streaming form.
 const MODEL_STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+/// Questions about a model; their messages name it as an inference's does.
+const ABOUT_MODEL: [&str; 2] = [
+    "/inference.GRPCInferenceService/ModelReady",
+    "/inference.GRPCInferenceService/ModelMetadata",
+];
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +36,14 @@ pub(crate) enum Asked<'a> {
     GrpcInfer,
     /// A stream of inferences over gRPC; each message names its model.
     GrpcStream,
+    /// A question about a model, no version of it named: whether it is ready, its metadata.
+    About {
+        model: Cow<'a, str>,
+        /// What follows the name in the path.
+        then: &'a str,
+    },
+    /// The same over gRPC.
+    GrpcAbout,
     /// Whether the server is ready for requests.
     Ready,
     /// Anything else: forwarded, not counted.
@@ -47,19 +62,20 @@ pub(crate) fn asked<'a>(method: &str, path: &'a str, grpc: bool) -> Asked<'a> {
         return match path {
             MODEL_INFER => Asked::GrpcInfer,
             MODEL_STREAM_INFER => Asked::GrpcStream,
+            path if ABOUT_MODEL.contains(&path) => Asked::GrpcAbout,
             _ => Asked::Else,
         };
     }
     if path == READY {
         return Asked::Ready;
     }
-    if method != "POST" {
+    let Some(rest) = path.strip_prefix(MODELS) else {
         return Asked::Else;
+    };
+    if method == "GET" {
+        return about(rest);
     }
-    let Some(rest) = path
-        .strip_prefix("/v2/models/")
-        .and_then(|rest| rest.strip_suffix("/infer"))
-    else {
+    let Some(rest) = rest.strip_suffix("/infer").filter(|_| method == "POST") else {
         return Asked::Else;
     };
     let mut parts = rest.split('/');
@@ -71,6 +87,29 @@ pub(crate) fn asked<'a>(method: &str, path: &'a str, grpc: bool) -> Asked<'a> {
     match (decode(model), decode(version)) {
         (Some(model), Some(version)) => Asked::Infer { model, version },
         _ => Asked::InferUnreadable,
+    }
+}
+
+/// A question about a model, by what follows [`MODELS`].
+fn about(rest: &str) -> Asked<'_> {
+    let (model, then) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match decode(model) {
+        Some(model) if matches!(then, "" | "/ready") && !model.is_empty() => {
+            Asked::About { model, then }
+        }
+        Some(_) | None => Asked::Else,
+    }
+}
+
+/// Writes a name as one segment of a path.
+pub(crate) fn escape(name: &str, into: &mut String) {
+    use std::fmt::Write;
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            write!(into, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
     }
 }
 
@@ -132,6 +171,14 @@ mod tests {
             assert_eq!(asked(post, path, false), expected, "{path}");
         }
         assert_eq!(asked("GET", "/v2/models/m/infer", false), Asked::Else);
+        for (path, then) in [("/v2/models/m", ""), ("/v2/models/m/ready", "/ready")] {
+            let model = "m".into();
+            assert_eq!(asked("GET", path, false), Asked::About { model, then });
+        }
+        assert_eq!(
+            asked("GET", "/v2/models/m/versions/7/ready", false),
+            Asked::Else
+        );
         assert_eq!(asked(post, MODEL_INFER, true), Asked::GrpcInfer);
         assert_eq!(asked(post, MODEL_STREAM_INFER, true), Asked::GrpcStream);
         assert_eq!(asked(post, "/v2/models/m/infer", true), Asked::Else);

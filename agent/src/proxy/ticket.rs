@@ -6,12 +6,14 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
     time::Instant,
 };
 
 use super::{
     Known,
     log::{Entry, LogWriter},
+    routes::Leg,
     tap::Tap,
 };
 use crate::{
@@ -43,6 +45,8 @@ pub(crate) struct Ticket {
     recorder: Rc<Recorder>,
     started: Instant,
     target: Target,
+    /// Held until the request has ended, so that its version is not taken away before.
+    leg: Option<Arc<Leg>>,
     outcome: Outcome,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
@@ -74,9 +78,27 @@ impl Recorder {
             recorder: self.clone(),
             started: clock::now(),
             target,
+            leg: None,
             outcome: Outcome::ClientGone,
             request_bytes: 0,
             response_bytes: 0,
+        }
+    }
+
+    /// A request has begun: of the version that a route chose, or of the names that it said.
+    pub(crate) fn begin_at(
+        self: &Rc<Self>,
+        leg: Option<&Arc<Leg>>,
+        model: &str,
+        version: &str,
+    ) -> Ticket {
+        match leg {
+            Some(leg) => {
+                let mut ticket = self.begin(Target::Unnamed);
+                ticket.route(leg);
+                ticket
+            }
+            None => self.begin(self.target(model, version)),
         }
     }
 
@@ -110,6 +132,7 @@ impl Recorder {
         if let Some(log) = &self.log {
             log.offer(Entry {
                 t_us: clock::wall_us(),
+                endpoint: slot.endpoint.clone(),
                 model: slot.model.clone(),
                 version: slot.version.clone(),
                 outcome: ended.outcome,
@@ -123,6 +146,12 @@ impl Ticket {
     /// The name has been read.
     pub(crate) fn name(&mut self, model: &str, version: &str) {
         self.target = self.recorder.target(model, version);
+    }
+
+    /// The route has been chosen.
+    pub(crate) fn route(&mut self, leg: &Arc<Leg>) {
+        self.target = Target::Slot(self.recorder.window.borrow_mut().routed(leg));
+        self.leg = Some(leg.clone());
     }
 
     /// How the request ends, unless something else is said later.

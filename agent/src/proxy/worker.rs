@@ -11,7 +11,7 @@ use std::{
     net::TcpListener,
     pin::Pin,
     rc::Rc,
-    sync::mpsc::SyncSender,
+    sync::{Arc, mpsc::SyncSender},
     thread::JoinHandle,
     time::Duration,
 };
@@ -30,7 +30,10 @@ use super::{
     connection::{self, Presence},
     link::{GrpcLinks, OnThisThread, Pool},
     log::LogWriter,
+    mirror::{Copying, Mirror},
     relay::wire::{Buffers, Links},
+    route::{self, Asked},
+    routes::{Draws, Leg, Route, Routes},
     tap::Tap,
     ticket::Recorder,
 };
@@ -62,6 +65,8 @@ pub(crate) enum Order {
         spares: Vec<Latency<u32>>,
         reply: oneshot::Sender<TakenWindow>,
     },
+    /// Turn load balancers away, or no longer.
+    TurnAway(bool),
     /// Stop, gently for as long as the limit.
     Drain {
         limit: Duration,
@@ -80,10 +85,30 @@ pub(crate) struct Plan {
     pub(crate) known: Known,
     pub(crate) log: Option<LogWriter>,
     pub(crate) tap: Option<Tap>,
+    pub(crate) routes: Routes,
+    pub(crate) mirror: Option<Mirror>,
+}
+
+/// Inputs that one worker copies in a second for replays: a ring of some thousand is full of
+/// minutes, not of the last moment, and a copy costs what its bytes do.
+const KEPT_PER_SECOND: u32 = 32;
+
+/// Where a request goes.
+pub(crate) struct Chosen<'p> {
+    pub(crate) leg: Arc<Leg>,
+    /// What follows the version in the path.
+    pub(crate) then: &'p str,
+    /// It is copied.
+    pub(crate) copying: Option<Box<Copying>>,
 }
 
 /// What the connections of one worker share.
 pub(crate) struct Worker {
+    pub(crate) routes: Routes,
+    draws: Draws,
+    mirror: Option<Mirror>,
+    /// Inputs copied for replays in this second.
+    kept: Cell<u32>,
     pub(crate) recorder: Rc<Recorder>,
     pub(crate) upstream: Upstream,
     pub(crate) grpc_upstream: Upstream,
@@ -96,6 +121,8 @@ pub(crate) struct Worker {
     pub(crate) heads: RefCell<Vec<Vec<u8>>>,
     pub(crate) http2: http2::Builder<OnThisThread>,
     pub(crate) draining: Cell<bool>,
+    /// Load balancers are turned away, and requests served on.
+    pub(crate) away: Cell<bool>,
     /// Seconds since the start.
     pub(crate) tick: Cell<u32>,
     timers: RefCell<Vec<Pin<Box<Sleep>>>>,
@@ -172,6 +199,7 @@ async fn obey(
                 Some(Order::Seal { spares, reply }) => {
                     let _ = reply.send(worker.recorder.take(spares));
                 }
+                Some(Order::TurnAway(away)) => worker.turn_away(away),
                 Some(Order::Drain { limit, reply }) => {
                     for accepting in accepting {
                         accepting.abort();
@@ -217,6 +245,10 @@ fn of_one_connection(why: &io::Error) -> bool {
 impl Worker {
     fn new(plan: Plan) -> Self {
         Self {
+            routes: plan.routes,
+            draws: Draws::new(rand::random()),
+            mirror: plan.mirror,
+            kept: Cell::new(0),
             recorder: Recorder::new(plan.known, plan.log, plan.tap),
             pool: Pool::new(plan.upstream.clone()),
             grpc_links: GrpcLinks::new(plan.grpc_upstream.clone()),
@@ -228,6 +260,7 @@ impl Worker {
             http2: connection::http2(),
             upstream: plan.upstream,
             draining: Cell::new(false),
+            away: Cell::new(false),
             tick: Cell::new(0),
             timers: RefCell::default(),
             connections: RefCell::default(),
@@ -264,11 +297,24 @@ impl Worker {
 
     fn second(&self) {
         self.tick.set(self.tick.get().wrapping_add(1));
+        self.kept.set(0);
         self.pool.tick();
         self.links.tick();
         for presence in self.connections.borrow().values() {
             presence.tick(self.tick.get());
         }
+    }
+
+    fn turn_away(&self, away: bool) {
+        self.away.set(away);
+        for presence in self.connections.borrow().values() {
+            presence.wake();
+        }
+    }
+
+    /// Whether applications should go elsewhere.
+    pub(crate) fn turns_away(&self) -> bool {
+        self.draining.get() || self.away.get()
     }
 
     async fn drain(&self, limit: Duration) {
@@ -290,6 +336,69 @@ impl Worker {
         while !self.connections.borrow().is_empty() {
             self.empty.notified().await;
         }
+    }
+
+    /// Where a request for an endpoint goes. `None` for everything else, which is forwarded as
+    /// it is.
+    pub(crate) fn choose<'p, 'h>(
+        &self,
+        method: &str,
+        path: &'p str,
+        header: impl Fn(&str) -> Option<&'h [u8]>,
+    ) -> Option<Chosen<'p>> {
+        let table = self.routes.load();
+        if table.is_empty() {
+            return None;
+        }
+        match route::asked(method, path, false) {
+            Asked::Infer { model, version } if version.is_empty() => {
+                let route = table.find(&model)?;
+                let leg = route.choose(header, || self.draws.next())?.clone();
+                let copying = self.copy(route, &leg);
+                let then = "/infer";
+                Some(Chosen { leg, then, copying })
+            }
+            Asked::About { model, then } => {
+                let leg = table.find(&model)?.heaviest()?.clone();
+                let copying = None;
+                Some(Chosen { leg, then, copying })
+            }
+            Asked::Infer { .. }
+            | Asked::InferUnreadable
+            | Asked::GrpcInfer
+            | Asked::GrpcStream
+            | Asked::GrpcAbout
+            | Asked::Ready
+            | Asked::Else => None,
+        }
+    }
+
+    /// The same for the names in a gRPC message.
+    pub(crate) fn choose_named<'h>(
+        &self,
+        (model, version): (&str, &str),
+        about: bool,
+        header: impl Fn(&str) -> Option<&'h [u8]>,
+    ) -> Option<(Arc<Leg>, Option<Box<Copying>>)> {
+        let table = self.routes.load();
+        let route = table.find(model).filter(|_| version.is_empty())?;
+        if about {
+            return Some((route.heaviest()?.clone(), None));
+        }
+        let leg = route.choose(header, || self.draws.next())?.clone();
+        let copying = self.copy(route, &leg);
+        Some((leg, copying))
+    }
+
+    /// A copy of a request, if its route wants one.
+    fn copy(&self, route: &Route, leg: &Arc<Leg>) -> Option<Box<Copying>> {
+        let mirror = self.mirror.as_ref().filter(|_| route.copies())?;
+        let keep = route.keeps() && self.kept.get() < KEPT_PER_SECOND;
+        let shadows = route.shadowed(|| self.draws.next());
+        if keep {
+            self.kept.set(self.kept.get() + 1);
+        }
+        (keep || !shadows.is_empty()).then(|| mirror.open(leg.clone(), shadows, keep))
     }
 
     /// A timer that goes off at this time or earlier.

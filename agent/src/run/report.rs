@@ -87,6 +87,7 @@ pub(super) fn status(keeper: &Keeper) -> Status {
         listen: keeper.listen,
         hub: hub(keeper),
         generation: keeper.assignment.generation,
+        observed: (**keeper.observed.borrow()).clone(),
         server: (**keeper.lights.borrow()).clone(),
         traffic: keeper.tally.traffic.clone(),
         totals: keeper.tally.totals.clone(),

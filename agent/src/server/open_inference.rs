@@ -15,6 +15,8 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
+use crate::proxy::escape;
+
 /// The longest answer that is read: metadata of a model with thousands of tensors.
 const ANSWER_LONGEST: usize = 1 << 20;
 /// Elements of all inputs of a probe: an image of a megapixel fits, a mistake does not.
@@ -252,17 +254,6 @@ pub(super) fn path(model: &str, version: &str, then: &str) -> String {
     }
     path.push_str(then);
     path
-}
-
-fn escape(name: &str, into: &mut String) {
-    use std::fmt::Write;
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            write!(into, "%{byte:02X}").expect("writing to a string cannot fail");
-        }
-    }
 }
 
 /// Words of a server, safe and short enough to be shown.

@@ -101,7 +101,8 @@ async fn open(
         .map_err(|status| ended(&status))
 }
 
-async fn connect(hub: &HubAddr) -> Result<Channel, tonic::transport::Error> {
+/// Connects to a hub.
+pub(crate) async fn connect(hub: &HubAddr) -> Result<Channel, tonic::transport::Error> {
     let uri = match hub {
         HubAddr::Unix(path) => format!("unix://{}", path.display()),
         HubAddr::Tcp(addr) => format!("http://{addr}"),
@@ -141,7 +142,7 @@ fn ended(status: &Status) -> Ending {
 }
 
 /// The innermost cause, which is the one that says something.
-fn words(error: &dyn Error) -> String {
+pub(crate) fn words(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -137,10 +137,10 @@ fn said() -> impl Strategy<Value = FromHub> {
             received,
             durable,
         }),
-        1 => any::<u64>().prop_map(|generation| FromHub::Assignment(Assignment {
+        1 => any::<u64>().prop_map(|generation| FromHub::Assignment(Box::new(Assignment {
             generation,
             ..Assignment::default()
-        })),
+        }))),
         1 => any::<u32>().prop_map(|cap_ms| FromHub::Backoff { cap_ms }),
     ]
 }

@@ -23,6 +23,9 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// What the model is asked.
+const ROW: &str = r#"{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP64","data":[1,2,3]}]}"#;
+
 /// One connection of an application.
 pub(crate) struct Caller {
     addr: SocketAddr,
@@ -43,16 +46,36 @@ impl Caller {
     }
 
     pub(crate) async fn post(&mut self, path: &str) -> (StatusCode, String) {
-        let body = r#"{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP64","data":[1,2,3]}]}"#;
-        let request = Request::post(path)
+        let answer = self.send(Request::post(path), ROW).await;
+        let (status, body) = (answer.status(), answer.into_body());
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// Asks for a prediction: the status, and the version that is told to have answered.
+    pub(crate) async fn told(&mut self, path: &str) -> (StatusCode, String) {
+        let answer = self.send(Request::post(path), ROW).await;
+        let version = answer.headers().get("x-binnacle-version");
+        let version = version.map_or("", |version| version.to_str().unwrap());
+        (answer.status(), version.to_owned())
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> StatusCode {
+        self.send(Request::get(path), "").await.status()
+    }
+
+    async fn send(
+        &mut self,
+        request: http::request::Builder,
+        body: &'static str,
+    ) -> http::Response<Bytes> {
+        let request = request
             .header("host", self.addr.to_string())
             .body(Full::new(Bytes::from_static(body.as_bytes())))
             .unwrap();
         self.sender.ready().await.unwrap();
         let answer = self.sender.send_request(request).await.unwrap();
-        let status = answer.status();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        let (head, body) = answer.into_parts();
+        http::Response::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 
     /// So many predictions, each of which must succeed.

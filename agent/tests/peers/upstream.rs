@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -30,6 +31,10 @@ pub(crate) enum Health {
 #[derive(Debug, Default)]
 struct State {
     versions: BTreeMap<(String, String), Health>,
+    /// Where versions are loaded from when they are asked for, as the runtime lays them out.
+    repository: Option<PathBuf>,
+    /// Loads and unloads, in order.
+    changes: Vec<String>,
     inferences: u64,
     hangs: bool,
     cannot_list: bool,
@@ -79,6 +84,21 @@ impl Upstream {
         self.state.lock().unwrap().cannot_list = true;
     }
 
+    /// It loads versions from a folder, and says that it is the runtime.
+    pub(crate) fn load_from(&self, folder: &Path) {
+        self.state.lock().unwrap().repository = Some(folder.to_owned());
+    }
+
+    /// What it was asked to load and unload.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        self.state.lock().unwrap().changes.clone()
+    }
+
+    /// It has forgotten everything, as a process that was started anew.
+    pub(crate) fn forget(&self) {
+        self.state.lock().unwrap().versions.clear();
+    }
+
     /// Inferences that reached it: requests and probes.
     pub(crate) fn inferences(&self) -> u64 {
         self.state.lock().unwrap().inferences
@@ -121,7 +141,7 @@ async fn answer(
     state: &Mutex<State>,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (parts, body) = request.into_parts();
-    body.collect().await?;
+    let body = body.collect().await?.to_bytes();
     if state.lock().unwrap().hangs {
         std::future::pending::<()>().await;
     }
@@ -137,6 +157,19 @@ async fn answer(
             let index = serde_json::Value::Array(lines.collect());
             json(StatusCode::OK, &index.to_string())
         }
+        (&Method::GET, ["v2"]) if state.repository.is_some() => {
+            json(StatusCode::OK, r#"{"name":"binnacle-runtime"}"#)
+        }
+        (
+            &Method::POST,
+            [
+                "v2",
+                "repository",
+                "models",
+                model,
+                verb @ ("load" | "unload"),
+            ],
+        ) if state.repository.is_some() => state.change(model, verb, &body),
         (&Method::GET, ["v2", "models", model]) => {
             let of_model = state.versions.keys().filter(|(name, _)| name == model);
             let versions: Vec<_> = of_model.map(|(_, version)| version).collect();
@@ -158,6 +191,40 @@ async fn answer(
     Ok(answer)
 }
 
+impl State {
+    /// Loads or unloads one version. A model is what its file says: `well`, or it is corrupt;
+    /// `broken` loads and does not answer.
+    fn change(&mut self, model: &str, verb: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        let asked: serde_json::Value = serde_json::from_slice(body).unwrap();
+        let version = asked["parameters"]["version"].as_str().unwrap().to_owned();
+        self.changes.push(format!("{verb} {model}@{version}"));
+        let name = (model.to_owned(), version.clone());
+        if verb == "unload" {
+            self.versions.remove(&name);
+            return json(StatusCode::OK, "{}");
+        }
+        let folder = self.repository.as_ref().unwrap().join(model).join(version);
+        let health = match std::fs::read_to_string(folder.join("model.onnx")).as_deref() {
+            Ok(text) if text.starts_with("well") => Health::Well,
+            Ok(text) if text.starts_with("broken") => Health::Broken,
+            Ok(_) => {
+                return json(
+                    StatusCode::BAD_REQUEST,
+                    r#"{"error":"the model is corrupt"}"#,
+                );
+            }
+            Err(_) => {
+                return json(
+                    StatusCode::NOT_FOUND,
+                    r#"{"error":"there is no such model"}"#,
+                );
+            }
+        };
+        self.versions.insert(name, health);
+        json(StatusCode::OK, "{}")
+    }
+}
+
 fn version_answer(method: &Method, rest: &[&str], health: Option<Health>) -> Response<Full<Bytes>> {
     let Some(health) = health.filter(|&health| health != Health::Unloaded) else {
         return json(
@@ -175,7 +242,10 @@ fn version_answer(method: &Method, rest: &[&str], health: Option<Health>) -> Res
             StatusCode::INTERNAL_SERVER_ERROR,
             r#"{"error":"the model is out of order"}"#,
         ),
-        (&Method::POST, ["infer"]) => json(StatusCode::OK, r#"{"outputs":[]}"#),
+        (&Method::POST, ["infer"]) => json(
+            StatusCode::OK,
+            r#"{"model_name":"fraud","outputs":[{"name":"p","shape":[1,2],"datatype":"FP64","data":[0.9,0.1]}]}"#,
+        ),
         _ => json(StatusCode::NOT_FOUND, r#"{"error":"no such path"}"#),
     }
 }

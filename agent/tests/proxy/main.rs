@@ -7,6 +7,7 @@ mod counting;
 mod forwarding;
 mod grpc;
 mod peer;
+mod routing;
 
 use std::{
     net::SocketAddr,
@@ -96,17 +97,17 @@ async fn eventually(what: &str, mut predicate: impl FnMut() -> bool) {
     }
 }
 
-/// Model, version, outcome and count of each series, in words.
+/// Endpoint, model, version, outcome and count of each series, in words.
 fn words(sealed: &Sealed) -> Vec<String> {
     let word = |series: &binnacle_agent::window::SealedSeries| {
         let key = &series.key;
         let count = series.latency.count().unwrap();
-        format!(
-            "{}@{} {} {count}",
-            key.model,
-            key.version,
-            key.outcome.word()
-        )
+        let endpoint = match &*key.endpoint {
+            "" => String::new(),
+            endpoint => format!("{endpoint}: "),
+        };
+        let (model, version) = (&key.model, &key.version);
+        format!("{endpoint}{model}@{version} {} {count}", key.outcome.word())
     };
     sealed.series.iter().map(word).collect()
 }

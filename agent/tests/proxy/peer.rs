@@ -40,6 +40,7 @@ pub(crate) struct Seen {
     /// The last request's head.
     pub(crate) headers: Mutex<HeaderMap>,
     pub(crate) path: Mutex<String>,
+    pub(crate) query: Mutex<Option<String>>,
     /// Requests for `held` wait until this is notified.
     pub(crate) release: Notify,
 }
@@ -104,6 +105,7 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
     seen.requests.fetch_add(1, Ordering::SeqCst);
     *seen.headers.lock().unwrap() = request.headers().clone();
     *seen.path.lock().unwrap() = request.uri().path().to_owned();
+    *seen.query.lock().unwrap() = request.uri().query().map(str::to_owned);
     if request
         .headers()
         .get("content-type")
@@ -119,19 +121,32 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
         .and_then(|rest| rest.split('/').next())
         .unwrap_or(&path)
         .to_owned();
+    let mut answer = answer_model(&seen, &path, &model, request).await;
+    // What it was asked for, so that a test sees where each request was led.
+    let asked = path.parse().unwrap();
+    answer.headers_mut().insert("x-peer-path", asked);
+    Ok(answer)
+}
+
+async fn answer_model(
+    seen: &Arc<Seen>,
+    path: &str,
+    model: &str,
+    request: Request<Incoming>,
+) -> Response<Body> {
     if model == "early" {
         tokio::spawn(request.into_body().collect());
-        return Ok(status(413));
+        return status(413);
     }
     let Ok(whole) = request.into_body().collect().await else {
-        return Ok(status(400));
+        return status(400);
     };
     if path.ends_with("/infer") {
         seen.inferences.fetch_add(1, Ordering::SeqCst);
     }
     let trailers = whole.trailers().cloned();
     let body = whole.to_bytes();
-    Ok(match model.as_str() {
+    match model {
         "missing" => status(404),
         "broken" => status(500),
         "moved" => status(302),
@@ -140,10 +155,10 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
             seen.release.notified().await;
             full(body)
         }
-        "vanish" => half(seen, body),
+        "vanish" => half(seen.clone(), body),
         "chunks" => chunks(&body, trailers),
         _ => full(body),
-    })
+    }
 }
 
 /// Half of what was promised, then nothing any more.
@@ -274,9 +289,17 @@ impl GrpcInferenceService for Grpc {
         Ok(tonic::Response::new(Box::pin(answers)))
     }
 
+    async fn model_ready(
+        &self,
+        request: tonic::Request<proto::ModelReadyRequest>,
+    ) -> Result<tonic::Response<proto::ModelReadyResponse>, Status> {
+        let asked = request.into_inner();
+        let ready = asked.name == "fraud" && asked.version == "2";
+        Ok(tonic::Response::new(proto::ModelReadyResponse { ready }))
+    }
+
     unused! {
         server_ready(ServerReadyRequest) -> ServerReadyResponse;
-        model_ready(ModelReadyRequest) -> ModelReadyResponse;
         server_metadata(ServerMetadataRequest) -> ServerMetadataResponse;
         model_metadata(ModelMetadataRequest) -> ModelMetadataResponse;
         repository_index(RepositoryIndexRequest) -> RepositoryIndexResponse;

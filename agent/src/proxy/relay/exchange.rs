@@ -7,6 +7,7 @@ use std::{
     future::poll_fn,
     mem,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,6 +25,8 @@ use crate::{
         answer::NoAnswer,
         connection::Presence,
         http::Patience,
+        mirror::Copying,
+        routes::Leg,
         tap::{Tap, Tapped},
         ticket::{Ticket, of_status},
         worker::Worker,
@@ -51,6 +54,10 @@ pub(crate) struct Sending {
     /// Bytes of the body at the front of the application's buffer that may be sent.
     approved: usize,
     tapped: Option<(Tap, Tapped)>,
+    /// The version that it goes to, where it named an endpoint.
+    leg: Option<Arc<Leg>>,
+    /// A copy of it and of its answer, which some routes want.
+    copying: Option<Box<Copying>>,
     state: Sent,
 }
 
@@ -69,6 +76,7 @@ struct Answering {
     framing: Option<Framing>,
     approved: usize,
     keep_alive: bool,
+    json_bytes: Option<usize>,
     outcome: Outcome,
     /// A byte has gone to the application.
     begun: bool,
@@ -93,9 +101,17 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl Sending {
-    pub(crate) fn new(head: Vec<u8>, framing: Framing, tapped: Option<(Tap, Tapped)>) -> Self {
+    pub(crate) fn new(
+        head: Vec<u8>,
+        framing: Framing,
+        leg: Option<Arc<Leg>>,
+        tapped: Option<(Tap, Tapped)>,
+        copying: Option<Box<Copying>>,
+    ) -> Self {
         Self {
+            copying,
             head,
+            leg,
             sent: 0,
             framing,
             approved: 0,
@@ -125,6 +141,7 @@ impl<'a> Exchange<'a> {
                 framing: None,
                 approved: 0,
                 keep_alive: false,
+                json_bytes: None,
                 outcome: Outcome::Ok,
                 begun: false,
             },
@@ -246,6 +263,9 @@ impl<'a> Exchange<'a> {
         if let Some(ticket) = &mut self.ticket {
             ticket.request_bytes += scanned.data;
         }
+        if let Some(copying) = &mut sending.copying {
+            copying.request(bytes.get(..scanned.bytes).unwrap_or_default());
+        }
         if let Some((tap, mut tapped)) = sending.tapped.take() {
             let body = bytes.get(..scanned.bytes).unwrap_or_default();
             // A copy and not a reference, since the buffer is used again at once.
@@ -269,10 +289,19 @@ impl<'a> Exchange<'a> {
             let answering = &mut self.answering;
             match answering.framing {
                 None => {
-                    if !link.bytes().is_empty() && !Self::read_head(link, answering, self.asked) {
+                    let leg = self.sending.leg.as_deref();
+                    if !link.bytes().is_empty()
+                        && !Self::read_head(link, answering, self.asked, leg)
+                    {
                         return Poll::Ready(Verdict::Own(NoAnswer::HungUp));
                     }
-                    if answering.framing.is_some() {
+                    if let Some(framing) = answering.framing {
+                        if let Some(copying) = &mut self.sending.copying {
+                            copying.answered_in(answering.json_bytes);
+                            if framing == Framing::CHUNKED {
+                                copying.spoil();
+                            }
+                        }
                         continue;
                     }
                 }
@@ -297,6 +326,10 @@ impl<'a> Exchange<'a> {
                                 answering.begun = true;
                                 answering.sent += of_head;
                                 answering.approved -= written - of_head;
+                                if let Some(copying) = &mut self.sending.copying {
+                                    let of_body = body.get(..written - of_head);
+                                    copying.answer(of_body.unwrap_or_default());
+                                }
                                 link.consume(written - of_head);
                             }
                             Ok(0) | Err(_) => return Poll::Ready(Verdict::Broken),
@@ -319,9 +352,14 @@ impl<'a> Exchange<'a> {
     }
 
     /// Reads the answer's head as far as it has come. False if it is none.
-    fn read_head(link: &mut Wire, answering: &mut Answering, asked: Asked) -> bool {
+    fn read_head(
+        link: &mut Wire,
+        answering: &mut Answering,
+        asked: Asked,
+        leg: Option<&Leg>,
+    ) -> bool {
         loop {
-            match head::answer(link.bytes(), asked, &mut answering.head) {
+            match head::answer(link.bytes(), asked, leg, &mut answering.head) {
                 Ok(None) => return link.bytes().len() < MAX_HEAD_BYTES,
                 Err(_) => return false,
                 Ok(Some(head)) => {
@@ -335,6 +373,7 @@ impl<'a> Exchange<'a> {
                         _ => {
                             answering.framing = Some(head.framing);
                             answering.keep_alive = head.keep_alive;
+                            answering.json_bytes = head.json_bytes;
                             answering.outcome = of_status(head.status);
                             return true;
                         }
@@ -392,7 +431,13 @@ impl<'a> Exchange<'a> {
     /// Counts the request when its end is known here.
     fn count(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::Answered => self.end(self.answering.outcome),
+            Verdict::Answered => {
+                let good = self.answering.outcome == Outcome::Ok;
+                if let Some(copying) = self.sending.copying.take().filter(|_| good) {
+                    copying.finish();
+                }
+                self.end(self.answering.outcome);
+            }
             Verdict::Malformed => self.end(Outcome::ClientError),
             // Counted with the answer that we give; or counted already; or an application
             // that left, which is what a ticket says by itself.

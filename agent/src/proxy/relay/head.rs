@@ -4,11 +4,12 @@
 //! can read nothing into a head that was not read here. What belongs to one connection
 //! (RFC 9110, 7.6.1) stays behind; nothing is added but a missing `Host`.
 
-use std::{io::Write, mem::MaybeUninit};
+use std::{io::Write, mem::MaybeUninit, sync::Arc};
 
 use http::StatusCode;
 
 use super::framing::Framing;
+use crate::proxy::routes::{Leg, VERSION_HEADER};
 
 /// Headers of one message.
 const MAX_HEADERS: usize = 100;
@@ -44,8 +45,26 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) expects_continue: bool,
     /// Bytes of JSON before the tensors, in the binary tensor extension.
     pub(crate) json_bytes: Option<usize>,
+    /// The version that it was written for, where it named an endpoint.
+    pub(crate) leg: Option<Arc<Leg>>,
     /// Bytes of the head itself.
     pub(crate) length: usize,
+}
+
+/// What of a request's head decides where it goes.
+pub(crate) struct Line<'h, 'a> {
+    pub(crate) method: &'a str,
+    /// Without the query.
+    pub(crate) path: &'a str,
+    headers: &'h [httparse::Header<'a>],
+}
+
+impl<'a> Line<'_, 'a> {
+    /// The value of a header, the first where there are several.
+    pub(crate) fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case(name);
+        self.headers.iter().find(named).map(|header| header.value)
+    }
 }
 
 /// An answer's head.
@@ -53,6 +72,8 @@ pub(crate) struct AnswerHead {
     pub(crate) status: StatusCode,
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
+    /// Bytes of JSON before the tensors, in the binary tensor extension.
+    pub(crate) json_bytes: Option<usize>,
     pub(crate) length: usize,
 }
 
@@ -68,6 +89,8 @@ struct Said<'a> {
     json_bytes: Option<usize>,
     /// Headers that `Connection` names, which stay behind with it.
     named: Vec<&'a str>,
+    /// Said by us instead.
+    replaced: Option<&'static str>,
 }
 
 /// Which message a header stands in.
@@ -80,10 +103,12 @@ enum Of {
 type Slots<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_HEADERS];
 
 /// Reads a request's head and writes the upstream's into `out`; `None` until it is whole.
+/// `choose` says which version it is written for, and what follows that in the path.
 pub(crate) fn request<'a>(
     bytes: &'a [u8],
     authority: &str,
     out: &mut Vec<u8>,
+    choose: impl FnOnce(&Line<'_, 'a>) -> Option<(Arc<Leg>, &'a str)>,
 ) -> Result<Option<RequestHead<'a>>, Refused> {
     let mut slots: Slots<'a> = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut []);
@@ -107,11 +132,24 @@ pub(crate) fn request<'a>(
     if said.chunked && said.length.is_some() {
         return Err(Refused::Malformed);
     }
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let headers = &*parsed.headers;
+    let chosen = choose(&Line {
+        method,
+        path,
+        headers,
+    });
+    let (path, then) = match &chosen {
+        Some((leg, then)) => (leg.path(), *then),
+        None => (path, ""),
+    };
     out.clear();
     for part in [
         method,
         " ",
-        target,
+        path,
+        then,
+        query,
         if of_1_1 {
             " HTTP/1.1\r\n"
         } else {
@@ -138,6 +176,7 @@ pub(crate) fn request<'a>(
         keep_alive: of_1_1 && !said.close,
         expects_continue: said.expects_continue,
         json_bytes: said.json_bytes,
+        leg: chosen.map(|(leg, _)| leg),
         length,
     }))
 }
@@ -152,10 +191,11 @@ pub(crate) struct Asked {
 }
 
 /// Reads an answer's head and writes the application's into `out`; `None` until it is whole.
-/// Answers of 1xx are to be skipped.
+/// Answers of 1xx are to be skipped. A `leg` is told as the version that gave the answer.
 pub(crate) fn answer(
     bytes: &[u8],
     asked: Asked,
+    leg: Option<&Leg>,
     out: &mut Vec<u8>,
 ) -> Result<Option<AnswerHead>, Refused> {
     let mut slots: Slots<'_> = [const { MaybeUninit::uninit() }; MAX_HEADERS];
@@ -196,6 +236,11 @@ pub(crate) fn answer(
     out.push(b' ');
     out.extend_from_slice(parsed.reason.unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
+    if let Some(leg) = leg {
+        // Said by us alone: a server behind another agent may say it as well.
+        said.replaced = Some(VERSION_HEADER);
+        line(out, VERSION_HEADER, leg.name().as_bytes());
+    }
     pass(out, parsed.headers, &said, Of::Answer);
     out.extend_from_slice(if close {
         b"connection: close\r\n\r\n"
@@ -206,6 +251,7 @@ pub(crate) fn answer(
         status,
         framing,
         keep_alive: version == 1 && !said.close,
+        json_bytes: said.json_bytes,
         length,
     }))
 }
@@ -224,6 +270,7 @@ fn pass(out: &mut Vec<u8>, headers: &[httparse::Header<'_>], said: &Said<'_>, of
             Kind::JsonBytes | Kind::Else => said
                 .named
                 .iter()
+                .chain(&said.replaced)
                 .any(|name| name.eq_ignore_ascii_case(header.name)),
         };
         if !stays {
@@ -356,7 +403,7 @@ mod tests {
     /// The upstream's head for an application's, or how it is refused.
     fn passed(head: &str) -> Result<String, Refused> {
         let mut out = Vec::new();
-        let parsed = request(head.as_bytes(), "up:1", &mut out)?;
+        let parsed = request(head.as_bytes(), "up:1", &mut out, |_| None)?;
         assert!(parsed.is_some(), "{head:?} is not whole");
         Ok(String::from_utf8(out).unwrap())
     }
@@ -468,7 +515,9 @@ mod tests {
             ),
         ] {
             let (head, mut out) = (format!("HTTP/1.1 {head}\r\n"), Vec::new());
-            let parsed = answer(head.as_bytes(), asked, &mut out).unwrap().unwrap();
+            let parsed = answer(head.as_bytes(), asked, None, &mut out)
+                .unwrap()
+                .unwrap();
             assert_eq!(parsed.framing, framing, "{head:?}");
             assert_eq!(
                 String::from_utf8(out).unwrap(),

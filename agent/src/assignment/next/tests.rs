@@ -1,0 +1,304 @@
+//! Tables of what is done next, and the law that it ends where it should.
+
+use proptest::prelude::*;
+
+use super::super::standing::Moment;
+use super::super::{Artifact, DeadMan, Endpoint, Route, Share, Wanted};
+use super::*;
+use crate::artifact::Digest;
+
+fn version(number: u8) -> Version {
+    Version {
+        model: "fraud".into(),
+        version: number.to_string().into(),
+    }
+}
+
+fn wanted(number: u8, nearness: Nearness) -> Wanted {
+    Wanted {
+        version: version(number),
+        nearness,
+        artifact: Some(Artifact {
+            digest: Digest([number; 32]),
+            bytes: 1,
+            format: "onnx".into(),
+        }),
+        golden: None,
+    }
+}
+
+fn route(revision: u64, shares: &[u8]) -> Route {
+    let count = shares.len() as u32;
+    let share = |(at, number): (usize, &u8)| Share {
+        version: version(*number),
+        weight: if at == 0 {
+            10_000 - (10_000 / count) * (count - 1)
+        } else {
+            10_000 / count
+        },
+    };
+    Route {
+        revision,
+        step: 0,
+        shares: shares.iter().enumerate().map(share).collect(),
+        shadows: vec![],
+        pins: vec![],
+        sticky_header: None,
+    }
+}
+
+fn endpoint(name: &str, route: Route) -> Endpoint {
+    Endpoint {
+        name: name.into(),
+        route,
+        dead_man: None,
+        keep_inputs: 0,
+    }
+}
+
+fn moment() -> Moment {
+    Moment {
+        machine_boot: "this".into(),
+        since_boot: std::time::Duration::from_secs(1),
+        wall_us: 0,
+    }
+}
+
+fn place(phase: Phase) -> Place {
+    Place {
+        phase,
+        fetched: !matches!(phase, Phase::Absent | Phase::Fetching | Phase::Verifying),
+        rested: true,
+        ours: true,
+    }
+}
+
+/// `1` is live as `pay`, `2` is wanted in its place.
+fn check(phases: &[(u8, Phase)], expected: &[&str]) {
+    let mut standing = Standing::default();
+    standing.take_up(&"pay".into(), &route(1, &[1]), None, &moment());
+    let assignment = Assignment {
+        versions: vec![wanted(1, Nearness::Warm), wanted(2, Nearness::Warm)],
+        endpoints: vec![endpoint("pay", route(2, &[2]))],
+        ..Assignment::default()
+    };
+    let places = phases
+        .iter()
+        .map(|(number, phase)| (version(*number), place(*phase)))
+        .collect();
+    let steps: Vec<String> = next(&assignment, &standing, &places, false)
+        .iter()
+        .map(shown)
+        .collect();
+    assert_eq!(steps, expected, "{phases:?}");
+}
+
+fn shown(step: &Step) -> String {
+    match step {
+        Step::Fetch(version) => format!("fetch {version}"),
+        Step::Load(version) => format!("load {version}"),
+        Step::Unload(version) => format!("unload {version}"),
+        Step::Evict(version) => format!("evict {version}"),
+        Step::TakeUp(endpoint) => format!("take up {endpoint}"),
+        Step::GiveUp(endpoint) => format!("give up {endpoint}"),
+    }
+}
+
+#[test]
+fn one_thing_follows_another_until_the_route_is_live() {
+    use Phase::{Absent, Failed, Fetched, Fetching, Loading, Ready, Verifying, Warming};
+    for (second, expected) in [
+        (Absent, &["fetch fraud@2"][..]),
+        (Fetching, &[]),
+        (Verifying, &[]),
+        (Fetched, &["load fraud@2"]),
+        (Loading, &[]),
+        (Warming, &[]),
+        (Failed, &["load fraud@2"]),
+        (Ready, &["take up pay"]),
+    ] {
+        check(&[(1, Ready), (2, second)], expected);
+    }
+    // The one that serves was lost with its server: it comes back, after what is wanted.
+    check(&[(1, Fetched), (2, Fetched)], &["load fraud@2"]);
+    check(&[(1, Fetched), (2, Loading)], &[]);
+    // What nobody names goes: from the server first, from the disk then.
+    check(&[(1, Ready), (2, Loading), (3, Ready)], &["unload fraud@3"]);
+    check(
+        &[(1, Ready), (2, Loading), (3, Fetched)],
+        &["evict fraud@3"],
+    );
+}
+
+#[test]
+fn what_a_switch_goes_back_to_stays_loaded_though_nothing_names_it() {
+    let mut standing = Standing::default();
+    let dead_man = DeadMan {
+        revert_to: route(1, &[1]),
+        after_ms: 1_000,
+    };
+    let name: Arc<str> = "pay".into();
+    standing.take_up(&name, &route(2, &[2]), Some(&dead_man), &moment());
+    let mut of = endpoint("pay", route(2, &[2]));
+    let places = [1, 2].map(|number| (version(number), place(Phase::Ready)));
+    let places = BTreeMap::from(places);
+    for (armed, expected) in [(true, &[][..]), (false, &["unload fraud@1"])] {
+        of.dead_man = armed.then(|| dead_man.clone());
+        let assignment = Assignment {
+            versions: vec![wanted(2, Nearness::Warm)],
+            endpoints: vec![of.clone()],
+            ..Assignment::default()
+        };
+        standing.heed(&assignment);
+        let steps = next(&assignment, &standing, &places, false);
+        assert_eq!(steps.iter().map(shown).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_host_that_drains_unloads_when_the_last_request_has_ended() {
+    let mut standing = Standing::default();
+    standing.take_up(&"pay".into(), &route(1, &[1]), None, &moment());
+    let assignment = Assignment {
+        versions: vec![wanted(1, Nearness::Warm)],
+        endpoints: vec![endpoint("pay", route(1, &[1]))],
+        draining: true,
+        ..Assignment::default()
+    };
+    let places = BTreeMap::from([(version(1), place(Phase::Ready))]);
+    assert_eq!(next(&assignment, &standing, &places, true), []);
+    let steps = next(&assignment, &standing, &places, false);
+    assert_eq!(steps, [Step::Unload(version(1))]);
+}
+
+/// A host on which everything that is begun ends, now and then in a failure.
+struct World {
+    assignment: Assignment,
+    standing: Standing,
+    places: BTreeMap<Version, Place>,
+    failures: Vec<bool>,
+}
+
+impl World {
+    /// Does the steps that are due; false when there are none.
+    fn turn(&mut self) -> bool {
+        for wanted in &self.assignment.versions {
+            self.places
+                .entry(wanted.version.clone())
+                .or_insert(place(Phase::Absent));
+        }
+        let steps = next(&self.assignment, &self.standing, &self.places, false);
+        for step in &steps {
+            self.carry_out(step);
+        }
+        !steps.is_empty()
+    }
+
+    fn carry_out(&mut self, step: &Step) {
+        let failed = self.failures.pop().unwrap_or(false);
+        let answering: Vec<&Version> = self
+            .standing
+            .live
+            .values()
+            .flat_map(|route| route.answering())
+            .collect();
+        match step {
+            Step::Fetch(version) | Step::Load(version) => {
+                let fetched = self.places[version].fetched;
+                let phase = match (failed, step) {
+                    (true, _) => Phase::Failed,
+                    (false, Step::Load(_)) => Phase::Ready,
+                    (false, _) => Phase::Fetched,
+                };
+                let mut place = place(phase);
+                place.fetched = fetched || !failed;
+                self.places.insert(version.clone(), place);
+            }
+            Step::Unload(version) => {
+                assert!(!answering.contains(&version), "{version} was dropped");
+                self.places.insert(version.clone(), place(Phase::Fetched));
+            }
+            Step::Evict(version) => {
+                assert!(!answering.contains(&version), "{version} was evicted");
+                self.places.remove(version);
+            }
+            Step::TakeUp(name) => {
+                let (route, dead_man) = self.standing.routes(&self.assignment)[name];
+                let (route, dead_man) = (route.clone(), dead_man.cloned());
+                for version in route.answering() {
+                    assert_eq!(self.places[version].phase, Phase::Ready);
+                }
+                self.standing
+                    .take_up(name, &route, dead_man.as_ref(), &moment());
+            }
+            Step::GiveUp(name) => self.standing.give_up(name),
+        }
+    }
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    use Phase::{Absent, Failed, Fetched, Ready};
+    prop::sample::select(vec![Absent, Fetched, Ready, Failed])
+}
+
+fn routes() -> impl Strategy<Value = Vec<(bool, Vec<u8>, Option<u8>)>> {
+    let shares =
+        prop::collection::btree_set(1..6u8, 1..3).prop_map(|set| set.into_iter().collect());
+    prop::collection::vec((any::<bool>(), shares, prop::option::of(1..6u8)), 2)
+}
+
+proptest! {
+    #[test]
+    fn it_ends_at_what_is_wanted_from_every_state_and_never_drops_before_it_loads(
+        phases in prop::collection::btree_map(1..8u8, phase(), 0..7),
+        was in routes(), wish in routes(),
+        nearness in prop::collection::vec(any::<bool>(), 7),
+        failures in prop::collection::vec(any::<bool>(), 0..12),
+    ) {
+        let mut standing = Standing::default();
+        let names: [Arc<str>; 2] = ["pay".into(), "play".into()];
+        let mut places: BTreeMap<Version, Place> = phases
+            .into_iter()
+            .map(|(number, phase)| (version(number), place(phase)))
+            .collect();
+        for (name, (there, shares, _)) in names.iter().zip(was) {
+            if there {
+                // What is live was ready when it was taken up.
+                for number in &shares {
+                    places.insert(version(*number), place(Phase::Ready));
+                }
+                standing.take_up(name, &route(1, &shares), None, &moment());
+            }
+        }
+        let endpoints = names.iter().zip(wish).filter(|(_, (there, ..))| *there);
+        let endpoints = endpoints.map(|(name, (_, shares, back))| Endpoint {
+            dead_man: back.map(|back| DeadMan {
+                revert_to: route(0, &[back]),
+                after_ms: 9,
+            }),
+            ..endpoint(name, route(2, &shares))
+        });
+        let warm = |(at, warm): (usize, bool)| {
+            let nearness = if warm { Nearness::Warm } else { Nearness::Fetched };
+            wanted(at as u8 + 1, nearness)
+        };
+        let assignment = Assignment {
+            endpoints: endpoints.collect(),
+            versions: nearness.into_iter().enumerate().map(warm).take(5).collect(),
+            ..Assignment::default()
+        };
+        standing.heed(&assignment);
+        let mut world = World { assignment, standing, places, failures };
+        let turns = (0..100).take_while(|_| world.turn()).count();
+        prop_assert!(turns < 100, "it does not end: {:?}", world.places);
+        for (name, (route, _)) in world.standing.routes(&world.assignment) {
+            prop_assert_eq!(world.standing.live.get(name), Some(route));
+        }
+        prop_assert_eq!(world.standing.live.len(), world.assignment.endpoints.len());
+        let serving = serving(&world.assignment, &world.standing, false);
+        for (version, place) in &world.places {
+            let wanted = if serving.contains(version) { Phase::Ready } else { Phase::Fetched };
+            prop_assert_eq!(place.phase, wanted, "{}", version);
+        }
+    }
+}
