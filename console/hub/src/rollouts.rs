@@ -16,7 +16,7 @@ use binnacle_core::registry::Reference;
 use binnacle_core::rollout::tick::{self, Judgements};
 use binnacle_core::rollout::{Intent, Rollout};
 use binnacle_core::series::SeriesWindow;
-use binnacle_core::served::Stamp;
+use binnacle_core::served::{Nearness, Stamp};
 use binnacle_core::state::Input;
 
 use crate::clock::Clock;
@@ -90,6 +90,7 @@ impl Watch {
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut steps = HashMap::new();
         let mut has_judged = false;
+        let mut trouble = String::new();
         loop {
             every.tick().await;
             let published = self.engine.published();
@@ -102,13 +103,15 @@ impl Watch {
             has_judged = !judgements.is_empty();
             let judgements = Arc::new(judgements);
             match self.engine.put(Input::Tick { judgements }).await {
-                Ok(_) => {}
+                Ok(_) => trouble.clear(),
                 Err(crate::engine::Rejected::Stopping) => return,
                 Err(error) => {
-                    tracing::warn!(
-                        error = crate::engine::chain(&error),
-                        "a rollout stands still"
-                    );
+                    // Told once, and not five times a second.
+                    let why = crate::engine::chain(&error);
+                    if why != trouble {
+                        tracing::warn!(error = why, "rollouts stand still");
+                        trouble = why;
+                    }
                 }
             }
         }
@@ -250,7 +253,9 @@ fn golden(published: &Published, endpoint: &Endpoint, intent: &Intent) -> Golden
             continue;
         };
         for version in intent.fresh() {
-            if let Some(state) = stream.served.versions.get(version) {
+            // Of one that still warms up, some were not asked yet.
+            let state = stream.served.versions.get(version);
+            if let Some(state) = state.filter(|state| state.nearness == Nearness::Ready) {
                 sum.asked += state.golden_total;
                 sum.failed += state.golden_total.saturating_sub(state.golden_passed);
             }

@@ -195,3 +195,63 @@ fn route_to(stamp: Stamp, route: &Route) -> proto::Route {
         sticky_header: parts.sticky_header.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_the_registrys_is_left_out_and_what_is_newer_is_not_called_ready() {
+        let version = |model: &str, version: &str, phase: i32| proto::VersionState {
+            model: model.into(),
+            version: version.into(),
+            phase,
+            ..Default::default()
+        };
+        let ready = proto::Phase::Ready.into();
+        let told = proto::Observation {
+            generation: 7,
+            versions: vec![
+                version("fraud", "7", ready),
+                version("fraud", "8", 99),
+                version("Found Serving", "latest", ready),
+            ],
+            ..Default::default()
+        };
+        let served = from_proto(told).unwrap();
+        let seven = "fraud@7".parse().unwrap();
+        assert_eq!((served.generation, served.versions.len()), (7, 2));
+        assert_eq!(served.nearness(&seven), Nearness::Ready);
+        assert_eq!(
+            served.nearness(&"fraud@8".parse().unwrap()),
+            Nearness::Absent
+        );
+    }
+
+    #[test]
+    fn what_breaks_the_contract_is_refused_by_the_field() {
+        let one = |endpoint: &str, id: usize| proto::Observation {
+            overrides: vec![proto::Override {
+                id: vec![1; id].into(),
+                endpoint: endpoint.into(),
+                reason: "a\u{1b}[31m".into(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let refused = |told| from_proto(told).unwrap_err().field;
+        assert_eq!(refused(one("fraud", 15)), "overrides.id");
+        assert_eq!(refused(one("prod/fraud", 16)), "overrides.endpoint");
+        let told = from_proto(one("fraud", 16)).unwrap();
+        let (_, told) = told.overrides.into_iter().next().unwrap();
+        assert_eq!(
+            (told.kind, told.why.as_str()),
+            (OverrideKind::ByHand, "a [31m")
+        );
+        let many = proto::Observation {
+            routes: vec![proto::RouteState::default(); MAX_SERVED + 1],
+            ..Default::default()
+        };
+        assert_eq!(refused(many), "observation");
+    }
+}

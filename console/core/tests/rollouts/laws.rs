@@ -196,7 +196,7 @@ proptest! {
         events in prop::collection::vec(event(), 0..80),
     ) {
         let mut fleet = fleet();
-        let mut last = vec![(0, Default::default()); HOSTS];
+        let mut last = [(0, Default::default()); HOSTS];
         for event in &events {
             take(&mut fleet, event);
             for (n, last) in last.iter_mut().enumerate() {

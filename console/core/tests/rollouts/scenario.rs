@@ -414,7 +414,12 @@ fn told(came: Result<Vec<Entry>, Refusal>) -> Vec<String> {
                 )
             }
             Change::Endpoint(change) => change.kind().to_owned(),
-            other => other.kind().to_owned(),
+            Change::Genesis { .. }
+            | Change::HostAdmitted(_)
+            | Change::HostRelabelled(_)
+            | Change::HostRetired { .. }
+            | Change::HostReadmitted { .. }
+            | Change::Registry(_) => entry.change.kind().to_owned(),
         };
         let why = match entry.why.is_empty() {
             true => String::new(),
