@@ -15,6 +15,7 @@
 mod commands;
 mod console;
 mod demo;
+mod endpoints;
 mod faults;
 mod glance;
 mod manual;
