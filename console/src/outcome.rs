@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     NotPermitted = 4,
     /// Somebody else changed it first.
     Conflict = 6,
+    /// What was compared has drifted.
+    Drifted = 7,
     /// The hub is out of reach, or what it says is stale.
     Unreachable = 9,
     /// Ctrl-C.
@@ -57,6 +59,7 @@ impl Failure {
             Exit::NotFound => ("not_found", false),
             Exit::NotPermitted => ("not_permitted", false),
             Exit::Conflict => ("conflict", false),
+            Exit::Drifted => ("drifted", false),
             Exit::Unreachable => ("unreachable", true),
             Exit::Interrupted => ("interrupted", true),
         };
