@@ -16,7 +16,9 @@ pub(crate) mod artifact;
 mod console;
 mod dataset;
 mod demo;
+mod deploy;
 mod doctor;
+mod endpoint;
 mod environment;
 mod featureset;
 mod header;
@@ -29,6 +31,7 @@ mod model;
 mod profile;
 mod registry;
 mod replay;
+mod rollout;
 mod snapshot;
 mod time;
 mod version;
@@ -39,7 +42,8 @@ mod watch;
 #[command(name = "binnacle", version, about, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 not permitted, \
-    6 conflict, 9 hub unreachable or data stale, 130 interrupted."
+    6 conflict, 7 refused or rolled back, 8 still pending, 9 hub unreachable or data stale, \
+    10 confirmation needed, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -111,6 +115,16 @@ enum Command {
     /// Hosts, and the rules that hold there: list, show, set, edit, history.
     #[command(subcommand)]
     Environment(environment::Verb),
+    /// The names that applications call: list, show, create, edit, history, lift.
+    #[command(subcommand)]
+    Endpoint(endpoint::Verb),
+    /// Bring versions to an endpoint, step by step, judged on the way.
+    Deploy(deploy::Deploy),
+    /// Take an endpoint back to what was good, on all hosts at once.
+    Rollback(deploy::Rollback),
+    /// What is under way: list, show, watch, pause, resume, abort, confirm.
+    #[command(subcommand)]
+    Rollout(rollout::Verb),
     /// Write the whole registry as JSON lines; stored files do not come along.
     Export(registry::copy::Export),
     /// Take over what another hub exported; what was cut off goes on where it was.
@@ -205,6 +219,10 @@ impl Command {
             Self::Profile(verb) => verb.run(global).await,
             Self::Featureset(verb) => verb.run(global).await,
             Self::Environment(verb) => verb.run(global).await,
+            Self::Endpoint(verb) => verb.run(global).await,
+            Self::Deploy(deploy) => deploy.run(global).await,
+            Self::Rollback(rollback) => rollback.run(global).await,
+            Self::Rollout(verb) => verb.run(global).await,
             Self::Export(export) => export.run(global).await,
             Self::Import(import) => import.run(global).await,
             Self::Latency(ask) => ask.run(global).await,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use binnacle_core::address::Address;
 use binnacle_proto::v1 as proto;
 use proto::artifacts_client::ArtifactsClient;
+use proto::endpoints_client::EndpointsClient;
 use proto::fleet_client::FleetClient;
 use proto::registry_client::RegistryClient;
 use proto::telemetry_client::TelemetryClient;
@@ -86,6 +87,11 @@ impl Link {
     /// The service that keeps files.
     pub(crate) fn artifacts(&self) -> ArtifactsClient<Channel> {
         ArtifactsClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// The service that knows endpoints and rollouts.
+    pub(crate) fn endpoints(&self) -> EndpointsClient<Channel> {
+        EndpointsClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     /// A question, with its time limit.

@@ -22,8 +22,14 @@ pub(crate) enum Exit {
     NotPermitted = 4,
     /// Somebody else changed it first.
     Conflict = 6,
+    /// It was refused by a gate, or rolled back.
+    Refused = 7,
+    /// It is still under way.
+    Pending = 8,
     /// The hub is out of reach, or what it says is stale.
     Unreachable = 9,
+    /// Somebody has to confirm it.
+    Unconfirmed = 10,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -63,7 +69,10 @@ impl Failure {
             Exit::NotFound => ("not_found", false),
             Exit::NotPermitted => ("not_permitted", false),
             Exit::Conflict => ("conflict", false),
+            Exit::Refused => ("refused", false),
+            Exit::Pending => ("pending", true),
             Exit::Unreachable => ("unreachable", true),
+            Exit::Unconfirmed => ("confirmation_needed", false),
             Exit::Interrupted => ("interrupted", true),
         };
         Self {

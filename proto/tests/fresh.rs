@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "binnacle/v1/common.proto",
     "binnacle/v1/agent.proto",
     "binnacle/v1/fleet.proto",
     "binnacle/v1/telemetry.proto",
     "binnacle/v1/registry.proto",
     "binnacle/v1/artifact.proto",
+    "binnacle/v1/endpoint.proto",
 ];
 
 #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::caller::Caller;
+use crate::endpoint::{self, EndpointName};
 use crate::host::Admission;
 use crate::name::Name;
 use crate::registry::{self, Line};
@@ -69,6 +70,9 @@ pub enum Change {
         /// Which.
         host: Name,
     },
+    /// An endpoint was changed, or a rollout went on.
+    #[serde(untagged)]
+    Endpoint(endpoint::Change),
     /// The registry was changed. Last: whatever is no kind of the above is looked for there.
     #[serde(untagged)]
     Registry(registry::Change),
@@ -83,6 +87,7 @@ impl Change {
             Self::HostRelabelled(_) => "host_relabelled/v1",
             Self::HostRetired { .. } => "host_retired/v1",
             Self::HostReadmitted { .. } => "host_readmitted/v1",
+            Self::Endpoint(change) => change.kind(),
             Self::Registry(change) => change.kind(),
         }
     }
@@ -90,11 +95,24 @@ impl Change {
     /// The host that it concerns.
     pub fn host(&self) -> Option<&Name> {
         match self {
-            Self::Genesis { .. } | Self::Registry(_) => None,
+            Self::Genesis { .. } | Self::Endpoint(_) | Self::Registry(_) => None,
             Self::HostAdmitted(admission) | Self::HostRelabelled(admission) => {
                 Some(&admission.host)
             }
             Self::HostRetired { host } | Self::HostReadmitted { host } => Some(host),
+        }
+    }
+
+    /// The endpoint whose hosts it concerns.
+    pub fn endpoint(&self) -> Option<&EndpointName> {
+        match self {
+            Self::Endpoint(change) => Some(change.endpoint()),
+            Self::Genesis { .. }
+            | Self::HostAdmitted(_)
+            | Self::HostRelabelled(_)
+            | Self::HostRetired { .. }
+            | Self::HostReadmitted { .. }
+            | Self::Registry(_) => None,
         }
     }
 
@@ -106,6 +124,7 @@ impl Change {
                 format!("host {}", admission.host)
             }
             Self::HostRetired { host } | Self::HostReadmitted { host } => format!("host {host}"),
+            Self::Endpoint(change) => format!("endpoint {}", change.endpoint()),
             Self::Registry(change) => change.object().to_string(),
         }
     }
@@ -223,9 +242,14 @@ fn read(body: &[u8]) -> serde_json::Result<Entry> {
         key,
         kind,
     } = serde_json::from_slice(body)?;
-    let change = match registry::Change::KINDS.contains(&kind.as_str()) {
-        true => Change::Registry(serde_json::from_slice(body)?),
-        false => serde_json::from_slice(body)?,
+    let change = match kind.as_str() {
+        kind if registry::Change::KINDS.contains(&kind) => {
+            Change::Registry(serde_json::from_slice(body)?)
+        }
+        kind if endpoint::Change::KINDS.contains(&kind) => {
+            Change::Endpoint(serde_json::from_slice(body)?)
+        }
+        _ => serde_json::from_slice(body)?,
     };
     Ok(Entry {
         sequence,

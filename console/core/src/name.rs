@@ -48,6 +48,11 @@ impl Name {
         }
     }
 
+    /// The first of all names: where a walk through names in order begins.
+    pub(crate) fn least() -> Self {
+        Self("0".into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

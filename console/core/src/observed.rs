@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::name::Name;
 use crate::report::BootId;
+use crate::rollout::tick::Judgements;
+use crate::served::Served;
 use crate::state::Input;
 
 /// One connection of an agent, numbered by the hub from 1 since its start.
@@ -22,6 +24,8 @@ pub struct Stream {
     pub boot: BootId,
     /// The generation that the host follows; 0 for none.
     pub generation: u64,
+    /// What it serves, as it last said on this stream.
+    pub served: Arc<Served>,
     /// The agent's release.
     pub agent_version: Arc<str>,
     /// How it is attached: path, tap or watch.
@@ -74,6 +78,10 @@ pub struct Observed {
     hosts: OrdMap<Name, Streams>,
     /// Which host a stream belongs to.
     streams: OrdMap<StreamId, Name>,
+    /// Hosts that say that they decided something for themselves.
+    deciding: OrdSet<Name>,
+    /// What was last concluded of the steps that are watched.
+    judgements: Arc<Judgements>,
 }
 
 impl Observed {
@@ -86,6 +94,7 @@ impl Observed {
                     since_us: now_us,
                     boot: greeting.boot,
                     generation: greeting.generation,
+                    served: Arc::default(),
                     agent_version: greeting.agent_version.clone(),
                     attachment: greeting.attachment.clone(),
                 };
@@ -104,7 +113,7 @@ impl Observed {
                     open.insert(*stream, opened);
                 });
             }
-            Input::Follows { stream, generation } => {
+            Input::Serves { stream, served } => {
                 let Some(host) = self.streams.get(stream) else {
                     return;
                 };
@@ -113,9 +122,15 @@ impl Observed {
                     .get_mut(host)
                     .and_then(|streams| streams.open.get_mut(stream));
                 if let Some(open) = open {
-                    open.generation = *generation;
+                    open.generation = served.generation;
+                    open.served = served.clone();
                 }
+                match served.overrides.is_empty() {
+                    true => self.deciding.remove(host),
+                    false => self.deciding.insert(host.clone()),
+                };
             }
+            Input::Tick { judgements } => self.judgements = judgements.clone(),
             Input::Left { stream } => {
                 let Some(host) = self.streams.remove(stream) else {
                     return;
@@ -124,6 +139,9 @@ impl Observed {
                     streams.change(now_us, |open| {
                         open.remove(stream);
                     });
+                    if streams.open.is_empty() {
+                        self.deciding.remove(&host);
+                    }
                 }
             }
             Input::Start { .. } | Input::Asked { .. } => {}
@@ -158,6 +176,16 @@ impl Observed {
     /// A host's streams; `None` for one that never had any.
     pub fn of(&self, host: &Name) -> Option<&Streams> {
         self.hosts.get(host)
+    }
+
+    /// Hosts that say that they decided something for themselves, in order of name.
+    pub fn deciding(&self) -> impl Iterator<Item = &Name> {
+        self.deciding.iter()
+    }
+
+    /// What was last concluded of the steps that are watched.
+    pub fn judgements(&self) -> &Judgements {
+        &self.judgements
     }
 
     /// How many streams are open.

@@ -27,6 +27,7 @@ pub use feature::{Allowed, Feature, FeatureKind, Features};
 pub use lineage::{Node, Way};
 pub use manifest::{FileOf, Inside, Manifest};
 pub use objective::Objective;
+pub use files::{Files, Format, Lie, Size};
 pub use reference::{Number, Object, Reference};
 pub use signature::{Datatype, Signature, Tensor};
 pub use text::{Line, Prose};
@@ -40,6 +41,7 @@ pub mod command;
 pub mod dataset;
 pub mod environment;
 pub mod feature;
+pub mod files;
 mod fit;
 pub mod lineage;
 pub mod manifest;
@@ -62,6 +64,8 @@ pub struct Registry {
     pub feature_sets: OrdMap<Name, Arc<FeatureSet>>,
     /// Environments with rules of their own.
     pub environments: OrdMap<Name, Environment>,
+    /// How files of versions are laid out, each way once.
+    formats: List<Name>,
 }
 
 /// Whether something may still be used.
@@ -153,26 +157,6 @@ pub enum Children {
     One(Box<Reference>),
     /// Two or more were.
     Many(Box<List<Reference>>),
-}
-
-/// The files of a version, as far as the index knows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// Over their bytes.
-    pub sha256: Digest,
-    /// Where they lie.
-    pub lie: Lie,
-}
-
-/// Where the files of a version lie, as far as the index knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lie {
-    /// In the hub's artifact store: one file.
-    File,
-    /// In the hub's artifact store: a folder's files, and their manifest under the digest.
-    Folder,
-    /// Elsewhere, and only referred to.
-    Elsewhere,
 }
 
 /// A named pointer to a version, with all its moves.
@@ -287,6 +271,11 @@ impl Registry {
         model.versions.get(place(version.number))
     }
 
+    /// What a way of laying files out is called.
+    pub fn format(&self, format: Format) -> Option<&Name> {
+        self.formats.get(format.place())
+    }
+
     /// A version of a data set.
     pub fn data_set(&self, version: &Reference) -> Option<&DataSetVersion> {
         let data_set = self.data_sets.get(&version.name)?;
@@ -366,11 +355,8 @@ impl DataSetVersion {
 impl Version {
     /// Its blob in the hub's artifact store: its file, or the manifest of its folder.
     pub fn stored(&self) -> Option<Digest> {
-        let files = self.artifact?;
-        match files.lie {
-            Lie::File | Lie::Folder => Some(files.sha256),
-            Lie::Elsewhere => None,
-        }
+        let files = self.artifact.filter(|files| files.lie.is_stored())?;
+        Some(files.sha256)
     }
 
     /// The manifest of its folder in the hub's artifact store, where it has one.

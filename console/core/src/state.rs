@@ -10,6 +10,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::caller::Caller;
+use crate::endpoint::{self, Endpoints};
 use crate::host::{Admission, Host, Membership};
 use crate::journal::{Change, Entry, Hash, MAX_REASON, ORIGIN};
 use crate::keys::Keys;
@@ -18,6 +19,9 @@ use crate::observed::{Observed, StreamId};
 use crate::packed::packed;
 use crate::registry::{self, Line, Registry};
 use crate::report::BootId;
+use crate::rollout::duty::{Desk, Work};
+use crate::rollout::tick::{self, Judgements};
+use crate::served::Served;
 
 /// Hosts in one fleet. Ten times what the hub is measured with: a name beyond it is a loop
 /// that makes up names, not a fleet.
@@ -36,6 +40,8 @@ pub struct State {
     pub hosts: OrdMap<Name, Arc<Host>>,
     /// Every model, data set and feature set.
     pub registry: Registry,
+    /// Every endpoint, with its revisions and what is under way.
+    pub endpoints: Endpoints,
     /// What was asked for under a key of late.
     keys: Keys,
 }
@@ -47,6 +53,7 @@ packed!(State {
     store,
     hosts,
     registry,
+    endpoints,
     keys,
 });
 
@@ -58,6 +65,7 @@ impl Default for State {
             store: "".into(),
             hosts: OrdMap::new(),
             registry: Registry::default(),
+            endpoints: Endpoints::default(),
             keys: Keys::default(),
         }
     }
@@ -78,12 +86,17 @@ pub enum Input {
         /// What it said.
         greeting: Greeting,
     },
-    /// A host says which assignment it follows.
-    Follows {
+    /// A host says what it serves, and which assignment it follows.
+    Serves {
         /// The stream that it said it on.
         stream: StreamId,
-        /// The assignment's generation.
-        generation: u64,
+        /// What it said.
+        served: Arc<Served>,
+    },
+    /// Time has passed while something was under way.
+    Tick {
+        /// What was concluded of the steps that are watched.
+        judgements: Arc<Judgements>,
     },
     /// A stream ended.
     Left {
@@ -121,6 +134,8 @@ pub enum Request {
     ReadmitHost(Name),
     /// Change the registry.
     Registry(Box<registry::Command>),
+    /// Change an endpoint, or steer a rollout.
+    Endpoint(Box<endpoint::Command>),
 }
 
 /// What a host says when it dials.
@@ -177,6 +192,9 @@ pub enum Refusal {
     /// The registry does not do it.
     #[error(transparent)]
     Registry(#[from] registry::Refusal),
+    /// An endpoint or a rollout does not do it.
+    #[error(transparent)]
+    Endpoint(#[from] endpoint::Refusal),
 }
 
 /// What the hub wants a host to do.
@@ -184,8 +202,10 @@ pub enum Refusal {
 pub struct Assignment {
     /// Grows with every change that concerns the host.
     pub generation: u64,
-    /// What is wanted.
+    /// What the host is for.
     pub duty: Duty,
+    /// What it does for endpoints.
+    pub work: Work,
 }
 
 /// What a host is for.
@@ -198,7 +218,12 @@ pub enum Duty {
 }
 
 /// What follows from `input`: entries to persist and apply, none, or a refusal.
-pub fn decide(state: &State, observed: &Observed, input: &Input) -> Result<Vec<Draft>, Refusal> {
+pub fn decide(
+    state: &State,
+    observed: &Observed,
+    input: &Input,
+    now_us: i64,
+) -> Result<Vec<Draft>, Refusal> {
     match input {
         Input::Start { store } => {
             if state.sequence > 0 {
@@ -215,7 +240,17 @@ pub fn decide(state: &State, observed: &Observed, input: &Input) -> Result<Vec<D
             }])
         }
         Input::Joined { greeting, .. } => joined(state, observed, greeting),
-        Input::Follows { .. } | Input::Left { .. } => Ok(Vec::new()),
+        Input::Serves { .. } | Input::Left { .. } => Ok(Vec::new()),
+        Input::Tick { judgements } => {
+            let decided = tick::decide(state, observed, judgements, now_us);
+            let draft = |(caller, why, change): (Caller, String, endpoint::Change)| Draft {
+                caller,
+                why: shortened(why),
+                key: None,
+                change: Change::Endpoint(change),
+            };
+            Ok(decided.into_iter().map(draft).collect())
+        }
         Input::Asked {
             caller,
             why,
@@ -225,7 +260,7 @@ pub fn decide(state: &State, observed: &Observed, input: &Input) -> Result<Vec<D
             if why.len() > MAX_REASON {
                 return Err(Refusal::LongReason(why.len()));
             }
-            let change = asked(state, why, request, condition)?;
+            let change = asked(state, observed, (why, request, condition), now_us)?;
             let draft = |change| Draft {
                 caller: caller.clone(),
                 why: why.clone(),
@@ -272,9 +307,9 @@ fn joined(state: &State, observed: &Observed, greeting: &Greeting) -> Result<Vec
 
 fn asked(
     state: &State,
-    why: &str,
-    request: &Request,
-    condition: &Condition,
+    observed: &Observed,
+    (why, request, condition): (&str, &Request, &Condition),
+    now_us: i64,
 ) -> Result<Option<Change>, Refusal> {
     let membership = |name: &Name| match state.hosts.get(name) {
         Some(host) => Ok(&host.membership),
@@ -294,11 +329,35 @@ fn asked(
             if matches!(**command, registry::Command::Deprecate(_)) && why.trim().is_empty() {
                 return Err(Refusal::NoReason);
             }
+            if let registry::Command::Deprecate(object) = &**command {
+                endpoint::command::not_serving(state, object)?;
+            }
             let revised = condition.if_revision;
             let change = registry::decide(&state.registry, command, revised)?;
             Ok(change.map(Change::Registry))
         }
+        Request::Endpoint(command) => {
+            if command.needs_reason() && why.trim().is_empty() {
+                return Err(Refusal::NoReason);
+            }
+            let asked = endpoint::command::Asked {
+                why,
+                if_revision: condition.if_revision,
+                now_us,
+            };
+            let change = endpoint::decide(state, observed, command, asked)?;
+            Ok(change.map(Change::Endpoint))
+        }
     }
+}
+
+/// A reason of the hub's own, which names of hosts can make longer than a person's may be.
+fn shortened(mut why: String) -> String {
+    if why.len() > MAX_REASON {
+        let end = (0..=MAX_REASON).rev().find(|at| why.is_char_boundary(*at));
+        why.truncate(end.unwrap_or(0));
+    }
+    why
 }
 
 /// The entry that did what `input` asks for, when it was done before under the same key. It is
@@ -308,23 +367,17 @@ pub fn before(state: &State, input: &Input, now_us: i64) -> Option<u64> {
         Input::Asked {
             caller, condition, ..
         } => state.keys.find(caller, condition.key.as_ref()?, now_us),
-        Input::Start { .. } | Input::Joined { .. } | Input::Follows { .. } | Input::Left { .. } => {
-            None
-        }
+        Input::Start { .. }
+        | Input::Joined { .. }
+        | Input::Serves { .. }
+        | Input::Tick { .. }
+        | Input::Left { .. } => None,
     }
 }
 
 /// What the hub wants of `host`; `None` for a host that was never admitted.
 pub fn wanted(state: &State, host: &Name) -> Option<Assignment> {
-    let host = state.hosts.get(host)?;
-    let duty = match &host.membership {
-        Membership::Member => Duty::Serve,
-        Membership::Retired { why, .. } => Duty::Leave(why.clone()),
-    };
-    Some(Assignment {
-        generation: host.generation,
-        duty,
-    })
+    Desk::new(state).wanted(host)
 }
 
 impl State {
@@ -381,6 +434,7 @@ impl State {
                 );
             }
             Change::HostReadmitted { host } => self.settle(host, entry, Membership::Member),
+            Change::Endpoint(change) => self.apply_endpoint(change, entry),
             Change::Registry(change) => {
                 let place = registry::Place {
                     sequence: entry.sequence,
@@ -388,6 +442,36 @@ impl State {
                     why: &entry.why,
                 };
                 self.registry.apply(change, place);
+            }
+        }
+    }
+
+    fn apply_endpoint(&mut self, change: &endpoint::Change, entry: &Entry) {
+        let place = endpoint::Place {
+            sequence: entry.sequence,
+            at_us: entry.at_us,
+            caller: &entry.caller,
+            why: &entry.why,
+        };
+        // Hosts that an edit leaves out, and those that are told to let go of a decision of their
+        // own, have an assignment that the endpoint's own generation says nothing of.
+        let touched: Vec<Name> = match change {
+            endpoint::Change::Edited(said) => {
+                tick::hosts_of(self, &said.endpoint).cloned().collect()
+            }
+            endpoint::Change::Adopted(adopted) => {
+                let hosts = adopted.overrides.iter();
+                hosts.map(|one| one.host.clone()).collect()
+            }
+            endpoint::Change::Created(_)
+            | endpoint::Change::Accepted(_)
+            | endpoint::Change::Moved(_)
+            | endpoint::Change::Lifted(_) => Vec::new(),
+        };
+        self.endpoints.apply(change, place);
+        for name in touched {
+            if let Some(host) = self.hosts.get_mut(&name) {
+                Arc::make_mut(host).generation = entry.sequence;
             }
         }
     }

@@ -10,6 +10,10 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::endpoint::{
+    BlockItem, EndpointItem, OverrideItem, PlanItem, ReadinessItem, RevisionItem, RolloutItem,
+    TraceItem, step_in_words,
+};
 pub use self::entry::EntryRow;
 pub use self::glance::{CELL_BYTES, Cell, Coarse, Glance, Glances, History};
 pub use self::latency::{
@@ -23,6 +27,7 @@ pub use self::registry::{
 pub use self::status::{Status, health, live};
 pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, troubles};
 // What rows are made of, for those who see rows alone.
+pub use crate::endpoint::EndpointName;
 pub use crate::host::Labels;
 pub use crate::name::Name;
 pub use crate::registry::{
@@ -33,6 +38,7 @@ pub use crate::registry::{
 pub use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vitals};
 pub use crate::series::Outcome;
 
+mod endpoint;
 mod entry;
 mod fields;
 pub mod filter;

@@ -41,7 +41,7 @@ impl Hub {
         if state::before(&self.state, &input, self.now_us).is_some() {
             return Ok(None);
         }
-        let drafts = match state::decide(&self.state, &Observed::default(), &input) {
+        let drafts = match state::decide(&self.state, &Observed::default(), &input, self.now_us) {
             Ok(drafts) => drafts,
             Err(state::Refusal::Registry(refusal)) => return Err(refusal),
             Err(refusal) => panic!("{refusal}"),

@@ -11,6 +11,7 @@ use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
 use binnacle_core::report::BootId;
 use binnacle_core::snapshot;
+use binnacle_core::served::Served;
 use binnacle_core::state::{self, Condition, Duty, Greeting, Input, Refusal, Request, State};
 use proptest::prelude::*;
 
@@ -48,7 +49,7 @@ impl Hub {
 
     fn take(&mut self, input: &Input, kill: Kill) -> Result<usize, Refusal> {
         self.now_us += 1;
-        let drafts = state::decide(&self.state, &self.observed, input)?;
+        let drafts = state::decide(&self.state, &self.observed, input, self.now_us)?;
         let count = drafts.len();
         if kill == Kill::BeforePersisting {
             self.restart();
@@ -107,7 +108,10 @@ fn input() -> impl Strategy<Value = Input> {
             Input::Joined { stream, greeting: greeting(n, boot, zone) }
         }),
         2 => (stream.clone(), 0..20u64)
-            .prop_map(|(stream, generation)| Input::Follows { stream, generation }),
+            .prop_map(|(stream, generation)| {
+                let served = Served { generation, ..Served::default() };
+                Input::Serves { stream, served: served.into() }
+            }),
         2 => stream.prop_map(|stream| Input::Left { stream }),
         2 => (0..3u8).prop_map(|n| ask(Request::RetireHost(host(n)))),
         1 => (0..3u8).prop_map(|n| ask(Request::ReadmitHost(host(n)))),

@@ -6,6 +6,7 @@
 //! Where it is not known whether entries are there, that is found out before any other is
 //! written. Readers never come here: they look at the published state, which is replaced whole.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use arc_swap::ArcSwap;
 use binnacle_core::journal::{Entry, Fault, Hash, Stored};
 use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
+use binnacle_core::rollout::duty::Desk;
+use binnacle_core::rollout::tick;
 use binnacle_core::state::{self, Assignment, Input, Refusal, State};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -381,12 +384,11 @@ impl Owner {
         match written {
             None => self.publish(),
             Some((state, stored)) => {
-                self.state = state;
-                self.publish();
                 let read = |stored: &Stored| Entry::from_body(stored.sequence, &stored.body);
                 let entries = stored.iter().filter_map(|stored| read(stored).ok());
-                let hosts = entries.filter_map(|entry| entry.change.host().cloned());
-                let touched = hosts.collect();
+                let touched = touched(&self.state, &state, entries);
+                self.state = state;
+                self.publish();
                 self.tell(stored);
                 self.send_wanted(touched);
             }
@@ -410,7 +412,7 @@ impl Owner {
                 decided.verdicts.push(Verdict::Before(sequence));
                 continue;
             }
-            let verdict = match state::decide(&decided.state, &decided.observed, input) {
+            let verdict = match state::decide(&decided.state, &decided.observed, input, now_us) {
                 Err(refusal) => Verdict::Refused(refusal),
                 Ok(drafts) if disk == Disk::Refusing && !drafts.is_empty() => Verdict::Unwritten,
                 Ok(drafts) => {
@@ -434,14 +436,10 @@ impl Owner {
 
     /// Makes a batch that is on disk the state, sends what is now wanted, and answers.
     fn commit(&mut self, batch: Vec<Message>, decided: Decided) {
+        let changed = decided.changed.iter().map(AsRef::as_ref);
+        let mut touched = touched(&self.state, &decided.state, changed);
         self.state = decided.state;
         self.observed = decided.observed;
-        let mut touched: BTreeSet<Name> = decided
-            .changed
-            .iter()
-            .filter_map(|entry| entry.change.host())
-            .cloned()
-            .collect();
         self.publish();
         self.tell(decided.stored);
         for (message, verdict) in batch.into_iter().zip(decided.verdicts) {
@@ -507,16 +505,21 @@ impl Owner {
             Input::Left { stream } => {
                 self.orders.remove(stream);
             }
-            Input::Follows { .. } | Input::Start { .. } | Input::Asked { .. } => {}
+            Input::Serves { .. }
+            | Input::Tick { .. }
+            | Input::Start { .. }
+            | Input::Asked { .. } => {}
         }
     }
 
     fn send_wanted(&self, touched: BTreeSet<Name>) {
+        // What is the same for many hosts is worked out once.
+        let mut desk = Desk::new(&self.state);
         for host in touched {
             let Some((stream, open)) = self.observed.commanding(&host) else {
                 continue;
             };
-            let Some(wanted) = state::wanted(&self.state, &host) else {
+            let Some(wanted) = desk.wanted(&host) else {
                 continue;
             };
             if open.generation != wanted.generation
@@ -526,6 +529,26 @@ impl Owner {
             }
         }
     }
+}
+
+/// Hosts of which something else may be wanted after a batch.
+fn touched<E: Borrow<Entry>>(
+    before: &State,
+    after: &State,
+    changed: impl Iterator<Item = E>,
+) -> BTreeSet<Name> {
+    let mut touched = BTreeSet::new();
+    for entry in changed {
+        let change = &entry.borrow().change;
+        touched.extend(change.host().cloned());
+        let Some(name) = change.endpoint() else {
+            continue;
+        };
+        // An edit may leave hosts out that served the endpoint before.
+        touched.extend(tick::hosts_of(before, name).cloned());
+        touched.extend(tick::hosts_of(after, name).cloned());
+    }
+    touched
 }
 
 /// An error and its causes on one line.

@@ -29,6 +29,7 @@ pub mod engine;
 mod identity;
 pub mod listen;
 mod notify;
+mod rollouts;
 mod server;
 mod snapshots;
 pub mod store;
@@ -101,6 +102,7 @@ pub struct Running {
     addresses: Vec<Address>,
     stop: watch::Sender<bool>,
     serving: Vec<JoinHandle<Result<(), tonic::transport::Error>>>,
+    watching: JoinHandle<()>,
     telemetry: Telemetry,
     store: SharedStore,
     /// Held until the hub has stopped.
@@ -125,8 +127,17 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         .map(Listener::address)
         .collect::<io::Result<_>>();
     let (stop, stopping) = watch::channel(false);
+    let shadows = rollouts::Shadows::default();
+    let watch = rollouts::Watch {
+        engine: engine.clone(),
+        telemetry: telemetry.clone(),
+        shadows: shadows.clone(),
+        clock: clock.clone(),
+    };
+    let watching = tokio::spawn(watch.run());
     let hub = Arc::new(server::Hub {
         engine,
+        shadows,
         telemetry: telemetry.clone(),
         store: store.clone(),
         started_us: clock.now_us(),
@@ -139,6 +150,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         addresses: addresses.map_err(HubError::Address)?,
         stop,
         serving: server::serve(hub, listeners).await,
+        watching,
         telemetry,
         store,
         _lock: lock,
@@ -154,6 +166,7 @@ impl Running {
     /// Ends every stream, writes what was received, and stops.
     pub async fn stop(self) {
         self.stop.send_replace(true);
+        self.watching.abort();
         let all = futures::future::join_all(self.serving);
         if tokio::time::timeout(STOP_WITHIN, all).await.is_err() {
             tracing::warn!("some streams did not end in time, and are cut off");

@@ -13,11 +13,13 @@ use crate::artifact::Blobs;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::listen::Listener;
+use crate::rollouts::Shadows;
 use crate::store::SharedStore;
 use crate::telemetry;
 
 mod agent;
 mod artifact;
+mod endpoint;
 mod entries;
 mod fleet;
 pub(crate) mod glance;
@@ -54,6 +56,7 @@ pub(crate) struct Hub {
     pub(crate) started_us: i64,
     pub(crate) glances: glance::Board,
     pub(crate) blobs: Blobs,
+    pub(crate) shadows: Shadows,
     /// True from when the hub begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -91,6 +94,7 @@ pub(crate) async fn serve(
 async fn routes(hub: &Arc<Hub>) -> Routes {
     use proto::agents_server::AgentsServer;
     use proto::artifacts_server::ArtifactsServer;
+    use proto::endpoints_server::EndpointsServer;
     use proto::fleet_server::FleetServer;
     use proto::registry_server::RegistryServer;
     use proto::telemetry_server::TelemetryServer;
@@ -105,6 +109,8 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .max_decoding_message_size(MAX_QUESTION);
     let artifacts = ArtifactsServer::new(artifact::Artifacts { hub: hub.clone() })
         .max_decoding_message_size(MAX_PART);
+    let endpoints = EndpointsServer::new(endpoint::Endpoints { hub: hub.clone() })
+        .max_decoding_message_size(MAX_QUESTION);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<AgentsServer<agent::Agents>>().await;
     reporter.set_serving::<FleetServer<fleet::Fleet>>().await;
@@ -117,6 +123,9 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
     reporter
         .set_serving::<ArtifactsServer<artifact::Artifacts>>()
         .await;
+    reporter
+        .set_serving::<EndpointsServer<endpoint::Endpoints>>()
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(binnacle_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -127,6 +136,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .add_service(telemetry)
         .add_service(registry)
         .add_service(artifacts)
+        .add_service(endpoints)
         .add_service(health)
         .add_service(reflection)
 }

@@ -10,6 +10,7 @@ use binnacle_core::host::{Admission, Labels};
 use binnacle_core::name::Name;
 use binnacle_core::observed::StreamId;
 use binnacle_core::report::BootId;
+use binnacle_core::served::Served;
 use binnacle_core::state::{Condition, Duty, Greeting, Input, Refusal, Request};
 use binnacle_hub::clock::Clock;
 use binnacle_hub::engine::{Engine, EngineError, Rejected};
@@ -97,9 +98,13 @@ async fn a_host_that_is_retired_is_told_to_leave_and_refused_when_it_returns() {
         .unwrap();
     assert_eq!((first.generation, first.duty), (2, Duty::Serve));
     engine
-        .put(Input::Follows {
+        .put(Input::Serves {
             stream: StreamId(1),
-            generation: 2,
+            served: Served {
+                generation: 2,
+                ..Served::default()
+            }
+            .into(),
         })
         .await
         .unwrap();

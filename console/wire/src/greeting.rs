@@ -5,7 +5,7 @@ use binnacle_core::name::Name;
 use binnacle_core::state::{Assignment, Duty, Greeting};
 use binnacle_proto::v1 as proto;
 
-use crate::{Refused, refuse, report};
+use crate::{Refused, refuse, report, served};
 
 /// Bytes in a release's name or an attachment.
 const MAX_WORD: usize = 64;
@@ -43,10 +43,12 @@ pub fn assignment_to(assignment: &Assignment) -> proto::Assignment {
         Duty::Serve => (false, String::new()),
         Duty::Leave(why) => (true, why.to_string()),
     };
-    proto::Assignment {
+    let mut wanted = proto::Assignment {
         generation: assignment.generation,
         leave,
         reason,
         ..proto::Assignment::default()
-    }
+    };
+    served::work_to(&assignment.work, &mut wanted);
+    wanted
 }

@@ -3,6 +3,7 @@
 //! `from_proto` checks everything and returns an error that names the field; `to_proto` cannot
 //! fail. Nothing else in the console's half of the house sees a message.
 
+pub mod endpoint;
 pub mod glance;
 pub mod greeting;
 pub mod host;
@@ -10,6 +11,7 @@ pub mod journal;
 pub mod registry;
 pub mod report;
 pub mod series;
+pub mod served;
 mod unique;
 
 pub use unique::unique;

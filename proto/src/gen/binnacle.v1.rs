@@ -4478,3 +4478,714 @@ pub mod artifacts_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// An endpoint, by ENVIRONMENT/NAME, and what is said of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndpointDocument {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// JSON: settings.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub document: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SteerRollout {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// The revision that it leads to; 0 for whatever is under way.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    #[prost(enumeration = "Steer", tag = "3")]
+    pub steer: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiftBlock {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// As in fraud@7.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndpointCommand {
+    /// Why, for the journal.
+    #[prost(string, tag = "1")]
+    pub why: ::prost::alloc::string::String,
+    /// Of an edit: refused when the endpoint was last edited by another entry.
+    #[prost(uint64, optional, tag = "2")]
+    pub if_revision: ::core::option::Option<u64>,
+    /// The same key from the same caller within a day is done once.
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+    /// Decide, and do not do it.
+    #[prost(bool, tag = "4")]
+    pub dry_run: bool,
+    #[prost(oneof = "endpoint_command::Command", tags = "10, 11, 12, 13, 14")]
+    pub command: ::core::option::Option<endpoint_command::Command>,
+}
+/// Nested message and enum types in `EndpointCommand`.
+pub mod endpoint_command {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Command {
+        #[prost(message, tag = "10")]
+        Create(super::EndpointDocument),
+        #[prost(message, tag = "11")]
+        Edit(super::EndpointDocument),
+        /// JSON: a plan, as Plan answered it.
+        #[prost(bytes, tag = "12")]
+        Run(::prost::bytes::Bytes),
+        #[prost(message, tag = "13")]
+        Steer(super::SteerRollout),
+        #[prost(message, tag = "14")]
+        Lift(super::LiftBlock),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndpointChanged {
+    /// The entry that says so; 0 when nothing was to be changed, or on a dry run.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// False when it was so before, or was done before under the same key.
+    #[prost(bool, tag = "2")]
+    pub changed: bool,
+    #[prost(string, tag = "3")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// The revision that is under way, or serves, by now.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanRequest {
+    /// JSON: what is wanted of which endpoint, and how.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub ask: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanResponse {
+    /// JSON: the plan, its steps in words, and whether hosts are ready for it.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub document: ::prost::bytes::Bytes,
+    #[prost(int64, tag = "2")]
+    pub as_of_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndpointsRequest {
+    #[prost(enumeration = "EndpointNoun", tag = "1")]
+    pub noun: i32,
+    /// ENVIRONMENT/NAME; empty for all.
+    #[prost(string, tag = "2")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// Of rollouts: the one to this revision; 0 for all.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    /// Of rollouts: only those under way.
+    #[prost(bool, tag = "4")]
+    pub underway: bool,
+    /// Rows at most; 0 for the hub's limit.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndpointsResponse {
+    /// JSON, one document a row.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    #[prost(int64, tag = "2")]
+    pub as_of_us: i64,
+    /// The journal's last entry when this was so.
+    #[prost(uint64, tag = "3")]
+    pub sequence: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchEndpointRequest {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// The rollout to this revision; 0 for the endpoint itself.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Steer {
+    Unspecified = 0,
+    Pause = 1,
+    Resume = 2,
+    Abort = 3,
+    Confirm = 4,
+}
+impl Steer {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STEER_UNSPECIFIED",
+            Self::Pause => "STEER_PAUSE",
+            Self::Resume => "STEER_RESUME",
+            Self::Abort => "STEER_ABORT",
+            Self::Confirm => "STEER_CONFIRM",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STEER_UNSPECIFIED" => Some(Self::Unspecified),
+            "STEER_PAUSE" => Some(Self::Pause),
+            "STEER_RESUME" => Some(Self::Resume),
+            "STEER_ABORT" => Some(Self::Abort),
+            "STEER_CONFIRM" => Some(Self::Confirm),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EndpointNoun {
+    Unspecified = 0,
+    Endpoints = 1,
+    /// Of one endpoint, newest first.
+    Revisions = 2,
+    /// Of one endpoint, or of all, newest first.
+    Rollouts = 3,
+}
+impl EndpointNoun {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENDPOINT_NOUN_UNSPECIFIED",
+            Self::Endpoints => "ENDPOINT_NOUN_ENDPOINTS",
+            Self::Revisions => "ENDPOINT_NOUN_REVISIONS",
+            Self::Rollouts => "ENDPOINT_NOUN_ROLLOUTS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENDPOINT_NOUN_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENDPOINT_NOUN_ENDPOINTS" => Some(Self::Endpoints),
+            "ENDPOINT_NOUN_REVISIONS" => Some(Self::Revisions),
+            "ENDPOINT_NOUN_ROLLOUTS" => Some(Self::Rollouts),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod endpoints_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct EndpointsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> EndpointsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> EndpointsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            EndpointsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// One change, on disk when it is answered.
+        pub async fn change(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndpointCommand>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndpointChanged>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Endpoints/Change",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Endpoints", "Change"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What would be done, with the hash that stands for it. Changes nothing.
+        pub async fn plan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlanRequest>,
+        ) -> std::result::Result<tonic::Response<super::PlanResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Endpoints/Plan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Endpoints", "Plan"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Endpoints, one endpoint, its revisions, or rollouts.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndpointsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndpointsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Endpoints/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Endpoints", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The endpoint now, and each time that anything about it changes, latest only.
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchEndpointRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::EndpointsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Endpoints/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Endpoints", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod endpoints_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with EndpointsServer.
+    #[async_trait]
+    pub trait Endpoints: std::marker::Send + std::marker::Sync + 'static {
+        /// One change, on disk when it is answered.
+        async fn change(
+            &self,
+            request: tonic::Request<super::EndpointCommand>,
+        ) -> std::result::Result<tonic::Response<super::EndpointChanged>, tonic::Status>;
+        /// What would be done, with the hash that stands for it. Changes nothing.
+        async fn plan(
+            &self,
+            request: tonic::Request<super::PlanRequest>,
+        ) -> std::result::Result<tonic::Response<super::PlanResponse>, tonic::Status>;
+        /// Endpoints, one endpoint, its revisions, or rollouts.
+        async fn list(
+            &self,
+            request: tonic::Request<super::EndpointsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndpointsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the Watch method.
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::EndpointsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The endpoint now, and each time that anything about it changes, latest only.
+        async fn watch(
+            &self,
+            request: tonic::Request<super::WatchEndpointRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct EndpointsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> EndpointsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for EndpointsServer<T>
+    where
+        T: Endpoints,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/binnacle.v1.Endpoints/Change" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeSvc<T: Endpoints>(pub Arc<T>);
+                    impl<
+                        T: Endpoints,
+                    > tonic::server::UnaryService<super::EndpointCommand>
+                    for ChangeSvc<T> {
+                        type Response = super::EndpointChanged;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndpointCommand>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Endpoints>::change(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Endpoints/Plan" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlanSvc<T: Endpoints>(pub Arc<T>);
+                    impl<T: Endpoints> tonic::server::UnaryService<super::PlanRequest>
+                    for PlanSvc<T> {
+                        type Response = super::PlanResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Endpoints>::plan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlanSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Endpoints/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Endpoints>(pub Arc<T>);
+                    impl<
+                        T: Endpoints,
+                    > tonic::server::UnaryService<super::EndpointsRequest>
+                    for ListSvc<T> {
+                        type Response = super::EndpointsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndpointsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Endpoints>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Endpoints/Watch" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSvc<T: Endpoints>(pub Arc<T>);
+                    impl<
+                        T: Endpoints,
+                    > tonic::server::ServerStreamingService<super::WatchEndpointRequest>
+                    for WatchSvc<T> {
+                        type Response = super::EndpointsResponse;
+                        type ResponseStream = T::WatchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchEndpointRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Endpoints>::watch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for EndpointsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "binnacle.v1.Endpoints";
+    impl<T> tonic::server::NamedService for EndpointsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

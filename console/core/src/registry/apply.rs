@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::artifact::Location;
+use super::artifact::{Artifact, Location};
 use super::change::{Carded, Change, FeatureSetDetail, Moved, Noted, Pointed, Registered, Ruled};
 use super::reference::{Object, Reference};
 use super::version::{Trained, TrainedOn, VersionDetail};
 use super::{
     Alias, Card, Children, DataSet, DataSetDetail, DataSetVersion, Deprecation, Environment,
-    FeatureSet, FeatureSetVersion, Files, Head, Lie, List, Model, Move, Registry, Said, Standing,
-    Version, place,
+    FeatureSet, FeatureSetVersion, Files, Format, Head, Lie, List, Model, Move, Registry, Said,
+    Size, Standing, Version, place,
 };
 use crate::name::Name;
 
@@ -179,19 +179,13 @@ impl Registry {
             });
         }
         let artifact = detail.artifact.as_ref();
+        let artifact = artifact.map(|artifact| self.files(artifact));
         let registered = Version {
             sequence: at.sequence,
             at_us: at.at_us,
             revision: 0,
             noted: 0,
-            artifact: artifact.map(|artifact| Files {
-                sha256: artifact.sha256,
-                lie: match artifact.location {
-                    Location::Stored => Lie::File,
-                    Location::Folder => Lie::Folder,
-                    Location::Referred(_) => Lie::Elsewhere,
-                },
-            }),
+            artifact,
             data_sets,
             feature_set,
             parent,
@@ -317,6 +311,19 @@ impl Registry {
             }
             // Environments are not deprecated; the command refuses it.
             Object::Environment(_) => {}
+        }
+    }
+
+    fn files(&mut self, artifact: &Artifact) -> Files {
+        Files {
+            sha256: artifact.sha256,
+            bytes: Size::of(artifact.bytes),
+            format: Format::of(&mut self.formats, &artifact.format),
+            lie: match artifact.location {
+                Location::Stored => Lie::File,
+                Location::Folder => Lie::Folder,
+                Location::Referred(_) => Lie::Elsewhere,
+            },
         }
     }
 

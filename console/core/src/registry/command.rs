@@ -9,6 +9,7 @@ use super::change::{
 };
 use super::dataset::DataSetDetail;
 use super::environment::Rules;
+use super::files::MAX_FORMATS;
 use super::fit;
 use super::reference::{Number, Object, Reference};
 use super::text::Prose;
@@ -373,6 +374,14 @@ fn has_standing(registry: &Registry, object: &Object) -> Result<(), Refusal> {
         .ok_or(Refusal::NoStanding)
 }
 
+/// A new way of laying files out takes a number in the index.
+fn told_apart(registry: &Registry, format: &Name) -> Result<(), Refusal> {
+    match registry.formats.contains(format) {
+        true => Ok(()),
+        false => room("formats of files", registry.formats.len(), MAX_FORMATS),
+    }
+}
+
 fn room(what: &str, held: usize, max: usize) -> Result<(), Refusal> {
     match held < max {
         true => Ok(()),
@@ -408,6 +417,9 @@ fn version(registry: &Registry, registered: &Registered<VersionDetail>) -> Resul
     }
     if let Some(parent) = &detail.parent {
         known(registry, &Object::Version(parent.clone()))?;
+    }
+    if let Some(artifact) = &detail.artifact {
+        told_apart(registry, &artifact.format)?;
     }
     let Some(feature_set) = &detail.feature_set else {
         return Ok(());

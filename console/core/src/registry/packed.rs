@@ -13,6 +13,7 @@ packed!(Registry {
     data_sets,
     feature_sets,
     environments,
+    formats,
 });
 packed!(Head {
     said,
@@ -42,7 +43,12 @@ packed!(Version {
     standing,
 });
 packed!(Alias { moves });
-packed!(Files { sha256, lie });
+packed!(Files {
+    sha256,
+    bytes,
+    format,
+    lie,
+});
 packed!(Move {
     sequence,
     at_us,

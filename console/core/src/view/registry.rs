@@ -305,6 +305,7 @@ fn of_registry(entry: &Entry) -> Option<&registry::Change> {
     match &entry.change {
         Change::Registry(change) => Some(change),
         Change::Genesis { .. }
+        | Change::Endpoint(_)
         | Change::HostAdmitted(_)
         | Change::HostRelabelled(_)
         | Change::HostRetired { .. }

@@ -12,11 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use binnacle_core::endpoint::EndpointName;
+use binnacle_core::judge::Shadow;
 use binnacle_core::name::Name;
 use binnacle_core::observed::StreamId;
+use binnacle_core::registry::Reference;
+use binnacle_core::report::Report;
 use binnacle_core::state::{Assignment, Input};
 use binnacle_proto::v1 as proto;
-use binnacle_wire::{Refused, greeting, report};
+use binnacle_wire::{Refused, greeting, report, served};
 use proto::agent_message::Body as FromAgent;
 use proto::hub_message::Body as ToAgent;
 use tokio::sync::{oneshot, watch};
@@ -67,6 +71,7 @@ impl proto::agents_server::Agents for Agents {
         let greeting = greeting::from_proto(&hello).map_err(malformed)?;
         let stream = StreamId(self.streams.fetch_add(1, Ordering::Relaxed) + 1);
         let host = greeting.admission.host.clone();
+        let environment = greeting.admission.environment.clone();
         let welcome = welcome(&self.hub, protocol, &host).await?;
         let acks = self
             .hub
@@ -81,6 +86,7 @@ impl proto::agents_server::Agents for Agents {
             hub: self.hub.clone(),
             stream,
             host: host.clone(),
+            environment,
         };
         let telling = Telling {
             hub: self.hub.clone(),
@@ -140,6 +146,7 @@ struct Hearing {
     hub: Arc<Hub>,
     stream: StreamId,
     host: Name,
+    environment: Name,
 }
 
 impl Hearing {
@@ -179,8 +186,10 @@ impl Hearing {
 
     async fn take(&self, message: proto::AgentMessage) -> Result<(), Status> {
         match message.body {
-            Some(FromAgent::Report(report)) => {
-                let report = report::from_proto(report).map_err(malformed)?;
+            Some(FromAgent::Report(mut report)) => {
+                self.take_shadows(&mut report);
+                let mut report = report::from_proto(report).map_err(malformed)?;
+                self.qualify(&mut report);
                 let now_us = self.hub.clock.now_us();
                 let received = self
                     .hub
@@ -189,9 +198,10 @@ impl Hearing {
                 received.await.map_err(unmeasured)
             }
             Some(FromAgent::Observation(observed)) => {
-                let (stream, generation) = (self.stream, observed.generation);
-                let follows = Input::Follows { stream, generation };
-                self.hub.engine.put(follows).await.map_err(rejected)?;
+                let stream = self.stream;
+                let served = served::from_proto(observed).map_err(malformed)?.into();
+                let serves = Input::Serves { stream, served };
+                self.hub.engine.put(serves).await.map_err(rejected)?;
                 Ok(())
             }
             Some(FromAgent::Hello(_)) => Err(Status::invalid_argument(
@@ -200,6 +210,48 @@ impl Hearing {
             // An answer that nobody asked for, or a newer agent's message, within a protocol that
             // both speak: an addition.
             Some(FromAgent::Proved(_)) | None => Ok(()),
+        }
+    }
+}
+
+impl Hearing {
+    /// Two environments may have an endpoint of the same name: a host's requests are counted
+    /// under its own environment's.
+    fn qualify(&self, report: &mut Report) {
+        for window in &mut report.series {
+            if !window.key.endpoint.is_empty() {
+                let endpoint = format!("{}/{}", self.environment, window.key.endpoint);
+                window.key.endpoint = endpoint.into();
+            }
+        }
+    }
+
+    /// Takes in what shadows answered, as far as it is of the moment: what waited is about steps
+    /// that are over.
+    fn take_shadows(&self, report: &mut proto::Report) {
+        let windows = std::mem::take(&mut report.shadows);
+        if report.sent_at_us == 0 || windows.is_empty() {
+            return;
+        }
+        let published = self.hub.engine.published();
+        for window in windows {
+            let endpoint = Name::parse(&window.endpoint).map(|name| EndpointName {
+                environment: self.environment.clone(),
+                name,
+            });
+            let version = format!("{}@{}", window.shadow_model, window.shadow_version);
+            let (Ok(endpoint), Ok(version)) = (endpoint, version.parse::<Reference>()) else {
+                continue;
+            };
+            let known = published.state.endpoints.get(&endpoint);
+            if known.is_some_and(|known| known.is_coming(&version)) {
+                let more = Shadow {
+                    compared: window.compared,
+                    same: window.same_class,
+                    failed: window.failed,
+                };
+                self.hub.shadows.add(endpoint, version, more);
+            }
         }
     }
 }

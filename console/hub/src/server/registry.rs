@@ -239,7 +239,12 @@ impl Registry {
     /// What would be changed now.
     fn decided(&self, input: &Input) -> Result<proto::RegistryChanged, Status> {
         let published = self.hub.engine.published();
-        let drafts = state::decide(&published.state, &published.observed, input);
+        let drafts = state::decide(
+            &published.state,
+            &published.observed,
+            input,
+            self.hub.clock.now_us(),
+        );
         let drafts = drafts.map_err(|refusal| rejected(Rejected::Refused(refusal)))?;
         let object = drafts.first().map(|draft| object_of(&draft.change));
         Ok(proto::RegistryChanged {

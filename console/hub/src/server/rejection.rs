@@ -1,7 +1,7 @@
 //! What the engine's refusals are called on the wire, so that scripts can tell them apart.
 
-use binnacle_core::registry;
 use binnacle_core::state::Refusal;
+use binnacle_core::{endpoint, registry};
 use tonic::{Code, Status};
 
 use crate::engine::Rejected;
@@ -18,6 +18,7 @@ pub(crate) fn rejected(rejected: Rejected) -> Status {
             Refusal::NoReason | Refusal::LongReason(_) => Status::invalid_argument(message),
             Refusal::FleetFull(_) => Status::resource_exhausted(message),
             Refusal::Registry(refusal) => Status::new(code(&refusal), message),
+            Refusal::Endpoint(refusal) => Status::new(code_of_endpoint(&refusal), message),
         },
     }
 }
@@ -35,5 +36,37 @@ fn code(refusal: &registry::Refusal) -> Code {
         | registry::Refusal::Deprecated(..)
         | registry::Refusal::Aliased { .. } => Code::FailedPrecondition,
         registry::Refusal::Full { .. } => Code::ResourceExhausted,
+    }
+}
+
+/// How refusals of endpoints and rollouts are told apart by scripts.
+fn code_of_endpoint(refusal: &endpoint::Refusal) -> Code {
+    use endpoint::Refusal;
+
+    match refusal {
+        Refusal::Registry(refusal) => code(refusal),
+        Refusal::Unknown(_) | Refusal::UnknownRevision { .. } | Refusal::NotBlocked { .. } => {
+            Code::NotFound
+        }
+        Refusal::Exists(_) => Code::AlreadyExists,
+        Refusal::Changed { .. }
+        | Refusal::Underway { .. }
+        | Refusal::OtherRollout { .. }
+        | Refusal::OlderRevision { .. }
+        | Refusal::PlanExpired
+        | Refusal::PlanChanged(_) => Code::Aborted,
+        Refusal::ConfirmWithin { .. } | Refusal::PlanDamaged => Code::InvalidArgument,
+        Refusal::Full { .. } => Code::ResourceExhausted,
+        Refusal::Deprecated(..)
+        | Refusal::Blocked { .. }
+        | Refusal::Idle(_)
+        | Refusal::WrongPhase { .. }
+        | Refusal::TooLate(_)
+        | Refusal::NothingToRollBackTo(_)
+        | Refusal::NeverServed { .. }
+        | Refusal::NoHosts(_)
+        | Refusal::NoObjectives(_)
+        | Refusal::Unguarded(_)
+        | Refusal::Serving { .. } => Code::FailedPrecondition,
     }
 }

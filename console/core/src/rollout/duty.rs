@@ -1,0 +1,232 @@
+//! What is wanted of hosts for an endpoint: a route, the switch on it, versions kept near.
+//!
+//! Computed from the state, never stored. One duty is shared by all hosts that have it: there are
+//! at most two at a time, for the hosts that a step takes in and for those that it leaves out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Phase, Rollout};
+use crate::endpoint::{Endpoint, EndpointName, Fate, Route};
+use crate::host::{Host, Membership};
+use crate::name::Name;
+use crate::registry::{Digest, Reference};
+use crate::served::Stamp;
+use crate::state::{Assignment, Duty, State};
+
+/// What a host does for one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointDuty {
+    /// Which endpoint.
+    pub endpoint: EndpointName,
+    /// The route, and which it is; `None` where nothing serves yet.
+    pub route: Option<(Stamp, Route)>,
+    /// What happens when nobody confirms.
+    pub dead_man: Option<DeadMan>,
+    /// Versions that the host keeps loaded and warm for it.
+    pub versions: Vec<WantedVersion>,
+}
+
+/// What happens to an endpoint when nobody confirms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadMan {
+    /// Which route it goes back to.
+    pub stamp: Stamp,
+    /// The route.
+    pub route: Route,
+    /// Counted by the host from when it takes up the new one.
+    pub after_ms: u64,
+}
+
+/// A version that a host keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedVersion {
+    /// Which.
+    pub version: Reference,
+    /// Its files in the hub's store; `None` where the server has them already.
+    pub files: Option<(Digest, u64)>,
+    /// How they are laid out; empty where nobody said.
+    pub format: Arc<str>,
+}
+
+/// All that one host does for endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// For each.
+    pub endpoints: Vec<Arc<EndpointDuty>>,
+    /// Local decisions that it is told to let go of.
+    pub supersedes: Vec<[u8; 16]>,
+}
+
+impl Work {
+    /// Versions over all endpoints, each once.
+    pub fn versions(&self) -> Vec<&WantedVersion> {
+        let mut versions: Vec<&WantedVersion> = self
+            .endpoints
+            .iter()
+            .flat_map(|duty| &duty.versions)
+            .collect();
+        versions.sort_by(|a, b| a.version.cmp(&b.version));
+        versions.dedup();
+        versions
+    }
+}
+
+/// Works out what is wanted of one host after the other, and shares what is the same.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    state: &'a State,
+    duties: HashMap<(&'a EndpointName, bool), Arc<EndpointDuty>>,
+}
+
+impl<'a> Desk<'a> {
+    /// Over one state.
+    pub fn new(state: &'a State) -> Self {
+        Self {
+            state,
+            duties: HashMap::new(),
+        }
+    }
+
+    /// What is wanted of `host`; `None` for one that was never admitted.
+    pub fn wanted(&mut self, name: &Name) -> Option<Assignment> {
+        let host: &'a Host = self.state.hosts.get(name)?;
+        let duty = match &host.membership {
+            Membership::Member => Duty::Serve,
+            Membership::Retired { why, .. } => Duty::Leave(why.clone()),
+        };
+        let (mut generation, mut work) = (host.generation, Work::default());
+        if duty == Duty::Serve {
+            for endpoint in self.state.endpoints.of_host(&host.admission) {
+                generation = generation.max(endpoint.generation);
+                work.endpoints.push(self.duty(endpoint, name));
+                if let Some(one) = endpoint.overridden.get(name).filter(|one| !one.stands) {
+                    work.supersedes.push(one.told.id);
+                }
+            }
+        }
+        Some(Assignment {
+            generation,
+            duty,
+            work,
+        })
+    }
+
+    fn duty(&mut self, endpoint: &'a Endpoint, host: &Name) -> Arc<EndpointDuty> {
+        let is_taken_in = is_taken_in(endpoint, host);
+        let duty = self.duties.entry((&endpoint.name, is_taken_in));
+        let duty = duty.or_insert_with(|| Arc::new(of(self.state, endpoint, is_taken_in)));
+        duty.clone()
+    }
+}
+
+/// Whether a host is one of those that the step under way has come to.
+fn is_taken_in(endpoint: &Endpoint, host: &Name) -> bool {
+    let rollout = endpoint.rollout.as_ref();
+    let through = rollout
+        .filter(|rollout| rollout.step().is_some())
+        .and_then(|rollout| rollout.through.as_ref());
+    through.is_none_or(|last| host <= last)
+}
+
+/// Which route a host is to have; revision 0 for none.
+pub(crate) fn stamp(endpoint: &Endpoint, host: &Name) -> Stamp {
+    match &endpoint.rollout {
+        Some(rollout) if !is_taken_in(endpoint, host) => rollout.base,
+        Some(_) | None => endpoint.stamp,
+    }
+}
+
+/// What an endpoint wants of the hosts that a step takes in, or of the others.
+pub(crate) fn of(state: &State, endpoint: &Endpoint, is_taken_in: bool) -> EndpointDuty {
+    let rollout = endpoint.rollout.as_deref();
+    let step = rollout.filter(|_| is_taken_in).and_then(Rollout::step);
+    let stamp = match rollout {
+        Some(rollout) if !is_taken_in => rollout.base,
+        Some(_) | None => endpoint.stamp,
+    };
+    let route = match step {
+        Some(step) => Some(&step.route),
+        None => endpoint.route(),
+    };
+    let back = rollout.filter(|_| step.is_some()).and_then(|rollout| {
+        Some(DeadMan {
+            stamp: rollout.base,
+            route: rollout.plan.intent.before.clone()?,
+            after_ms: u64::from(rollout.dead_man_s()?) * 1_000,
+        })
+    });
+    EndpointDuty {
+        endpoint: endpoint.name.clone(),
+        route: route.map(|route| (stamp, route.clone())),
+        dead_man: back,
+        versions: near(endpoint)
+            .into_iter()
+            .map(|version| wanted_version(state, version))
+            .collect(),
+    }
+}
+
+/// Versions that every host of an endpoint keeps loaded and warm: of what serves, of what is on
+/// its way, and of the last good revisions, so that going back is a switch and not a load.
+pub(crate) fn near(endpoint: &Endpoint) -> Vec<Reference> {
+    let mut versions: Vec<Reference> = Vec::new();
+    let mut keep = |route: &Route| versions.extend(route.all_versions().cloned());
+    if let Some(route) = endpoint.route() {
+        keep(route);
+    }
+    if let Some(rollout) = &endpoint.rollout
+        && !is_going_back(&rollout.phase)
+    {
+        let intent = &rollout.plan.intent;
+        intent.steps.iter().for_each(|step| keep(&step.route));
+    }
+    let live = endpoint.route();
+    let warm = endpoint
+        .revisions
+        .iter()
+        .rev()
+        .filter(|revision| revision.fate == Fate::Promoted && Some(&revision.route) != live);
+    let mut kept: Vec<&Route> = Vec::new();
+    for revision in warm {
+        if kept.len() >= usize::from(endpoint.settings.policy.keep_warm) {
+            break;
+        }
+        if kept.contains(&&revision.route) {
+            continue;
+        }
+        kept.push(&revision.route);
+        let is_free = |version: &&Reference| !endpoint.blocked.contains_key(*version);
+        versions.extend(revision.route.versions().filter(is_free).cloned());
+    }
+    versions.sort();
+    versions.dedup();
+    versions
+}
+
+fn is_going_back(phase: &Phase) -> bool {
+    match phase {
+        Phase::RollingBack(_) | Phase::Aborting(_) | Phase::RolledBack(_) | Phase::Aborted(_) => {
+            true
+        }
+        Phase::Preparing
+        | Phase::Step(..)
+        | Phase::Confirming
+        | Phase::Pausing(_)
+        | Phase::Paused(_)
+        | Phase::Promoted => false,
+    }
+}
+
+fn wanted_version(state: &State, version: Reference) -> WantedVersion {
+    let registry = &state.registry;
+    let files = registry.version(&version).and_then(|known| known.artifact);
+    let format = files.and_then(|files| registry.format(files.format));
+    WantedVersion {
+        files: files
+            .filter(|files| files.lie.is_stored())
+            .map(|files| (files.sha256, files.bytes.get())),
+        format: format.map_or("".into(), Name::shared),
+        version,
+    }
+}

@@ -1,0 +1,265 @@
+//! Rollouts under way: time passes for them, and what was measured is put before the judge.
+//!
+//! One task looks at the published state a few times a second while anything is under way. It
+//! gathers, once, the spans that are over of each step that is watched, has them judged by core,
+//! and puts the conclusion before the engine as a tick. It decides nothing: the engine does, and
+//! may by then know better. Killed, it gathers anew from what telemetry holds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use binnacle_core::endpoint::{Endpoint, EndpointName};
+use binnacle_core::judge::{Evidence, Golden, Shadow, Span};
+use binnacle_core::name::Name;
+use binnacle_core::registry::Reference;
+use binnacle_core::rollout::tick::{self, Judgements};
+use binnacle_core::rollout::{Intent, Rollout};
+use binnacle_core::series::SeriesWindow;
+use binnacle_core::served::{Nearness, Stamp};
+use binnacle_core::state::Input;
+
+use crate::clock::Clock;
+use crate::engine::{Engine, Published};
+use crate::telemetry::{Question, Telemetry, TelemetryError};
+
+/// Between two looks: a phase passes on this soon after the last host is where it should be.
+const EVERY: Duration = Duration::from_millis(200);
+/// What is measured is put before the judge in spans of this length: new and old version side by
+/// side, short enough that a bad one is sent back within some of them.
+const SPAN_S: u32 = 5;
+/// How long after its end a span is looked at: agents seal each second, and the network takes a
+/// moment.
+const LATE_US: i64 = 2_500_000;
+/// Spans that are kept of one step: a day, the longest bake.
+const MAX_SPANS: usize = 24 * 3_600 / SPAN_S as usize;
+
+const SPAN_US: i64 = SPAN_S as i64 * 1_000_000;
+
+/// What shadows answered since the hub started, by endpoint and version. Its size is bounded by
+/// the endpoints that exist, and the versions on their routes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shadows(Arc<Mutex<BTreeMap<(EndpointName, Reference), Shadow>>>);
+
+impl Shadows {
+    /// Adds what one host's shadow answered in one window.
+    pub(crate) fn add(&self, endpoint: EndpointName, version: Reference, more: Shadow) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = all.entry((endpoint, version)).or_default();
+        sum.compared = sum.compared.saturating_add(more.compared);
+        sum.same = sum.same.saturating_add(more.same);
+        sum.failed = sum.failed.saturating_add(more.failed);
+    }
+
+    fn of(&self, endpoint: &EndpointName, intent: &Intent) -> Shadow {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sum = Shadow::default();
+        for version in intent.fresh() {
+            if let Some(one) = all.get(&(endpoint.clone(), version.clone())) {
+                sum.compared += one.compared;
+                sum.same += one.same;
+                sum.failed += one.failed;
+            }
+        }
+        sum
+    }
+}
+
+/// What was gathered of one step.
+#[derive(Debug)]
+struct Gathered {
+    evidence: Evidence,
+    /// Spans before this are in.
+    next_us: i64,
+    /// What shadows had answered before the step was watched.
+    shadow: Shadow,
+}
+
+/// The task.
+pub(crate) struct Watch {
+    pub(crate) engine: Engine,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) shadows: Shadows,
+    pub(crate) clock: Clock,
+}
+
+impl Watch {
+    /// Runs until the engine stops.
+    pub(crate) async fn run(self) {
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut steps = HashMap::new();
+        let mut has_judged = false;
+        let mut trouble = String::new();
+        loop {
+            every.tick().await;
+            let published = self.engine.published();
+            if !tick::is_due(&published.state, &published.observed) && !has_judged {
+                steps.clear();
+                continue;
+            }
+            let judgements = self.judge(&published, &mut steps).await;
+            // One more tick after the last: what was concluded of it is let go of.
+            has_judged = !judgements.is_empty();
+            let judgements = Arc::new(judgements);
+            match self.engine.put(Input::Tick { judgements }).await {
+                Ok(_) => trouble.clear(),
+                Err(crate::engine::Rejected::Stopping) => return,
+                Err(error) => {
+                    // Told once, and not five times a second.
+                    let why = crate::engine::chain(&error);
+                    if why != trouble {
+                        tracing::warn!(error = why, "rollouts stand still");
+                        trouble = why;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn judge(
+        &self,
+        published: &Published,
+        steps: &mut HashMap<(EndpointName, Stamp), Gathered>,
+    ) -> Judgements {
+        let watched: Vec<_> = published
+            .state
+            .endpoints
+            .underway()
+            .filter(|(_, rollout)| tick::is_watched(&rollout.phase))
+            .collect();
+        let key = |endpoint: &Endpoint| (endpoint.name.clone(), endpoint.stamp);
+        let keys: Vec<_> = watched.iter().map(|(endpoint, _)| key(endpoint)).collect();
+        steps.retain(|key, _| keys.contains(key));
+        for (endpoint, rollout) in watched {
+            let Some(from_us) = rollout.watched_from_us() else {
+                continue;
+            };
+            let intent = &rollout.plan.intent;
+            let gathered = steps.entry(key(endpoint)).or_insert_with(|| Gathered {
+                evidence: Evidence::default(),
+                next_us: from_us + SPAN_US - from_us.rem_euclid(SPAN_US),
+                shadow: self.shadows.of(&endpoint.name, intent),
+            });
+            gathered.evidence.golden = golden(published, endpoint, intent);
+            let shadow = self.shadows.of(&endpoint.name, intent);
+            gathered.evidence.shadow = Shadow {
+                compared: shadow.compared - gathered.shadow.compared,
+                same: shadow.same - gathered.shadow.same,
+                failed: shadow.failed - gathered.shadow.failed,
+            };
+            if let Err(error) = self.gather(endpoint, rollout, gathered).await {
+                let error = crate::engine::chain(&error);
+                tracing::warn!(endpoint = %endpoint.name, error, "cannot see what was measured");
+            }
+        }
+        let gathered = |endpoint: &EndpointName, stamp| {
+            let step = steps.get(&(endpoint.clone(), stamp));
+            step.map(|gathered| &gathered.evidence)
+        };
+        tick::judged(&published.state, gathered)
+    }
+
+    /// Takes in the spans that are over.
+    async fn gather(
+        &self,
+        endpoint: &Endpoint,
+        rollout: &Rollout,
+        gathered: &mut Gathered,
+    ) -> Result<(), TelemetryError> {
+        let over_us = self.clock.now_us() - LATE_US;
+        let to_us = over_us - over_us.rem_euclid(SPAN_US);
+        if to_us <= gathered.next_us || gathered.evidence.spans.len() >= MAX_SPANS {
+            return Ok(());
+        }
+        let mut spans: BTreeMap<i64, Span> = BTreeMap::new();
+        let sides = Sides::of(endpoint, &rollout.plan.intent);
+        for model in sides.models() {
+            let question = Question {
+                model: Some(model.shared()),
+                version: None,
+                host: None,
+                from_us: gathered.next_us,
+                to_us,
+                step_s: SPAN_S,
+                is_folded: false,
+            };
+            for (at_us, windows) in self.telemetry.query(question).await?.points {
+                // An answer is widened where only longer windows are left: those are in already.
+                if at_us >= gathered.next_us {
+                    let span = spans.entry(at_us).or_default();
+                    windows.iter().for_each(|window| sides.add(window, span));
+                }
+            }
+        }
+        gathered.evidence.spans.extend(spans.into_values());
+        gathered.next_us = to_us;
+        Ok(())
+    }
+}
+
+/// The versions on either side of a comparison.
+struct Sides {
+    endpoint: Arc<str>,
+    canary: Vec<Reference>,
+    control: Vec<Reference>,
+}
+
+impl Sides {
+    fn of(endpoint: &Endpoint, intent: &Intent) -> Self {
+        let mut canary: Vec<Reference> = intent.fresh().cloned().collect();
+        let mut control = Vec::new();
+        match (&intent.before, canary.is_empty()) {
+            (Some(before), false) => control.extend(before.versions().cloned()),
+            // Only shares change: there is nothing new to hold against the old.
+            (_, _) => canary = intent.after.versions().cloned().collect(),
+        }
+        Self {
+            endpoint: endpoint.name.to_string().into(),
+            canary,
+            control,
+        }
+    }
+
+    fn models(&self) -> Vec<Name> {
+        let all = self.canary.iter().chain(&self.control);
+        let mut models: Vec<Name> = all.map(|version| version.name.clone()).collect();
+        models.sort();
+        models.dedup();
+        models
+    }
+
+    fn add(&self, window: &SeriesWindow, span: &mut Span) {
+        let key = &window.key;
+        if key.endpoint != self.endpoint {
+            return;
+        }
+        let is = |version: &&Reference| {
+            version.name.as_str() == &*key.model && version.number.to_string() == *key.version
+        };
+        if self.canary.iter().any(|version| is(&version)) {
+            span.canary.add(key.outcome, &window.latency);
+        } else if self.control.iter().any(|version| is(&version)) {
+            span.control.add(key.outcome, &window.latency);
+        }
+    }
+}
+
+/// Golden requests of what is new, over all hosts.
+fn golden(published: &Published, endpoint: &Endpoint, intent: &Intent) -> Golden {
+    let mut sum = Golden::default();
+    for name in tick::hosts_of(&published.state, &endpoint.name) {
+        let Some((_, stream)) = published.observed.commanding(name) else {
+            continue;
+        };
+        for version in intent.fresh() {
+            // Of one that still warms up, some were not asked yet.
+            let state = stream.served.versions.get(version);
+            if let Some(state) = state.filter(|state| state.nearness == Nearness::Ready) {
+                sum.asked += state.golden_total;
+                sum.failed += state.golden_total.saturating_sub(state.golden_passed);
+            }
+        }
+    }
+    sum
+}

@@ -1,0 +1,398 @@
+//! `binnacle endpoint`: the names that applications call, what must hold there, their history.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use binnacle_core::endpoint::Settings;
+use binnacle_core::registry::{Line, Objective, Objectives};
+use binnacle_core::view::{EndpointItem, EndpointName, Labels, Reference, RevisionItem, rfc3339};
+use binnacle_proto::v1 as proto;
+use binnacle_wire::registry::{document_from, document_to};
+use clap::{Args, Subcommand};
+use proto::endpoint_command::Command;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli::registry::How;
+use crate::cli::{Global, time};
+use crate::link::Link;
+use crate::outcome::{Exit, Failure};
+use crate::output::{self, Column, Document, Form};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Every endpoint: what serves, what is under way, whether it can go back.
+    List,
+    /// One endpoint, whole.
+    Show(Of),
+    /// Name an endpoint: the hosts that serve it, and what must hold.
+    Create(Said),
+    /// Change what is said of an endpoint; what is left out stays.
+    Edit(Said),
+    /// Every route that it was ever to have, newest first.
+    History(Of),
+    /// Let a version come back that was rolled back there.
+    Lift(Lift),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Of {
+    /// Which: ENVIRONMENT/NAME.
+    pub(crate) endpoint: EndpointName,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Lift {
+    /// Where: ENVIRONMENT/NAME.
+    endpoint: EndpointName,
+    /// Which version, as in fraud@7.
+    version: Reference,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Said {
+    /// Which: ENVIRONMENT/NAME.
+    endpoint: EndpointName,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Only hosts with this label serve it; may be said several times.
+    #[arg(long = "select", value_name = "KEY=VALUE")]
+    selector: Vec<String>,
+    /// What must hold, as in p99<=250ms or errors<=1%; may be said several times.
+    #[arg(long = "objective", value_name = "BOUND")]
+    objectives: Vec<Objective>,
+    /// Earlier good revisions that stay loaded, so that going back is a switch.
+    #[arg(long, value_name = "N")]
+    keep_warm: Option<u8>,
+    /// The share of hosts that may be silent without holding a rollout up, in per cent.
+    #[arg(long, value_name = "PERCENT")]
+    may_be_missing: Option<f64>,
+    /// Requests that a version has to answer before anything is concluded.
+    #[arg(long, value_name = "N")]
+    min_requests: Option<u32>,
+    /// How long a rollout may be held before it goes back.
+    #[arg(long, value_name = "TIME", value_parser = time::duration)]
+    hold_at_most: Option<Duration>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What became of a change.
+#[derive(Serialize)]
+struct Told<'a> {
+    object: &'a str,
+    changed: bool,
+    journal: u64,
+    dry_run: bool,
+}
+
+impl Verb {
+    pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let (link, form) = (global.link().await?, global.form());
+        match self {
+            Self::List => {
+                let (rows, as_of_us) = endpoints(&link, "").await?;
+                match form {
+                    Form::Json => {
+                        output::json(&Document::new("binnacle.endpoints/v1", as_of_us, &rows))?;
+                    }
+                    Form::Text if rows.is_empty() => output::text(
+                        "no endpoints: `binnacle endpoint create ENVIRONMENT/NAME` names one",
+                    )?,
+                    Form::Text => output::text(table(&rows))?,
+                }
+                Ok(Exit::Ok)
+            }
+            Self::Show(of) => {
+                let (row, as_of_us) = endpoint(&link, &of.endpoint).await?;
+                match form {
+                    Form::Json => {
+                        output::json(&Document::new("binnacle.endpoints/v1", as_of_us, &[row]))?;
+                    }
+                    Form::Text => output::text(page(&row))?,
+                }
+                Ok(Exit::Ok)
+            }
+            Self::Create(said) => {
+                let settings = said.over(Settings::default())?;
+                let name = said.endpoint.to_string();
+                let command = Command::Create(document(&name, &settings));
+                tell(&link, &said.how, command, (&name, "created"), form).await
+            }
+            Self::Edit(said) => {
+                let (row, _) = endpoint(&link, &said.endpoint).await?;
+                let settings = said.over(row.settings)?;
+                let how = How {
+                    if_revision: said.how.if_revision.or(Some(row.edited)),
+                    ..said.how.clone()
+                };
+                let name = said.endpoint.to_string();
+                let command = Command::Edit(document(&name, &settings));
+                tell(&link, &how, command, (&name, "edited"), form).await
+            }
+            Self::History(of) => history(&link, &of.endpoint, form).await,
+            Self::Lift(lift) => {
+                let name = lift.endpoint.to_string();
+                let command = Command::Lift(proto::LiftBlock {
+                    endpoint: name.clone(),
+                    version: lift.version.to_string(),
+                });
+                let is = format!("may have {} again", lift.version);
+                tell(&link, &lift.how, command, (&name, &is), form).await
+            }
+        }
+    }
+}
+
+impl Said {
+    /// What is said, over what is known.
+    fn over(&self, known: Settings) -> Result<Settings, Failure> {
+        let wrong = |error: String| Failure::new(Exit::Usage, error);
+        let mut settings = known;
+        if let Some(text) = &self.description {
+            settings.description = Line::parse(text).map_err(|error| wrong(error.to_string()))?;
+        }
+        if !self.selector.is_empty() {
+            let pair = |text: &String| {
+                let (key, value) = text.split_once('=')?;
+                Some((key.to_owned(), value.to_owned()))
+            };
+            let pairs: Option<BTreeMap<_, _>> = self.selector.iter().map(pair).collect();
+            let pairs = pairs.ok_or_else(|| wrong("--select takes KEY=VALUE".into()))?;
+            settings.selector = Labels::parse(pairs).map_err(|error| wrong(error.to_string()))?;
+        }
+        if !self.objectives.is_empty() {
+            let objectives = Objectives::parse(self.objectives.clone());
+            settings.objectives = objectives.map_err(|error| wrong(error.to_string()))?;
+        }
+        let policy = &mut settings.policy;
+        policy.keep_warm = self.keep_warm.unwrap_or(policy.keep_warm);
+        policy.min_requests = self.min_requests.unwrap_or(policy.min_requests);
+        if let Some(percent) = self.may_be_missing {
+            policy.may_be_missing = (percent * 100.0).round() as u32;
+        }
+        if let Some(most) = self.hold_at_most {
+            policy.hold_at_most_s = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
+        }
+        // As the hub reads it: what makes no sense is refused here, by its name.
+        let checked = document_from("settings", &document_to(&settings));
+        checked.map_err(|refused: binnacle_wire::Refused| wrong(refused.what))
+    }
+}
+
+fn document(endpoint: &str, settings: &Settings) -> proto::EndpointDocument {
+    proto::EndpointDocument {
+        endpoint: endpoint.to_owned(),
+        document: document_to(settings).into(),
+    }
+}
+
+/// Asks for a change, and tells what became of it.
+pub(crate) async fn tell(
+    link: &Link,
+    how: &How,
+    command: Command,
+    (object, is): (&str, &str),
+    form: Form,
+) -> Result<Exit, Failure> {
+    let asked = proto::EndpointCommand {
+        why: how.reason.clone(),
+        if_revision: how.if_revision,
+        key: how.idempotency_key.clone(),
+        dry_run: how.dry_run,
+        command: Some(command),
+    };
+    let changed = link.endpoints().change(link.question(asked)).await;
+    let changed = changed.map_err(refused)?.into_inner();
+    let told = Told {
+        object,
+        changed: changed.changed,
+        journal: changed.sequence,
+        dry_run: how.dry_run,
+    };
+    match form {
+        Form::Json => {
+            output::json(&Document::new(
+                "binnacle.change/v1",
+                time::now_us(),
+                &[told],
+            ))?;
+        }
+        Form::Text => output::text(match (how.dry_run, changed.changed) {
+            (true, true) => format!("{object} would be {is}; nothing was changed"),
+            (true, false) => format!("{object} is as it would be: nothing is to be changed"),
+            (false, true) => format!("{object} {is}; journal {}", changed.sequence),
+            (false, false) => format!("{object} was so already: nothing was changed"),
+        })?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// What is refused because of how things stand is told apart from what fails.
+pub(crate) fn refused(status: tonic::Status) -> Failure {
+    let is_gate = status.code() == tonic::Code::FailedPrecondition;
+    let failure = Failure::from(status);
+    match is_gate {
+        true => Failure::new(Exit::Refused, failure.message),
+        false => failure,
+    }
+}
+
+/// Rows of one kind.
+pub(crate) async fn rows<T: DeserializeOwned>(
+    link: &Link,
+    asked: proto::EndpointsRequest,
+) -> Result<(Vec<T>, i64), Failure> {
+    let answer = link.endpoints().list(link.question(asked)).await?;
+    let answer = answer.into_inner();
+    let rows = answer.rows.iter().map(|row| document_from("row", row));
+    Ok((rows.collect::<Result<_, _>>()?, answer.as_of_us))
+}
+
+async fn endpoints(link: &Link, name: &str) -> Result<(Vec<EndpointItem>, i64), Failure> {
+    let asked = proto::EndpointsRequest {
+        noun: proto::EndpointNoun::Endpoints.into(),
+        endpoint: name.to_owned(),
+        ..Default::default()
+    };
+    rows(link, asked).await
+}
+
+/// One endpoint.
+pub(crate) async fn endpoint(
+    link: &Link,
+    name: &EndpointName,
+) -> Result<(EndpointItem, i64), Failure> {
+    let (rows, as_of_us) = endpoints(link, &name.to_string()).await?;
+    let row = rows.into_iter().next();
+    let row = row.ok_or_else(|| Failure::new(Exit::NotFound, format!("{name} is not known")))?;
+    Ok((row, as_of_us))
+}
+
+async fn history(link: &Link, name: &EndpointName, form: Form) -> Result<Exit, Failure> {
+    let asked = proto::EndpointsRequest {
+        noun: proto::EndpointNoun::Revisions.into(),
+        endpoint: name.to_string(),
+        ..Default::default()
+    };
+    let (rows, as_of_us) = rows::<RevisionItem>(link, asked).await?;
+    match form {
+        Form::Json => output::json(&Document::new("binnacle.revisions/v1", as_of_us, &rows))?,
+        Form::Text if rows.is_empty() => {
+            output::text(format!(
+                "{name} never had a route: `binnacle deploy {name} --to …`"
+            ))?;
+        }
+        Form::Text => {
+            let columns = [
+                Column::Right("REVISION"),
+                Column::Left("ROUTE"),
+                Column::Left("FATE"),
+                Column::Left("AT"),
+                Column::Left("BY"),
+                Column::Left("WHY"),
+            ];
+            let cells = |row: &RevisionItem| {
+                let why = if row.fate_why.is_empty() {
+                    &row.why
+                } else {
+                    &row.fate_why
+                };
+                vec![
+                    row.revision.to_string(),
+                    row.text.to_string(),
+                    row.fate.to_string(),
+                    rfc3339(row.at_us),
+                    row.caller.to_string(),
+                    why.to_string(),
+                ]
+            };
+            output::text(output::table(&columns, rows.iter().map(cells)))?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn table(rows: &[EndpointItem]) -> String {
+    let columns = [
+        Column::Left("ENDPOINT"),
+        Column::Left("ROUTE"),
+        Column::Right("REVISION"),
+        Column::Right("HOSTS"),
+        Column::Left("UNDER WAY"),
+        Column::Left("ROLLBACK"),
+    ];
+    let cells = |row: &EndpointItem| {
+        let underway = row
+            .rollout
+            .as_ref()
+            .map(|it| format!("{} {}", it.revision, it.phase));
+        vec![
+            row.endpoint.to_string(),
+            row.route.to_string(),
+            row.live.to_string(),
+            format!("{}/{}", row.heard, row.hosts),
+            underway.unwrap_or_default(),
+            rollback(row),
+        ]
+    };
+    output::table(&columns, rows.iter().map(cells))
+}
+
+/// Whether it can go back, in a few words.
+fn rollback(row: &EndpointItem) -> String {
+    let Some(ready) = &row.rollback else {
+        return "nothing to go back to".into();
+    };
+    let eta = match ready.eta_ms {
+        Some(0) => "at once".to_owned(),
+        Some(ms) => format!("in {:.1} s", ms as f64 / 1e3),
+        None => "in unknown time".to_owned(),
+    };
+    format!(
+        "to {}: {}/{} warm, {eta}",
+        ready.to, ready.warm, ready.hosts
+    )
+}
+
+fn page(row: &EndpointItem) -> String {
+    let mut lines = vec![
+        format!("{}  revision {}  {}", row.endpoint, row.live, row.route),
+        format!("hosts     {} of {} heard", row.heard, row.hosts),
+        format!("rollback  {}", rollback(row)),
+    ];
+    let objectives: Vec<String> = row
+        .settings
+        .objectives
+        .iter()
+        .map(|it| it.to_string())
+        .collect();
+    if !objectives.is_empty() {
+        lines.push(format!("must hold {}", objectives.join(", ")));
+    }
+    let selector: Vec<String> = row
+        .settings
+        .selector
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    if !selector.is_empty() {
+        lines.push(format!("selector  {}", selector.join(", ")));
+    }
+    if let Some(rollout) = &row.rollout {
+        lines.push(super::rollout::line(rollout));
+    }
+    for block in &row.blocked {
+        lines.push(format!("blocked   {}: {}", block.version, block.why));
+    }
+    for one in row.overridden.iter().filter(|one| one.stands) {
+        lines.push(format!(
+            "by hand   {} at {}: {}",
+            one.who, one.host, one.why
+        ));
+    }
+    lines.join("\n")
+}
