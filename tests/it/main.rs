@@ -17,6 +17,7 @@ mod commands;
 mod console;
 mod day;
 mod demo;
+mod endpoints;
 mod faults;
 mod glance;
 mod manual;

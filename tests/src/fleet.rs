@@ -334,6 +334,18 @@ impl Agent {
         agent
     }
 
+    /// As [`start`](Self::start), for an agent that brings versions to its server: it places them
+    /// in the server's own repository.
+    #[track_caller]
+    pub fn start_placing(folder: &Path, host: &str, hub: &str, server: &Runtime) -> Self {
+        let mut agent = Self::start(folder, host, hub, server);
+        agent.kill();
+        let repository = server.repository.to_str().unwrap().to_owned();
+        agent.args.extend(["--repository".to_owned(), repository]);
+        agent.start_again();
+        agent
+    }
+
     /// Starts it again, at the address that it had.
     #[track_caller]
     pub fn start_again(&mut self) {

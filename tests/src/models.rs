@@ -40,6 +40,11 @@ pub fn repository(folder: &Path) -> PathBuf {
     repository
 }
 
+/// The file of a version of a model, as it is registered.
+pub fn file(name: &str, version: &str) -> PathBuf {
+    source().join(name).join(version).join("model.onnx")
+}
+
 fn source() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -48,6 +53,13 @@ fn source() -> PathBuf {
 }
 
 impl Model {
+    /// The same rows, sent to an endpoint.
+    pub fn called(name: &str, endpoint: &str) -> Arc<Self> {
+        let mut model = Arc::into_inner(Self::load(name)).expect("nobody else has it yet");
+        endpoint.clone_into(&mut model.name);
+        Arc::new(model)
+    }
+
     /// Reads a model's rows.
     pub fn load(name: &str) -> Arc<Self> {
         let text = std::fs::read_to_string(source().join(name).join("rows.json")).unwrap();

@@ -26,12 +26,13 @@ const ROLLBACK_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Args, Debug)]
 pub(crate) struct Deploy {
-    /// Which endpoint: ENVIRONMENT/NAME; a plan from a file says it itself.
-    #[arg(required_unless_present = "plan")]
-    endpoint: Option<EndpointName>,
-    /// What is to serve: MODEL@NUMBER, or several as MODEL@NUMBER=SHARE%.
-    #[arg(long, value_name = "VERSION", num_args = 1.., required_unless_present = "plan")]
-    to: Vec<String>,
+    /// What is to serve: MODEL@NUMBER, or several as MODEL@NUMBER=SHARE%; a plan from a file
+    /// says it itself.
+    #[arg(value_name = "VERSION", required_unless_present = "plan")]
+    versions: Vec<String>,
+    /// To which endpoint: ENVIRONMENT/NAME.
+    #[arg(long, value_name = "ENDPOINT", required_unless_present = "plan")]
+    to: Option<EndpointName>,
     /// How: all-at-once, rolling:25%/2m, canary:5%/10m,25%/10m, blue-green:10m,
     /// shadow:20%/10m,5%/10m.
     #[arg(long, value_name = "HOW")]
@@ -40,7 +41,7 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "TIME", value_parser = time::duration)]
     confirm_within: Option<Duration>,
     /// Run the plan in this file, as --dry-run --json printed it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "strategy", "confirm_within"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["versions", "to", "strategy", "confirm_within"])]
     plan: Option<PathBuf>,
     /// Wait for the outcome, at most so long: --wait=30m.
     #[arg(long, value_name = "TIME", value_parser = time::duration, num_args = 0..=1,
@@ -73,7 +74,7 @@ struct Way {
     /// Say what would be done, and do not do it.
     #[arg(long)]
     dry_run: bool,
-    /// The endpoint's name without its environment, where a protected one asks for it.
+    /// The endpoint's name, with its environment or without, where a protected one asks for it.
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
     /// Ask nothing: end with exit 10 where something would have to be asked.
@@ -103,12 +104,12 @@ impl Deploy {
     }
 
     fn ask(&self) -> Result<Ask, Failure> {
-        let endpoint = self.endpoint.clone();
-        let endpoint = endpoint.ok_or_else(|| Failure::new(Exit::Usage, "say which endpoint"))?;
+        let endpoint = self.to.clone();
+        let endpoint = endpoint.ok_or_else(|| Failure::new(Exit::Usage, "say --to ENDPOINT"))?;
         let confirm_within_s = self.confirm_within.map(|within| within.as_secs());
         Ok(Ask {
             endpoint,
-            want: Want::Deploy(route(&self.to)?),
+            want: Want::Deploy(route(&self.versions)?),
             strategy: self.strategy.clone(),
             confirm_within_s: confirm_within_s.map(|s| u32::try_from(s).unwrap_or(u32::MAX)),
         })
@@ -193,7 +194,7 @@ impl Way {
                 line.trim().to_owned()
             }
         };
-        match given == name {
+        match given == name || given == item.endpoint.to_string() {
             true => Ok(()),
             false => {
                 let what = format!("{given:?} is not {name:?}: nothing was changed");

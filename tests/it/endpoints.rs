@@ -1,0 +1,252 @@
+//! What the product is for, through the real programs: versions brought to an endpoint, judged on
+//! the way, and taken back, with traffic on it all the while and no request lost.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use binnacle_tests::command::Ended;
+use binnacle_tests::fleet::{Agent, Hub, Runtime};
+use binnacle_tests::models::{self, Model};
+use binnacle_tests::patience::{eventually, eventually_true};
+use binnacle_tests::traffic::{Lane, Protocol, Traffic};
+
+/// Between two requests of a lane.
+const PACE: Duration = Duration::from_millis(4);
+/// Until hosts have fetched, loaded and switched.
+const SOON: Duration = Duration::from_secs(60);
+
+/// A hub, and hosts whose agents bring versions to their servers.
+struct Stand {
+    hub: Hub,
+    agents: Vec<Agent>,
+    _runtimes: Vec<Runtime>,
+    folder: TempDir,
+}
+
+impl Stand {
+    /// Two versions of a model are registered, and an endpoint that wants few requests to judge.
+    fn start(hosts: usize) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("binnacle-it-")
+            .tempdir()
+            .unwrap();
+        let hub = Hub::start(folder.path());
+        let (mut runtimes, mut agents) = (Vec::new(), Vec::new());
+        for number in 1..=hosts {
+            let repository = folder.path().join(format!("repository-{number}"));
+            std::fs::create_dir_all(&repository).unwrap();
+            let host = format!("host-{number}");
+            let runtime = Runtime::start(
+                &folder.path().join(format!("runtime-{number}")),
+                &repository,
+            );
+            let agent = Agent::start_placing(folder.path(), &host, &hub.address(), &runtime);
+            runtimes.push(runtime);
+            agents.push(agent);
+        }
+        let stand = Self {
+            hub,
+            agents,
+            _runtimes: runtimes,
+            folder,
+        };
+        stand.does("model create tumour");
+        for version in models::VERSIONS {
+            let file = models::file("tumour", version);
+            let file = file.to_str().unwrap();
+            stand.does(&format!("version register --model tumour --file {file}"));
+        }
+        stand.does("endpoint create test/scan --objective errors<=5% --min-requests 100");
+        eventually_true("every host is live", SOON, || {
+            (1..=hosts).all(|number| {
+                let host = stand.hub.host(&format!("host-{number}"));
+                host.is_some_and(|host| host["state"] == "live")
+            })
+        });
+        stand
+    }
+
+    fn ask(&self, words: &str) -> Ended {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        self.hub.ask(&words)
+    }
+
+    #[track_caller]
+    fn does(&self, words: &str) -> Value {
+        let ended = self.ask(words);
+        assert_eq!(ended.code, 0, "{words}\n{}\n{}", ended.stdout, ended.stderr);
+        ended.json()["items"][0].clone()
+    }
+
+    fn endpoint(&self) -> Value {
+        self.does("endpoint show test/scan")
+    }
+
+    fn lanes(&self) -> Vec<Lane> {
+        let model = Model::called("tumour", "scan");
+        let lane = |agent: &Agent, protocol| Lane {
+            protocol,
+            to: agent.listen(),
+            model: model.clone(),
+            version: String::new(),
+            every: PACE,
+        };
+        let both = [Protocol::Http, Protocol::Grpc];
+        let agents = self.agents.iter();
+        agents
+            .flat_map(|agent| both.map(|protocol| lane(agent, protocol)))
+            .collect()
+    }
+
+    /// The first route serves.
+    fn served(&self) {
+        let told = self.does("deploy tumour@1 --to test/scan --wait=2m");
+        assert_eq!(told["outcome"], "promoted", "{told}");
+    }
+}
+
+#[test]
+fn a_canary_is_judged_promoted_and_rolled_back_and_no_request_fails() {
+    let stand = Stand::start(2);
+    stand.served();
+    let traffic = Traffic::start(&stand.lanes());
+    let canary = "deploy tumour@2 --to test/scan --strategy canary:20%/20s --wait=3m";
+    let told = stand.does(canary);
+    assert_eq!(told["outcome"], "promoted", "{told}");
+    let judged = &told["trail"].as_array().unwrap();
+    let finding = judged
+        .iter()
+        .find_map(|step| step["finding"].as_object())
+        .unwrap();
+    assert!(
+        finding["canary"]["requests"].as_u64().unwrap() >= 100,
+        "{finding:?}"
+    );
+    assert!(
+        finding["control"]["requests"].as_u64().unwrap() > 0,
+        "{finding:?}"
+    );
+    let ready = eventually("both hosts keep the last good version warm", SOON, || {
+        let endpoint = stand.endpoint();
+        (endpoint["rollback"]["warm"] == 2).then(|| endpoint["rollback"].clone())
+    });
+    assert_eq!(
+        (&ready["to"], &ready["eta_ms"]),
+        (&1.into(), &0.into()),
+        "{ready}"
+    );
+    let told = stand.does("rollback test/scan --reason scores_look_wrong");
+    assert_eq!(told["outcome"], "promoted", "{told}");
+    assert_eq!(told["hosts_confirmed"], 2, "{told}");
+    assert_eq!(told["failed_requests"], 0, "{told}");
+    assert!(told["swap_ms_max"].as_f64().is_some(), "{told}");
+    let tally = traffic.stop();
+    assert_eq!(
+        (tally.failed, tally.unanswered),
+        (0, 0),
+        "{:?}",
+        tally.failures
+    );
+    let again = stand.ask("deploy tumour@2 --to test/scan");
+    assert_eq!(again.code, 7, "{}", again.stderr);
+    assert!(again.stderr.contains("endpoint lift"), "{}", again.stderr);
+}
+
+#[test]
+fn what_nobody_confirms_goes_back_by_itself_though_the_hub_is_gone() {
+    let mut stand = Stand::start(1);
+    stand.served();
+    let traffic = Traffic::start(&stand.lanes());
+    stand.does("deploy tumour@2 --to test/scan --strategy all-at-once --confirm-within 20s");
+    eventually_true("the new version serves", SOON, || {
+        stand.endpoint()["rollout"]["phase"] == "confirming"
+    });
+    stand.hub.kill();
+    let live = |stand: &Stand| -> Value {
+        let status = stand.agents[0]
+            .control("/status")
+            .map(|answer| answer.json());
+        status.unwrap_or_default()["observed"]["routes"][0]["shares"].clone()
+    };
+    let new = live(&stand);
+    eventually_true("the host goes back by itself", SOON, || live(&stand) != new);
+    stand.hub.start_again();
+    eventually_true("the hub takes note and gives up the rollout", SOON, || {
+        let rollout = stand.ask("rollout show test/scan 2");
+        rollout.code == 0 && rollout.json()["items"][0]["phase"] == "rolled_back"
+    });
+    let tally = traffic.stop();
+    assert_eq!(
+        (tally.failed, tally.unanswered),
+        (0, 0),
+        "{:?}",
+        tally.failures
+    );
+    let kinds: Vec<String> = entries(&stand.hub);
+    assert!(
+        kinds.iter().any(|kind| kind == "overrides_adopted/v1"),
+        "{kinds:?}"
+    );
+}
+
+#[test]
+fn a_hub_killed_in_the_middle_of_a_canary_goes_on_with_it() {
+    let mut stand = Stand::start(1);
+    stand.served();
+    let traffic = Traffic::start(&stand.lanes());
+    stand.does("deploy tumour@2 --to test/scan --strategy canary:20%/20s");
+    for phase in ["preparing", "baking"] {
+        eventually_true(phase, SOON, || {
+            let endpoint = stand.endpoint();
+            endpoint["rollout"].is_null() || endpoint["rollout"]["phase"] != "shifting"
+        });
+        stand.hub.kill();
+        stand.hub.start_again();
+    }
+    let watched = stand.ask("rollout watch test/scan");
+    assert_eq!(watched.code, 0, "{}\n{}", watched.stdout, watched.stderr);
+    assert_eq!(watched.json()["items"][0]["outcome"], "promoted");
+    let tally = traffic.stop();
+    assert_eq!(
+        (tally.failed, tally.unanswered),
+        (0, 0),
+        "{:?}",
+        tally.failures
+    );
+}
+
+#[test]
+fn plans_are_looked_at_confirmed_and_run_as_they_were() {
+    let stand = Stand::start(1);
+    stand.does("environment set test --protected true");
+    let unconfirmed = stand.ask("deploy tumour@1 --to test/scan --no-input");
+    assert_eq!(unconfirmed.code, 10, "{}", unconfirmed.stderr);
+    let plan = stand.ask("deploy tumour@1 --to test/scan --dry-run");
+    assert_eq!(plan.code, 0, "{}", plan.stderr);
+    let file = stand.folder.path().join("plan.json");
+    std::fs::write(&file, &plan.stdout).unwrap();
+    let run = format!("deploy --plan {} --confirm scan --wait=2m", file.display());
+    assert_eq!(stand.does(&run)["outcome"], "promoted");
+    let stale = stand.ask(&run);
+    assert_eq!(stale.code, 6, "{}", stale.stderr);
+    let same = stand.does("deploy tumour@1 --to test/scan");
+    assert_eq!(same["no_change"], true, "{same}");
+    let serving = stand.ask("version deprecate tumour@1 --reason old");
+    assert!(serving.stderr.contains("test/scan"), "{}", serving.stderr);
+    assert_eq!(stand.ask("endpoint show test/none").code, 3);
+    assert_eq!(stand.ask("rollout confirm test/scan").code, 7);
+    let history = stand.ask("endpoint history test/scan").ok();
+    assert_eq!(history["items"][0]["fate"], "promoted", "{history}");
+    assert!(Path::new(&file).exists());
+}
+
+fn entries(hub: &Hub) -> Vec<String> {
+    let list = hub.ask(&["journal", "list"]).ok();
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .map(|entry| entry["kind"].as_str().unwrap().to_owned())
+        .collect()
+}
