@@ -25,17 +25,20 @@ use self::hub::Hub;
 /// Requests over each protocol: enough to tell a fifth from a half.
 const REQUESTS: u64 = 150;
 
-/// Where tests/run has put the servers.
+/// Where tests/run has put MLServer and the clients.
 fn python() -> PathBuf {
+    installed("servers", "mlserver")
+}
+
+/// The folder of programs that tests/run has made, with this one in it.
+fn installed(name: &str, program: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
-    let bin = cache
-        .unwrap_or_else(home)
-        .join("binnacle-tests/servers/bin");
-    let made = bin.join("mlserver").is_file();
+    let tests = cache.unwrap_or_else(home).join("binnacle-tests");
+    let bin = tests.join(name).join("bin");
     assert!(
-        made,
-        "there is no MLServer in {}: run tests/run, which installs it",
+        bin.join(program).is_file(),
+        "there is no {program} in {}: run tests/run, which installs it",
         bin.display()
     );
     bin
@@ -90,6 +93,26 @@ fn mlserver(folder: &Path, repository: &Path) -> Server {
     let child = Command::new(python().join("mlserver"))
         .arg("start")
         .arg(repository)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    Server { child, http, grpc }
+}
+
+/// Triton in its explicit mode, with nothing loaded.
+fn triton(folder: &Path, repository: &Path) -> Server {
+    let [http, grpc, metrics] = free();
+    std::fs::create_dir_all(repository).unwrap();
+    let log = std::fs::File::create(folder.join("triton.log")).unwrap();
+    let child = Command::new(installed("triton", "tritonserver").join("tritonserver"))
+        .arg(format!("--model-repository={}", repository.display()))
+        .args(["--model-control-mode=explicit", "--http-address=127.0.0.1"])
+        .args(["--grpc-address=127.0.0.1", "--metrics-address=127.0.0.1"])
+        .arg(format!("--http-port={}", http.port()))
+        .arg(format!("--grpc-port={}", grpc.port()))
+        .arg(format!("--metrics-port={}", metrics.port()))
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
@@ -310,5 +333,38 @@ async fn the_runtime_serves_a_canary_and_never_what_it_cannot_load() {
     let left = std::fs::read_dir(repository.join("tumour")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["1"]);
+    agent.shutdown().await;
+}
+
+/// The first measurement of a cell above which the models for Triton call a tumour so.
+const RADIUS: f64 = 14.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn triton_serves_a_canary_and_never_what_it_cannot_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("models");
+    let server = triton(folder.path(), &repository);
+    let hub = Hub::start(folder.path());
+    let agent = agent(folder.path(), &hub, &server, &repository).await;
+    let text = std::fs::read_to_string(scripts().join("triton.py")).unwrap();
+    let one = text.replace("SAYS", "1");
+    let two = text.replace("SAYS", "0");
+    let files: [(&str, &[u8]); 2] = [("1", one.as_bytes()), ("2", two.as_bytes())];
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/demo/models/tumour");
+    let known = std::fs::read(models.join("rows.json")).unwrap();
+    let known: serde_json::Value = serde_json::from_slice(&known).unwrap();
+    let said = |says: i64| -> Vec<i64> {
+        let rows = known["rows"].as_array().unwrap().iter();
+        let is_large = |row: &serde_json::Value| row[0].as_f64().unwrap() > RADIUS;
+        rows.map(|row| if is_large(row) { says } else { 1 - says })
+            .collect()
+    };
+    let known = serde_json::json!({
+        "rows": known["rows"], "said": {"1": said(1), "2": said(0)},
+    });
+    let rows = folder.path().join("rows.json");
+    std::fs::write(&rows, known.to_string()).unwrap();
+    let tensor = ["features", "FP32", "label"];
+    canary(&hub, &agent, "python", &files, &rows, &tensor).await;
     agent.shutdown().await;
 }

@@ -24,6 +24,7 @@ use self::swarm::{Tally, now_us};
 mod ingest;
 mod page;
 mod probe;
+mod rollback;
 pub(crate) mod swarm;
 mod watch;
 
@@ -46,6 +47,9 @@ pub(crate) struct Options {
     /// Only what a console that watches costs, with 1,000 models.
     #[arg(long)]
     watched: bool,
+    /// Only what a rollback of a whole fleet takes.
+    #[arg(long, conflicts_with = "watched")]
+    rollback: bool,
     /// How often each screen is watched; a round takes eight minutes.
     #[arg(long, default_value_t = 2, requires = "watched")]
     rounds: usize,
@@ -102,6 +106,9 @@ pub(crate) fn run(args: &Options) -> color_eyre::Result<()> {
             .agents
             .unwrap_or(if args.quick { 1_000 } else { 10_000 });
         return watch::run(agents, args.rounds, args.quick);
+    }
+    if args.rollback {
+        return rollback::run(args.agents, args.quick);
     }
     if let Some(agents) = args.agents {
         let series = args.series;

@@ -79,6 +79,27 @@ fn a_headless_demo_counts_what_it_sent_and_leaves_nothing() {
 }
 
 #[test]
+fn a_slow_version_is_found_and_taken_back_with_nobody_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program::command("binnacle")
+        .args(["demo", "--headless", "--incident", "slow-version", "--json"])
+        .env("TMPDIR", folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{complaints}", output.status);
+    let healed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(healed["version"], "fraud@3", "{healed}");
+    assert!(healed["detected_after_s"].as_f64() > Some(0.0), "{healed}");
+    assert!(healed["rolled_back_in_ms"].as_f64() > Some(0.0), "{healed}");
+    assert_eq!(healed["failed_requests"], 0, "{healed}");
+    assert_eq!(healed["hosts_confirmed"], 3, "{healed}");
+    assert_eq!(healed["blame"]["kind"], "this_version", "{healed}");
+    await_nothing_left(folder.path());
+}
+
+#[test]
 fn a_demo_on_a_terminal_shows_its_fleet_and_ends_with_the_console() {
     let folder = tempfile::tempdir().unwrap();
     let text = |folder: &Path| folder.to_str().unwrap().to_owned();

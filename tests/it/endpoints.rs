@@ -78,7 +78,7 @@ impl Stand {
     fn does(&self, words: &str) -> Value {
         let ended = self.ask(words);
         assert_eq!(ended.code, 0, "{words}\n{}\n{}", ended.stdout, ended.stderr);
-        ended.json()["items"][0].clone()
+        ended.outcome()["items"][0].clone()
     }
 
     fn endpoint(&self) -> Value {
@@ -131,7 +131,10 @@ fn a_canary_is_judged_promoted_and_rolled_back_and_no_request_fails() {
     );
     let ready = eventually("both hosts keep the last good version warm", SOON, || {
         let endpoint = stand.endpoint();
-        (endpoint["rollback"]["warm"] == 2).then(|| endpoint["rollback"].clone())
+        match endpoint["rollback"]["warm"] == 2 {
+            true => Ok(endpoint["rollback"].clone()),
+            false => Err(endpoint["rollback"].to_string()),
+        }
     });
     assert_eq!(
         (&ready["to"], &ready["eta_ms"]),
@@ -208,7 +211,14 @@ fn a_hub_killed_in_the_middle_of_a_canary_goes_on_with_it() {
     }
     let watched = stand.ask("rollout watch test/scan");
     assert_eq!(watched.code, 0, "{}\n{}", watched.stdout, watched.stderr);
-    assert_eq!(watched.json()["items"][0]["outcome"], "promoted");
+    assert_eq!(watched.outcome()["items"][0]["outcome"], "promoted");
+    let told: Vec<&str> = watched.stdout.lines().collect();
+    assert!(told.len() >= 2, "{}", watched.stdout);
+    assert!(
+        told[0].contains("binnacle.rollout.progress/v1"),
+        "{}",
+        told[0]
+    );
     let tally = traffic.stop();
     assert_eq!(
         (tally.failed, tally.unanswered),

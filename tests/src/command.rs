@@ -33,6 +33,15 @@ impl Ended {
         })
     }
 
+    /// The last line of standard output as a JSON document: what came of a command that told of
+    /// its way there.
+    #[track_caller]
+    pub fn outcome(&self) -> Value {
+        let line = self.stdout.lines().next_back().unwrap_or_default();
+        serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {}\n{}", self.stdout, self.stderr))
+    }
+
     /// The document of a command that must have gone well.
     #[track_caller]
     pub fn ok(&self) -> Value {

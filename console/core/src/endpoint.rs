@@ -262,9 +262,10 @@ impl Endpoint {
             .find(|revision| revision.fate == Fate::Promoted && Some(&revision.route) != live)
     }
 
-    /// Whether a host serves it.
+    /// Whether a host serves it: one that is drained does not.
     pub fn is_served_by(&self, host: &Host) -> bool {
         host.membership == Membership::Member
+            && host.drained.is_none()
             && host.admission.environment == self.name.environment
             && self.settings.selector.selects(&host.admission.labels)
     }

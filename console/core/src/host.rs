@@ -90,6 +90,8 @@ pub struct Host {
     pub generation: u64,
     /// Whether it belongs to the fleet.
     pub membership: Membership,
+    /// Why it is drained, in the words of whom drained it; `None` for a host that serves.
+    pub drained: Option<Arc<str>>,
 }
 
 /// Whether a host belongs to the fleet.

@@ -64,6 +64,18 @@ pub enum Change {
         /// Which.
         host: Name,
     },
+    /// A host turns load balancers away, finishes what it began, and unloads.
+    #[serde(rename = "host_drained/v1")]
+    HostDrained {
+        /// Which.
+        host: Name,
+    },
+    /// A drained host serves again.
+    #[serde(rename = "host_resumed/v1")]
+    HostResumed {
+        /// Which.
+        host: Name,
+    },
     /// A retired host may dial again.
     #[serde(rename = "host_readmitted/v1")]
     HostReadmitted {
@@ -86,6 +98,8 @@ impl Change {
             Self::HostAdmitted(_) => "host_admitted/v1",
             Self::HostRelabelled(_) => "host_relabelled/v1",
             Self::HostRetired { .. } => "host_retired/v1",
+            Self::HostDrained { .. } => "host_drained/v1",
+            Self::HostResumed { .. } => "host_resumed/v1",
             Self::HostReadmitted { .. } => "host_readmitted/v1",
             Self::Endpoint(change) => change.kind(),
             Self::Registry(change) => change.kind(),
@@ -99,7 +113,10 @@ impl Change {
             Self::HostAdmitted(admission) | Self::HostRelabelled(admission) => {
                 Some(&admission.host)
             }
-            Self::HostRetired { host } | Self::HostReadmitted { host } => Some(host),
+            Self::HostRetired { host }
+            | Self::HostDrained { host }
+            | Self::HostResumed { host }
+            | Self::HostReadmitted { host } => Some(host),
         }
     }
 
@@ -111,6 +128,8 @@ impl Change {
             | Self::HostAdmitted(_)
             | Self::HostRelabelled(_)
             | Self::HostRetired { .. }
+            | Self::HostDrained { .. }
+            | Self::HostResumed { .. }
             | Self::HostReadmitted { .. }
             | Self::Registry(_) => None,
         }
@@ -123,7 +142,10 @@ impl Change {
             Self::HostAdmitted(admission) | Self::HostRelabelled(admission) => {
                 format!("host {}", admission.host)
             }
-            Self::HostRetired { host } | Self::HostReadmitted { host } => format!("host {host}"),
+            Self::HostRetired { host }
+            | Self::HostDrained { host }
+            | Self::HostResumed { host }
+            | Self::HostReadmitted { host } => format!("host {host}"),
             Self::Endpoint(change) => format!("endpoint {}", change.endpoint()),
             Self::Registry(change) => change.object().to_string(),
         }

@@ -21,7 +21,7 @@ pub mod registry;
 pub mod report;
 pub mod rollout;
 pub mod series;
-pub mod snapshot;
 pub mod served;
+pub mod snapshot;
 pub mod state;
 pub mod view;

@@ -45,6 +45,7 @@ packed!(Host {
     admitted_at_us,
     generation,
     membership,
+    drained,
 });
 
 document!(Admission);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::caller::Caller;
-use crate::endpoint::{self, Endpoints};
+use crate::endpoint::{self, EndpointName, Endpoints};
 use crate::host::{Admission, Host, Membership};
 use crate::journal::{Change, Entry, Hash, MAX_REASON, ORIGIN};
 use crate::keys::Keys;
@@ -132,6 +132,10 @@ pub enum Request {
     RetireHost(Name),
     /// Let a retired host dial again.
     ReadmitHost(Name),
+    /// Have a host turn load balancers away, finish, and unload.
+    DrainHost(Name),
+    /// Have a drained host serve again.
+    ResumeHost(Name),
     /// Change the registry.
     Registry(Box<registry::Command>),
     /// Change an endpoint, or steer a rollout.
@@ -180,6 +184,16 @@ pub enum Refusal {
         /// Why it was.
         why: Arc<str>,
     },
+    /// Nobody would be left to serve.
+    #[error(
+        "draining {host} would leave {endpoint} without a host that is heard: nothing was changed"
+    )]
+    LastHost {
+        /// Which.
+        host: Name,
+        /// What it alone serves.
+        endpoint: EndpointName,
+    },
     /// A retirement needs a reason.
     #[error("say why with --reason: it stays in the journal")]
     NoReason,
@@ -213,6 +227,8 @@ pub struct Assignment {
 pub enum Duty {
     /// Serve, and report.
     Serve,
+    /// Turn load balancers away, finish what was begun, unload, and report, for this reason.
+    Drain(Arc<str>),
     /// Serve on, but stop reporting and do not dial again, for this reason.
     Leave(Arc<str>),
 }
@@ -321,6 +337,15 @@ fn asked(
             Membership::Member if why.trim().is_empty() => Err(Refusal::NoReason),
             Membership::Member => Ok(Some(Change::HostRetired { host: name.clone() })),
         },
+        Request::DrainHost(name) => {
+            membership(name)?;
+            drained(state, observed, (name, why))
+        }
+        Request::ResumeHost(name) => {
+            membership(name)?;
+            let is_drained = state.hosts.get(name).is_some_and(|host| host.drained.is_some());
+            Ok(is_drained.then(|| Change::HostResumed { host: name.clone() }))
+        }
         Request::ReadmitHost(name) => match membership(name)? {
             Membership::Member => Ok(None),
             Membership::Retired { .. } => Ok(Some(Change::HostReadmitted { host: name.clone() })),
@@ -348,6 +373,32 @@ fn asked(
             let change = endpoint::decide(state, observed, command, asked)?;
             Ok(change.map(Change::Endpoint))
         }
+    }
+}
+
+/// A drain, unless an endpoint would be left with nobody who is heard.
+fn drained(
+    state: &State,
+    observed: &Observed,
+    (name, why): (&Name, &str),
+) -> Result<Option<Change>, Refusal> {
+    let Some(host) = state.hosts.get(name).filter(|host| host.drained.is_none()) else {
+        return Ok(None);
+    };
+    if why.trim().is_empty() {
+        return Err(Refusal::NoReason);
+    }
+    let is_alone = |endpoint: &&Arc<endpoint::Endpoint>| {
+        let mut others = tick::hosts_of(state, &endpoint.name).filter(|other| *other != name);
+        !others.any(|other| observed.commanding(other).is_some())
+    };
+    let endpoints = &state.endpoints;
+    match endpoints.of_host(&host.admission).find(is_alone) {
+        Some(endpoint) => Err(Refusal::LastHost {
+            host: name.clone(),
+            endpoint: endpoint.name.clone(),
+        }),
+        None => Ok(Some(Change::HostDrained { host: name.clone() })),
     }
 }
 
@@ -419,6 +470,7 @@ impl State {
                     admitted_at_us: known.map_or(entry.at_us, |host| host.admitted_at_us),
                     generation: entry.sequence,
                     membership: known.map_or(Membership::Member, |host| host.membership.clone()),
+                    drained: known.and_then(|host| host.drained.clone()),
                 };
                 self.hosts.insert(admission.host.clone(), Arc::new(host));
             }
@@ -434,6 +486,10 @@ impl State {
                 );
             }
             Change::HostReadmitted { host } => self.settle(host, entry, Membership::Member),
+            Change::HostDrained { host } => {
+                self.drain(host, entry, Some(entry.why.as_str().into()));
+            }
+            Change::HostResumed { host } => self.drain(host, entry, None),
             Change::Endpoint(change) => self.apply_endpoint(change, entry),
             Change::Registry(change) => {
                 let place = registry::Place {
@@ -473,6 +529,14 @@ impl State {
             if let Some(host) = self.hosts.get_mut(&name) {
                 Arc::make_mut(host).generation = entry.sequence;
             }
+        }
+    }
+
+    fn drain(&mut self, name: &Name, entry: &Entry, drained: Option<Arc<str>>) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            let host = Arc::make_mut(host);
+            host.generation = entry.sequence;
+            host.drained = drained;
         }
     }
 

@@ -11,8 +11,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::endpoint::{
-    BlockItem, EndpointItem, OverrideItem, PlanItem, ReadinessItem, RevisionItem, RolloutItem,
-    TraceItem, step_in_words,
+    BlockItem, EndpointItem, OverrideItem, PlanItem, ProofItem, ReadinessItem, RevisionItem,
+    RolloutItem, TraceItem, step_in_words,
 };
 pub use self::entry::EntryRow;
 pub use self::glance::{CELL_BYTES, Cell, Coarse, Glance, Glances, History};
@@ -113,6 +113,8 @@ pub struct HostRow {
     pub losses: Losses,
     /// Why it was retired; empty when it was not.
     pub retired_reason: Arc<str>,
+    /// Why it is drained; empty when it is not.
+    pub drain_reason: Arc<str>,
 }
 
 impl HostRow {
@@ -126,6 +128,9 @@ impl HostRow {
                 let (health, reason) = health(self.server.as_ref());
                 match live(health, self.streams) {
                     (status, Some(claimed)) => (status, claimed.into()),
+                    (status, None) if !self.drain_reason.is_empty() => {
+                        (status, format!("drained: {}", self.drain_reason).into())
+                    }
                     (status, None) => (status, why(reason)),
                 }
             }

@@ -10,8 +10,8 @@ use binnacle_core::journal::{Change, Entry, Flaw, Stored, Walk};
 use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
 use binnacle_core::report::BootId;
-use binnacle_core::snapshot;
 use binnacle_core::served::Served;
+use binnacle_core::snapshot;
 use binnacle_core::state::{self, Condition, Duty, Greeting, Input, Refusal, Request, State};
 use proptest::prelude::*;
 

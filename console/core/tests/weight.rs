@@ -51,7 +51,7 @@ fn ask(state: &mut State, command: Command) {
     };
     // As the engine has it: what readers look at is held while the next is made.
     let published = state.clone();
-    for draft in state::decide(state, &Observed::default(), &input).unwrap() {
+    for draft in state::decide(state, &Observed::default(), &input, now_us).unwrap() {
         let entry = state.entry(draft, now_us);
         state.apply(&entry, [7; 32]);
     }

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use self::program::{Program, Reaper};
 use crate::hub::Hub;
-use crate::{DemoError, models};
+use crate::{DemoError, catalogue, models};
 
 /// Hosts in the fleet: the fewest in which one can differ from the rest.
 const HOSTS: usize = 3;
@@ -56,7 +56,8 @@ impl Fleet {
             runtime,
             folder,
         };
-        models::lay_out(&rooms.folder.join("models"))?;
+        let files = rooms.folder.join("files");
+        models::lay_out(&files)?;
         progress("starting a hub");
         let socket = rooms.folder.join("hub.sock");
         let hub = Hub::new(&rooms.console, &socket);
@@ -77,6 +78,8 @@ impl Fleet {
         }
         progress("waiting until the hub knows every host");
         hub.knows(HOSTS).await?;
+        progress("registering models, and bringing them to their endpoints");
+        catalogue::fill(&hub, &files).await?;
         Ok(Self {
             hub,
             hosts,
@@ -113,6 +116,11 @@ impl Fleet {
 }
 
 impl Rooms {
+    /// Where a host's agent places versions, and its server finds them.
+    fn repository(&self, host: &str) -> PathBuf {
+        self.folder.join(format!("{host}-models"))
+    }
+
     async fn hub(&self, hub: &Hub, reaper: &Reaper) -> Result<Program, DemoError> {
         let mut command = Command::new(&self.console);
         command
@@ -124,9 +132,13 @@ impl Rooms {
 
     async fn runtime(&self, host: &str, reaper: &Reaper) -> Result<Program, DemoError> {
         let mut command = Command::new(&self.runtime);
-        command
-            .args(["run", "--repository"])
-            .arg(self.folder.join("models"));
+        let repository = self.repository(host);
+        std::fs::create_dir_all(&repository).map_err(|source| DemoError::Folder {
+            what: "make a server's repository",
+            folder: repository.clone(),
+            source,
+        })?;
+        command.args(["run", "--repository"]).arg(repository);
         command.args(["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
         Program::start(&format!("{host}-runtime"), command, &self.folder, reaper).await
     }
@@ -144,7 +156,7 @@ impl Rooms {
             "--host",
             host,
             "--environment",
-            "demo",
+            catalogue::ENVIRONMENT,
             "--hub",
             &hub.address(),
         ]);
@@ -156,7 +168,9 @@ impl Rooms {
             .arg(format!("http://{}", runtime.address("grpc")?));
         command
             .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(self.folder.join(host));
+            .arg(self.folder.join(host))
+            .arg("--repository")
+            .arg(self.repository(host));
         Program::start(&format!("{host}-agent"), command, &self.folder, reaper).await
     }
 }

@@ -104,10 +104,31 @@ impl Hub {
         }
     }
 
-    async fn ask<T: DeserializeOwned>(
+    /// Has the hub do something.
+    pub(crate) async fn does(
         &self,
         question: &'static str,
         words: &[&str],
+    ) -> Result<(), DemoError> {
+        let told = self.ask::<serde_json::Value>(question, words).await;
+        told.map(|_told| ())
+    }
+
+    /// What the hub answers to a command that has to succeed.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        question: &'static str,
+        words: &[&str],
+    ) -> Result<T, DemoError> {
+        self.ends(question, words, &[0]).await
+    }
+
+    /// What the hub answers to a command that may end with one of these codes.
+    pub(crate) async fn ends<T: DeserializeOwned>(
+        &self,
+        question: &'static str,
+        words: &[&str],
+        codes: &[i32],
     ) -> Result<T, DemoError> {
         let failed = |reason: String| DemoError::Hub { question, reason };
         let output = Command::new(&self.program)
@@ -118,10 +139,20 @@ impl Hub {
             .output()
             .await
             .map_err(|error| failed(error.to_string()))?;
-        if !output.status.success() {
+        if !output
+            .status
+            .code()
+            .is_some_and(|code| codes.contains(&code))
+        {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(failed(said.trim().to_owned()));
         }
-        serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))
+        // What is told on the way are lines of their own: the answer is the last.
+        let said = output.stdout.trim_ascii_end();
+        let answer = said
+            .rsplit(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        serde_json::from_slice(answer).map_err(|error| failed(error.to_string()))
     }
 }

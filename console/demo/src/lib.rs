@@ -1,4 +1,4 @@
-//! The demo: a hub, three hosts, two models and live traffic in one command.
+//! The demo: a hub, three hosts, three models and live traffic in one command, and incidents.
 //!
 //! It starts the programs that lie beside its own, each as an operator would, in one temporary
 //! folder, and sends them real rows over HTTP and gRPC. [`start`] gives a [`Running`] demo, whose
@@ -8,9 +8,11 @@
 //!
 //! What the programs do is theirs: this crate knows only their command lines.
 
+mod catalogue;
 mod clock;
 mod fleet;
 mod hub;
+mod incident;
 mod models;
 pub mod reaper;
 mod summary;
@@ -25,12 +27,19 @@ use crate::fleet::Fleet;
 use crate::hub::Hub;
 use crate::traffic::Traffic;
 
+pub use incident::{Blame, Healed, Incident};
 pub use summary::{Client, ModelSummary, Percentiles, Summary};
 
 /// How often a demo that ends by itself tells how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How often one that runs until Ctrl-C does: a person is looking elsewhere meanwhile.
 const TELL_SELDOM: Duration = Duration::from_secs(60);
+
+/// How long the fleet runs before something goes wrong of which a person was not told: time to
+/// look around.
+pub const CALM: Duration = Duration::from_secs(120);
+/// How long traffic flows before an incident that plays by itself: what is normal has been seen.
+const BASELINE: Duration = Duration::from_secs(5);
 
 /// How the name of a demo's folder begins, and with it that of its hub's socket.
 pub const FOLDER: &str = "binnacle-demo-";
@@ -173,6 +182,40 @@ impl Running {
     #[must_use]
     pub fn hub(&self) -> String {
         self.fleet.hub().address()
+    }
+
+    /// Plays an incident through: a version with a fault comes, is judged and taken back.
+    ///
+    /// # Errors
+    /// When the hub does not answer, or does not take the version back.
+    pub async fn play(
+        &self,
+        incident: Incident,
+        progress: impl Fn(&str),
+    ) -> Result<Healed, DemoError> {
+        tokio::time::sleep(BASELINE).await;
+        progress(&format!(
+            "bringing a version with a fault: {}",
+            incident.word()
+        ));
+        let healed = tokio::select! {
+            healed = incident.play(self.fleet.hub()) => healed?,
+            _ = tokio::signal::ctrl_c() => return Err(DemoError::Interrupted),
+        };
+        let why = &healed.blame.why;
+        progress(&format!("{} was taken back: {why}", healed.version));
+        Ok(Healed {
+            failed_requests: self.traffic.failed(),
+            sent: self.traffic.sent(),
+            ..healed
+        })
+    }
+
+    /// Has an incident befall the fleet once it was calm for a while; `None` where it could not.
+    /// Ended by dropping what is returned.
+    pub async fn befall(&self, incident: Incident) -> Option<()> {
+        tokio::time::sleep(CALM).await;
+        incident.befall(self.fleet.hub()).await.ok()
     }
 
     /// Waits until the traffic has lasted as long as it is to, or Ctrl-C.

@@ -1,7 +1,8 @@
-//! The models and the real rows that are built in, and requests made of them.
+//! The models and the rows that are built in, what the registry says of them, and requests made of
+//! the rows.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,41 +15,110 @@ use crate::DemoError;
 const INPUT: &str = "features";
 
 /// A model, its versions' files, and the rows held out of its training.
-struct BuiltIn {
-    name: &'static str,
-    versions: [(&'static str, &'static [u8]); 2],
+pub(crate) struct BuiltIn {
+    /// What it is called; its endpoint is called the same.
+    pub(crate) name: &'static str,
+    /// What it predicts, as the registry says it.
+    pub(crate) description: &'static str,
+    /// Who answers for it.
+    pub(crate) team: &'static str,
+    /// From version 1 on: the file, what was said of it, and how many of the held-out rows it gets
+    /// right, of a thousand; 0 where nobody measured it.
+    pub(crate) versions: &'static [Version],
+    /// Routes that its endpoint is given before the demo begins, one after the other.
+    pub(crate) routes: &'static [&'static [&'static str]],
     rows: &'static str,
 }
 
-const BUILT_IN: [BuiltIn; 2] = [
+/// One version of a model.
+pub(crate) struct Version {
+    /// Its file.
+    pub(crate) file: &'static [u8],
+    /// What others should know.
+    pub(crate) notes: &'static str,
+    /// The accuracy on held-out rows, as it is told; empty where nobody measured it.
+    pub(crate) accuracy: &'static str,
+}
+
+/// What the demo serves.
+pub(crate) const BUILT_IN: [BuiltIn; 3] = [
     BuiltIn {
         name: "tumour",
-        versions: [
-            ("1", include_bytes!("../models/tumour/1/model.onnx")),
-            ("2", include_bytes!("../models/tumour/2/model.onnx")),
+        description: "whether a breast tumour is malignant, of 30 measurements of its cells",
+        team: "diagnostics",
+        versions: &[
+            Version {
+                file: include_bytes!("../models/tumour/1/model.onnx"),
+                notes: "logistic regression",
+                accuracy: "0.9708",
+            },
+            Version {
+                file: include_bytes!("../models/tumour/2/model.onnx"),
+                notes: "gradient boosted trees",
+                accuracy: "0.9591",
+            },
         ],
+        routes: &[&["tumour@1"], &["tumour@1=75%", "tumour@2=25%"]],
         rows: include_str!("../models/tumour/rows.json"),
     },
     BuiltIn {
         name: "wine",
-        versions: [
-            ("1", include_bytes!("../models/wine/1/model.onnx")),
-            ("2", include_bytes!("../models/wine/2/model.onnx")),
+        description: "which of three cultivars a wine was made of, of 13 measurements",
+        team: "cellar",
+        versions: &[
+            Version {
+                file: include_bytes!("../models/wine/1/model.onnx"),
+                notes: "logistic regression",
+                accuracy: "0.9815",
+            },
+            Version {
+                file: include_bytes!("../models/wine/2/model.onnx"),
+                notes: "gradient boosted trees",
+                accuracy: "0.9815",
+            },
         ],
+        routes: &[&["wine@1"], &["wine@1=75%", "wine@2=25%"]],
         rows: include_str!("../models/wine/rows.json"),
     },
+    BuiltIn {
+        name: "fraud",
+        description: "whether a card transaction is fraud; trained on synthetic transactions",
+        team: "payments",
+        versions: &[
+            Version {
+                file: include_bytes!("../models/fraud/1/model.onnx"),
+                notes: "logistic regression",
+                accuracy: "0.8333",
+            },
+            Version {
+                file: include_bytes!("../models/fraud/2/model.onnx"),
+                notes: "gradient boosted trees",
+                accuracy: "0.8407",
+            },
+            Version {
+                file: include_bytes!("../models/fraud/3/model.onnx"),
+                notes: "with embeddings of the merchant",
+                accuracy: "",
+            },
+            Version {
+                file: include_bytes!("../models/fraud/4/model.onnx"),
+                notes: "corrects for the hour of the day",
+                accuracy: "",
+            },
+            Version {
+                file: include_bytes!("../models/fraud/5/model.onnx"),
+                notes: "trained anew on the cleaned-up labels",
+                accuracy: "",
+            },
+        ],
+        routes: &[&["fraud@1"], &["fraud@2"]],
+        rows: include_str!("../models/fraud/rows.json"),
+    },
 ];
-
-/// Of every so many requests one goes to the newer version, as behind a canary.
-const CANARY_SHARE: usize = 4;
 
 /// One request, made once and sent many times.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    /// The model.
-    pub(crate) model: &'static str,
-    /// The version.
-    pub(crate) version: &'static str,
     /// The path that it is asked at over HTTP.
     pub(crate) path: String,
     /// The JSON body over HTTP.
@@ -62,7 +132,7 @@ struct Rows {
     rows: Vec<Vec<f32>>,
 }
 
-/// Every row of every model as a request, the models taking turns.
+/// Every row of every model as a request to its endpoint, the models taking turns.
 pub(crate) fn built_in() -> Result<Arc<[Question]>, DemoError> {
     let mut all = Vec::new();
     for model in &BUILT_IN {
@@ -70,26 +140,24 @@ pub(crate) fn built_in() -> Result<Arc<[Question]>, DemoError> {
             model: model.name,
             source,
         })?;
-        let [older, newer] = model.versions.map(|(version, _)| version);
         for (at, row) in parsed.rows.into_iter().enumerate() {
-            let version = if at % CANARY_SHARE == 0 { newer } else { older };
-            all.push((at, question(model.name, version, row)));
+            all.push((at, question(model.name, row)));
         }
     }
     all.sort_by_key(|(at, _)| *at);
     Ok(all.into_iter().map(|(_, question)| question).collect())
 }
 
-/// Writes the models as a repository that a runtime serves.
+/// Writes the versions' files where they are registered from.
 pub(crate) fn lay_out(folder: &Path) -> Result<(), DemoError> {
     for model in &BUILT_IN {
-        for (version, bytes) in model.versions {
-            let folder = folder.join(model.name).join(version);
-            let written = fs::create_dir_all(&folder)
-                .and_then(|()| fs::write(folder.join("model.onnx"), bytes));
+        for (at, version) in model.versions.iter().enumerate() {
+            let path = file(folder, model.name, at + 1);
+            let parent = path.parent().unwrap_or(folder).to_owned();
+            let written = fs::create_dir_all(&parent).and_then(|()| fs::write(&path, version.file));
             written.map_err(|source| DemoError::Folder {
                 what: "write a model",
-                folder,
+                folder: parent,
                 source,
             })?;
         }
@@ -97,7 +165,15 @@ pub(crate) fn lay_out(folder: &Path) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn question(model: &'static str, version: &'static str, row: Vec<f32>) -> Question {
+/// Where the file of a version was written.
+pub(crate) fn file(folder: &Path, model: &str, number: usize) -> PathBuf {
+    folder
+        .join(model)
+        .join(number.to_string())
+        .join("model.onnx")
+}
+
+fn question(endpoint: &str, row: Vec<f32>) -> Question {
     let shape = vec![1, i64::try_from(row.len()).unwrap_or(0)];
     let tensor = Tensor::new(INPUT, shape, Data::Fp32(row))
         .expect("the shape was made of the row's own length");
@@ -110,11 +186,9 @@ fn question(model: &'static str, version: &'static str, row: Vec<f32>) -> Questi
     let json = rest::encode_request(&request, DataForm::Typed)
         .expect("rows that were read from JSON can be written as JSON");
     Question {
-        model,
-        version,
-        path: format!("/v2/models/{model}/versions/{version}/infer"),
+        path: format!("/v2/models/{endpoint}/infer"),
         json: json.body,
-        message: grpc::encode_request(model, version, request, DataForm::Raw),
+        message: grpc::encode_request(endpoint, "", request, DataForm::Raw),
     }
 }
 
@@ -125,18 +199,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_version_of_every_model_is_asked_with_real_rows() {
-        let mut asked: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    fn every_endpoint_is_asked_with_real_rows() {
+        let mut asked: BTreeMap<String, usize> = BTreeMap::new();
         for question in built_in().unwrap().iter() {
-            *asked.entry((question.model, question.version)).or_default() += 1;
+            *asked
+                .entry(question.message.model_name.clone())
+                .or_default() += 1;
             assert_eq!(question.message.raw_input_contents.len(), 1);
+            assert!(question.message.model_version.is_empty());
         }
-        let expected = [
-            (("tumour", "1"), 128),
-            (("tumour", "2"), 43),
-            (("wine", "1"), 40),
-            (("wine", "2"), 14),
-        ];
+        let expected = [("tumour", 171), ("wine", 54), ("fraud", 270)];
+        let expected = expected.map(|(name, rows)| (name.to_owned(), rows));
         assert_eq!(asked, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn routes_name_versions_that_are_there() {
+        for model in &BUILT_IN {
+            for version in model.routes.iter().flat_map(|route| route.iter()) {
+                let (name, rest) = version.split_once('@').unwrap();
+                let number: usize = rest.split('=').next().unwrap().parse().unwrap();
+                assert_eq!(name, model.name);
+                assert!((1..=model.versions.len()).contains(&number), "{version}");
+            }
+        }
     }
 }

@@ -82,14 +82,15 @@ impl Summary {
 
 pub(crate) fn sum_up(took: Duration, hosts: usize, sent: Sent, counted: Counted) -> Summary {
     let mut models: Vec<ModelSummary> = counted.items.iter().map(hub_row).collect();
-    for ((model, version), count) in &sent.models {
-        let same = |row: &&mut ModelSummary| row.model == *model && row.version == *version;
+    for (name, count) in &sent.versions {
+        let (model, version) = name.split_once('@').unwrap_or((name, ""));
+        let same = |row: &&mut ModelSummary| row.model == model && row.version == version;
         if let Some(row) = models.iter_mut().find(same) {
             row.sent = *count;
         } else {
             models.push(ModelSummary {
-                model: (*model).to_owned(),
-                version: (*version).to_owned(),
+                model: model.to_owned(),
+                version: version.to_owned(),
                 sent: *count,
                 counted: 0,
                 errors: 0,

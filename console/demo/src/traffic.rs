@@ -26,6 +26,8 @@ use crate::DemoError;
 use crate::clock::Stopwatch;
 use crate::models::Question;
 
+/// Where an agent says which version answered, in HTTP headers and gRPC metadata.
+const VERSION: &str = "x-binnacle-version";
 /// Three digits are enough for what is shown.
 const DIGITS: u8 = 3;
 /// Longest latency that is told apart, in microseconds: a minute.
@@ -49,8 +51,8 @@ pub(crate) struct Sent {
     pub(crate) grpc: u64,
     /// Of both, those that failed.
     pub(crate) errors: u64,
-    /// By model and version.
-    pub(crate) models: BTreeMap<(&'static str, &'static str), u64>,
+    /// By the version that answered, as the answer says; empty where none came.
+    pub(crate) versions: BTreeMap<String, u64>,
     /// Microseconds from the request's first byte to the answer's last.
     pub(crate) latency_us: Histogram<u64>,
 }
@@ -58,6 +60,7 @@ pub(crate) struct Sent {
 #[derive(Debug, Default)]
 struct Shared {
     sent: AtomicU64,
+    errors: AtomicU64,
     stopping: AtomicBool,
 }
 
@@ -69,9 +72,20 @@ enum Connection {
     Grpc(Box<GrpcInferenceServiceClient<Channel>>),
 }
 
-enum Ended {
-    Well,
-    Badly,
+/// How a request ended.
+struct Ended {
+    is_well: bool,
+    /// The version that answered; empty where nobody said.
+    version: String,
+}
+
+impl Ended {
+    fn badly() -> Self {
+        Self {
+            is_well: false,
+            version: String::new(),
+        }
+    }
 }
 
 impl Sent {
@@ -82,7 +96,7 @@ impl Sent {
             http: 0,
             grpc: 0,
             errors: 0,
-            models: BTreeMap::new(),
+            versions: BTreeMap::new(),
             latency_us,
         }
     }
@@ -92,12 +106,22 @@ impl Sent {
         self.http + self.grpc
     }
 
+    /// Most versions have answered before: only a new one is written down.
+    fn came_from(&mut self, version: &str, count: u64) {
+        match self.versions.get_mut(version) {
+            Some(counted) => *counted += count,
+            None => {
+                self.versions.insert(version.to_owned(), count);
+            }
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         self.http += other.http;
         self.grpc += other.grpc;
         self.errors += other.errors;
-        for (key, count) in &other.models {
-            *self.models.entry(*key).or_default() += count;
+        for (version, count) in &other.versions {
+            self.came_from(version, *count);
         }
         self.latency_us
             .add(&other.latency_us)
@@ -146,6 +170,11 @@ impl Traffic {
         self.shared.sent.load(Ordering::Relaxed)
     }
 
+    /// How many of those failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.shared.errors.load(Ordering::Relaxed)
+    }
+
     /// Stops sending, and gives what was sent once the last answer has come.
     pub(crate) async fn stop(self) -> Sent {
         self.shared.stopping.store(true, Ordering::Relaxed);
@@ -181,13 +210,12 @@ async fn send(
             Connection::Http { .. } => sent.http += 1,
             Connection::Grpc(_) => sent.grpc += 1,
         }
-        *sent
-            .models
-            .entry((question.model, question.version))
-            .or_default() += 1;
+        let ended = ended.unwrap_or_else(|_late| Ended::badly());
+        sent.came_from(&ended.version, 1);
         shared.sent.fetch_add(1, Ordering::Relaxed);
-        if !matches!(ended, Ok(Ended::Well)) {
+        if !ended.is_well {
             sent.errors += 1;
+            shared.errors.fetch_add(1, Ordering::Relaxed);
             connection = connection.renewed().await;
         }
     }
@@ -199,15 +227,17 @@ impl Connection {
         match self {
             Self::Http { address, sender } => {
                 let answered = ask_http(*address, sender, question).await;
-                if matches!(answered, Ok(StatusCode::OK)) {
-                    Ended::Well
-                } else {
-                    Ended::Badly
-                }
+                answered.unwrap_or_else(|_| Ended::badly())
             }
             Self::Grpc(client) => match client.model_infer(question.message.clone()).await {
-                Ok(_) => Ended::Well,
-                Err(_) => Ended::Badly,
+                Ok(answer) => Ended {
+                    is_well: true,
+                    version: version(answer.metadata().get(VERSION).map(|told| told.as_bytes())),
+                },
+                Err(status) => Ended {
+                    is_well: false,
+                    version: version(status.metadata().get(VERSION).map(|told| told.as_bytes())),
+                },
             },
         }
     }
@@ -245,7 +275,7 @@ async fn ask_http(
     address: SocketAddr,
     sender: &mut http1::SendRequest<Full<Bytes>>,
     question: &Question,
-) -> Result<StatusCode, hyper::Error> {
+) -> Result<Ended, hyper::Error> {
     sender.ready().await?;
     let mut request = Request::new(Full::new(question.json.clone()));
     *request.method_mut() = http::Method::POST;
@@ -256,7 +286,15 @@ async fn ask_http(
     let json = header::HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
     let answer = sender.send_request(request).await?;
-    let status = answer.status();
+    let ended = Ended {
+        is_well: answer.status() == StatusCode::OK,
+        version: version(answer.headers().get(VERSION).map(|told| told.as_bytes())),
+    };
     let _body = answer.into_body().collect().await?;
-    Ok(status)
+    Ok(ended)
+}
+
+/// The version that an answer names.
+fn version(told: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(told.unwrap_or_default()).into_owned()
 }

@@ -20,7 +20,7 @@ use binnacle_core::rollout::tick;
 use binnacle_core::state::{self, Assignment, Input, Refusal, State};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::store::{SharedStore, StoreError};
@@ -118,6 +118,7 @@ pub struct Engine {
     inputs: mpsc::Sender<Message>,
     published: Arc<ArcSwap<Published>>,
     entries: broadcast::Sender<Arc<Stored>>,
+    stirred: Arc<Notify>,
 }
 
 impl Engine {
@@ -142,8 +143,10 @@ impl Engine {
             inputs,
             published: published.clone(),
             entries: entries.clone(),
+            stirred: Arc::default(),
         };
         let owner = Owner {
+            stirred: engine.stirred.clone(),
             store,
             clock,
             state,
@@ -166,6 +169,12 @@ impl Engine {
     /// on disk.
     pub async fn put(&self, input: Input) -> Result<Written, Rejected> {
         self.send(input, None).await
+    }
+
+    /// Waits until a host has said something new, or somebody has asked for something, since it
+    /// was last waited for. For one task: it alone is woken.
+    pub(crate) async fn stirred(&self) {
+        self.stirred.notified().await;
     }
 
     /// As [`put`](Self::put), for an input that opens a stream: what is wanted of its host is
@@ -221,6 +230,7 @@ struct Owner {
     orders: HashMap<StreamId, watch::Sender<Option<Assignment>>>,
     published: Arc<ArcSwap<Published>>,
     entries: broadcast::Sender<Arc<Stored>>,
+    stirred: Arc<Notify>,
     trouble: Arc<str>,
     /// Entries that may be in the store, and the state if they are.
     doubt: Option<(State, Vec<Stored>)>,
@@ -442,6 +452,9 @@ impl Owner {
         self.observed = decided.observed;
         self.publish();
         self.tell(decided.stored);
+        if batch.iter().any(|message| stirs(&message.input)) {
+            self.stirred.notify_one();
+        }
         for (message, verdict) in batch.into_iter().zip(decided.verdicts) {
             let answer = match verdict {
                 Verdict::Refused(refusal) => Err(Rejected::Refused(refusal)),
@@ -527,6 +540,16 @@ impl Owner {
             {
                 orders.send_replace(Some(wanted));
             }
+        }
+    }
+}
+
+/// Whether what was put in may be what a rollout waits for.
+fn stirs(input: &Input) -> bool {
+    match input {
+        Input::Serves { .. } | Input::Asked { .. } => true,
+        Input::Start { .. } | Input::Joined { .. } | Input::Left { .. } | Input::Tick { .. } => {
+            false
         }
     }
 }

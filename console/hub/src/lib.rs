@@ -29,6 +29,7 @@ pub mod engine;
 mod identity;
 pub mod listen;
 mod notify;
+mod proofs;
 mod rollouts;
 mod server;
 mod snapshots;
@@ -138,6 +139,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     let hub = Arc::new(server::Hub {
         engine,
         shadows,
+        proofs: Default::default(),
         telemetry: telemetry.clone(),
         store: store.clone(),
         started_us: clock.now_us(),

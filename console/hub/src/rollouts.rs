@@ -1,6 +1,7 @@
 //! Rollouts under way: time passes for them, and what was measured is put before the judge.
 //!
-//! One task looks at the published state a few times a second while anything is under way. It
+//! One task looks at the published state a few times a second while anything is under way, and soon
+//! after hosts say something new. It
 //! gathers, once, the spans that are over of each step that is watched, has them judged by core,
 //! and puts the conclusion before the engine as a tick. It decides nothing: the engine does, and
 //! may by then know better. Killed, it gathers anew from what telemetry holds.
@@ -23,8 +24,11 @@ use crate::clock::Clock;
 use crate::engine::{Engine, Published};
 use crate::telemetry::{Question, Telemetry, TelemetryError};
 
-/// Between two looks: a phase passes on this soon after the last host is where it should be.
+/// Between two looks while hosts say nothing new: what was measured may have.
 const EVERY: Duration = Duration::from_millis(200);
+/// How long after a host said something new one looks: what thousands say within it is one look,
+/// and a phase passes on this soon after the last host is where it should be.
+const GATHERED: Duration = Duration::from_millis(10);
 /// What is measured is put before the judge in spans of this length: new and old version side by
 /// side, short enough that a bad one is sent back within some of them.
 const SPAN_S: u32 = 5;
@@ -92,7 +96,10 @@ impl Watch {
         let mut has_judged = false;
         let mut trouble = String::new();
         loop {
-            every.tick().await;
+            tokio::select! {
+                _ = every.tick() => {}
+                () = self.engine.stirred() => tokio::time::sleep(GATHERED).await,
+            }
             let published = self.engine.published();
             if !tick::is_due(&published.state, &published.observed) && !has_judged {
                 steps.clear();

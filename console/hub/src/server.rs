@@ -13,6 +13,7 @@ use crate::artifact::Blobs;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::listen::Listener;
+use crate::proofs::Proofs;
 use crate::rollouts::Shadows;
 use crate::store::SharedStore;
 use crate::telemetry;
@@ -57,6 +58,7 @@ pub(crate) struct Hub {
     pub(crate) glances: glance::Board,
     pub(crate) blobs: Blobs,
     pub(crate) shadows: Shadows,
+    pub(crate) proofs: Proofs,
     /// True from when the hub begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }

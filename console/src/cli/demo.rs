@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use binnacle_core::address::NotAnAddress;
-use binnacle_demo::{DemoError, Running, Settings, Summary, Until, reaper};
+use binnacle_demo::{DemoError, Incident, Running, Settings, Summary, Until, reaper};
 use clap::Args;
 
 use crate::cli::{Global, console, time};
@@ -16,10 +16,10 @@ use crate::output::{self, Form};
 /// How long a headless demo sends traffic if nobody says.
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
 
-/// Starts a hub, three agents with an inference server each, and sends real rows to two
-/// models in two versions, over HTTP and gRPC. On a terminal the console opens on it. In the end
-/// what was sent is held against what the hub counted. Nothing is left behind, even when it is
-/// killed.
+/// Starts a hub, three agents with an inference server each, brings three models to their
+/// endpoints, and sends rows to them, over HTTP and gRPC. On a terminal the console opens on it, and
+/// after two minutes something goes wrong. In the end what was sent is held against what the hub
+/// counted. Nothing is left behind, even when it is killed.
 #[derive(Args, Debug)]
 pub(crate) struct Ask {
     /// Send traffic for a while, print what was sent and counted, and end: exit 1 unless they
@@ -36,6 +36,13 @@ pub(crate) struct Ask {
     #[arg(long, value_name = "N", default_value_t = binnacle_demo::RATE,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(binnacle_demo::RATE_MAX)))]
     rate: u32,
+    /// What goes wrong: with --headless at once, judged and taken back without anybody, and told in
+    /// one document; otherwise after two minutes, for you to put right.
+    #[arg(long, value_name = "NAME", value_parser = incident, conflicts_with = "duration")]
+    incident: Option<Incident>,
+    /// Nothing goes wrong.
+    #[arg(long, conflicts_with = "incident")]
+    calm: bool,
 }
 
 #[derive(Args, Debug)]
@@ -57,11 +64,30 @@ impl Ask {
         let running = binnacle_demo::start(&settings, tell)
             .await
             .map_err(failed)?;
-        let seen = match self.has_console(global) {
-            true => show(global, &running).await,
-            false => {
-                running.last(self.until(), tell).await;
-                Ok(())
+        if let Some(incident) = self.incident.filter(|_| self.headless) {
+            return play(running, incident, global.form()).await;
+        }
+        let watched = async {
+            match self.has_console(global) {
+                true => show(global, &running).await,
+                false => {
+                    running.last(self.until(), tell).await;
+                    Ok(())
+                }
+            }
+        };
+        let seen = match self.befalls() {
+            None => watched.await,
+            Some(incident) => {
+                let befalling = async {
+                    // What could not be brought is seen in the journal, and no reason to end.
+                    let _befallen = running.befall(incident).await;
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    seen = watched => seen,
+                    () = befalling => Ok(()),
+                }
             }
         };
         let summary = running.finish(tell).await.map_err(failed)?;
@@ -85,12 +111,53 @@ impl Ask {
         !is_asked && global.form() == Form::Text && console::has_terminal()
     }
 
+    /// What goes wrong while somebody looks on.
+    fn befalls(&self) -> Option<Incident> {
+        let is_watched = !self.headless && self.duration.is_none() && !self.calm;
+        is_watched.then(|| self.incident.unwrap_or(Incident::FailingVersion))
+    }
+
     fn until(&self) -> Until {
         match (self.duration, self.headless) {
             (Some(duration), _) => Until::Elapsed(duration),
             (None, true) => Until::Elapsed(HEADLESS_FOR),
             (None, false) => Until::Interrupted,
         }
+    }
+}
+
+fn incident(word: &str) -> Result<Incident, String> {
+    let found = Incident::ALL.into_iter().find(|one| one.word() == word);
+    found.ok_or_else(|| {
+        let words = Incident::ALL.map(Incident::word).join(", ");
+        format!("no such incident; there are {words}")
+    })
+}
+
+/// Plays an incident through, and tells what became of it.
+async fn play(running: Running, incident: Incident, form: Form) -> Result<Exit, Failure> {
+    let tell = |line: &str| eprintln!("{line}");
+    let healed = running.play(incident, tell).await;
+    let summary = running.finish(tell).await.map_err(failed)?;
+    let healed = healed.map_err(failed)?;
+    match form {
+        Form::Json => output::json(&healed)?,
+        Form::Text => output::text(format!(
+            "{} at {}: detected after {:.1} s, {} hosts back in {:.0} ms, {} of {} requests \
+             failed\nblame: {}",
+            healed.version,
+            healed.endpoint,
+            healed.detected_after_s,
+            healed.hosts_confirmed,
+            healed.rolled_back_in_ms,
+            healed.failed_requests,
+            healed.sent,
+            healed.blame.why,
+        ))?,
+    }
+    match summary.agrees() {
+        true => Ok(Exit::Ok),
+        false => Ok(Exit::Failed),
     }
 }
 

@@ -13,7 +13,7 @@ use binnacle_wire::series;
 use clap::Args;
 use proto::endpoint_command::Command;
 
-use crate::cli::endpoint::refused;
+use crate::cli::endpoint::{self, refused};
 use crate::cli::rollout::{Wait, conclude, follow, unchanged};
 use crate::cli::{Global, time};
 use crate::link::Link;
@@ -43,7 +43,8 @@ pub(crate) struct Deploy {
     /// Run the plan in this file, as --dry-run --json printed it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["versions", "to", "strategy", "confirm_within"])]
     plan: Option<PathBuf>,
-    /// Wait for the outcome, at most so long: --wait=30m.
+    /// Wait for the outcome, at most so long: --wait=30m. Each phase is told on the way; in JSON as
+    /// a line each, the outcome being the last.
     #[arg(long, value_name = "TIME", value_parser = time::duration, num_args = 0..=1,
           require_equals = true, default_missing_value = "24h")]
     wait: Option<Duration>,
@@ -61,6 +62,10 @@ pub(crate) struct Rollback {
     /// Do not wait for hosts.
     #[arg(long)]
     detach: bool,
+    /// Before anything is confirmed, replay recent inputs through what it goes back to, and show how
+    /// the answers differ.
+    #[arg(long)]
+    prove: bool,
     #[command(flatten)]
     way: Way,
 }
@@ -95,8 +100,10 @@ impl Deploy {
         let Some(revision) = self.way.go(&link, &item, form).await? else {
             return self.way.nothing(&link, &item, form).await;
         };
-        let wait = self.wait.unwrap_or(Duration::ZERO);
-        let wait = Wait::at_most(wait, form);
+        let wait = match self.wait {
+            Some(most) => Wait::telling(Some(most), form),
+            None => Wait::silently(Duration::ZERO, form),
+        };
         let ended = follow(&link, &item.endpoint, revision, wait).await?;
         let exit = conclude(&ended, None, form)?;
         // Whoever does not wait has what was asked for: it is under way.
@@ -126,6 +133,9 @@ impl Rollback {
             confirm_within_s: None,
         };
         let item = plan(&link, &ask).await?;
+        if self.prove {
+            self.show_proof(&link, &item, form).await?;
+        }
         let Some(revision) = self.way.go(&link, &item, form).await? else {
             return self.way.nothing(&link, &item, form).await;
         };
@@ -134,10 +144,29 @@ impl Rollback {
         } else {
             ROLLBACK_WAIT
         };
-        let ended = follow(&link, &item.endpoint, revision, Wait::at_most(wait, form)).await?;
+        let ended = follow(&link, &item.endpoint, revision, Wait::silently(wait, form)).await?;
         let failed = failed(&link, &item, &ended).await?;
         let exit = conclude(&ended, failed, form)?;
         Ok(if self.detach { Exit::Ok } else { exit })
+    }
+}
+
+impl Rollback {
+    /// Shows how answers will differ: as text, or as a line of JSON before the outcome.
+    async fn show_proof(&self, link: &Link, item: &PlanItem, form: Form) -> Result<(), Failure> {
+        let intent = item.plan.as_ref().map(|plan| &plan.intent);
+        let splits = intent.map(|intent| intent.after.parts().versions.iter());
+        let version = splits.and_then(|splits| splits.max_by_key(|split| split.weight));
+        let Some(version) = version.map(|split| &split.version) else {
+            return Ok(());
+        };
+        let (proof, as_of_us) = endpoint::prove(link, &item.endpoint, Some(version), 0).await?;
+        match form {
+            Form::Json => {
+                output::json_line(&Document::new("binnacle.proof/v1", as_of_us, &[proof]))
+            }
+            Form::Text => output::text(endpoint::proved(&proof)),
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use binnacle_core::endpoint::Settings;
 use binnacle_core::registry::{Line, Objective, Objectives};
-use binnacle_core::view::{EndpointItem, EndpointName, Labels, Reference, RevisionItem, rfc3339};
+use binnacle_core::view::{
+    EndpointItem, EndpointName, Labels, ProofItem, Reference, RevisionItem, rfc3339,
+};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::{document_from, document_to};
 use clap::{Args, Subcommand};
@@ -33,6 +35,8 @@ pub(crate) enum Verb {
     History(Of),
     /// Let a version come back that was rolled back there.
     Lift(Lift),
+    /// Replay recent inputs through a version that is ready, and say how its answers differ.
+    Prove(Prove),
 }
 
 #[derive(Args, Debug)]
@@ -49,6 +53,17 @@ pub(crate) struct Lift {
     version: Reference,
     #[command(flatten)]
     how: How,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Prove {
+    /// Which endpoint's inputs: ENVIRONMENT/NAME.
+    endpoint: EndpointName,
+    /// Through which version, as in fraud@7; the one that a rollback would bring without it.
+    version: Option<Reference>,
+    /// Inputs of each host at most.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    most: u32,
 }
 
 #[derive(Args, Debug)]
@@ -76,6 +91,13 @@ pub(crate) struct Said {
     /// How long a rollout may be held before it goes back.
     #[arg(long, value_name = "TIME", value_parser = time::duration)]
     hold_at_most: Option<Duration>,
+    /// Recent inputs that each host keeps in memory, to be replayed: 64 unless the environment is
+    /// protected.
+    #[arg(long, value_name = "N")]
+    keep_inputs: Option<u16>,
+    /// Whether inputs are nobody's to keep: then none is.
+    #[arg(long, value_name = "BOOL")]
+    sensitive: Option<bool>,
     #[command(flatten)]
     how: How,
 }
@@ -134,6 +156,17 @@ impl Verb {
                 tell(&link, &how, command, (&name, "edited"), form).await
             }
             Self::History(of) => history(&link, &of.endpoint, form).await,
+            Self::Prove(asked) => {
+                let version = asked.version.as_ref();
+                let (proof, as_of_us) = prove(&link, &asked.endpoint, version, asked.most).await?;
+                match form {
+                    Form::Json => {
+                        output::json(&Document::new("binnacle.proof/v1", as_of_us, &[proof]))?;
+                    }
+                    Form::Text => output::text(proved(&proof))?,
+                }
+                Ok(Exit::Ok)
+            }
             Self::Lift(lift) => {
                 let name = lift.endpoint.to_string();
                 let command = Command::Lift(proto::LiftBlock {
@@ -168,6 +201,8 @@ impl Said {
             let objectives = Objectives::parse(self.objectives.clone());
             settings.objectives = objectives.map_err(|error| wrong(error.to_string()))?;
         }
+        settings.keep_inputs = self.keep_inputs.or(settings.keep_inputs);
+        settings.sensitive = self.sensitive.unwrap_or(settings.sensitive);
         let policy = &mut settings.policy;
         policy.keep_warm = self.keep_warm.unwrap_or(policy.keep_warm);
         policy.min_requests = self.min_requests.unwrap_or(policy.min_requests);
@@ -181,6 +216,52 @@ impl Said {
         let checked = document_from("settings", &document_to(&settings));
         checked.map_err(|refused: binnacle_wire::Refused| wrong(refused.what))
     }
+}
+
+/// Has hosts replay recent inputs.
+pub(crate) async fn prove(
+    link: &Link,
+    endpoint: &EndpointName,
+    version: Option<&Reference>,
+    most: u32,
+) -> Result<(ProofItem, i64), Failure> {
+    let asked = proto::ProveRequest {
+        endpoint: endpoint.to_string(),
+        version: version.map(ToString::to_string).unwrap_or_default(),
+        most,
+    };
+    let answer = link.endpoints().prove(link.question(asked)).await;
+    let answer = answer.map_err(refused)?.into_inner();
+    Ok((
+        document_from("document", &answer.document)?,
+        answer.as_of_us,
+    ))
+}
+
+/// A proof in words.
+pub(crate) fn proved(proof: &ProofItem) -> String {
+    let mut lines = vec![format!(
+        "{} on {} of {} hosts: {} inputs, {} answered alike, {} differently, {} failed",
+        proof.version,
+        proof.answered,
+        proof.hosts,
+        proof.compared + proof.failed,
+        proof.same_class,
+        proof.compared.saturating_sub(proof.same_class),
+        proof.failed,
+    )];
+    let largest = proof.decades.iter().rposition(|count| *count > 0);
+    if let Some(at) = largest {
+        lines.push(match at {
+            0 => "numbers differ by less than 1e-9".to_owned(),
+            at if at + 1 == proof.decades.len() => {
+                "some number differs by 1e6 or more, or is none".to_owned()
+            }
+            at => format!("numbers differ by less than 1e{}", at as i64 - 9),
+        });
+    }
+    lines.extend(proof.reasons.iter().map(|reason| format!("note: {reason}")));
+    lines.join("\n")
 }
 
 fn document(endpoint: &str, settings: &Settings) -> proto::EndpointDocument {

@@ -33,6 +33,10 @@ pub(crate) enum Verb {
     Retire(Change),
     /// Let a retired host report again, once its agent is restarted.
     Readmit(Change),
+    /// Turn load balancers away from a host, let it finish what it began, and unload its versions.
+    Drain(Change),
+    /// Let a drained host load its versions and serve again.
+    Resume(Change),
 }
 
 #[derive(Args, Debug)]
@@ -85,6 +89,16 @@ impl Verb {
                 let asked = link.question(change.message());
                 let changed = link.fleet().retire_host(asked).await?.into_inner();
                 change.tell(&changed, "retired", global.form())
+            }
+            Self::Drain(change) => {
+                let asked = link.question(change.message());
+                let changed = link.fleet().drain_host(asked).await?.into_inner();
+                change.tell(&changed, "drained", global.form())
+            }
+            Self::Resume(change) => {
+                let asked = link.question(change.message());
+                let changed = link.fleet().resume_host(asked).await?.into_inner();
+                change.tell(&changed, "serving", global.form())
             }
             Self::Readmit(change) => {
                 let asked = link.question(change.message());

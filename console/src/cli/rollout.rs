@@ -103,7 +103,7 @@ impl Verb {
             }
             Self::Watch(of) => {
                 let revision = of.revision(&link).await?;
-                let wait = Wait::for_ever(form);
+                let wait = Wait::telling(None, form);
                 let ended = follow(&link, &of.endpoint, revision, wait).await?;
                 conclude(&ended, None, form)
             }
@@ -210,21 +210,77 @@ async fn fetch(
     Ok((row, as_of_us))
 }
 
-/// How long one waits, and whether each phase is told on the way.
+/// How long one waits, and how each phase is told on the way.
 #[derive(Clone, Copy)]
 pub(crate) struct Wait {
     most: Option<Duration>,
-    form: Form,
+    telling: Telling,
+}
+
+/// How a phase is told while one waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// As a line of text.
+    Text,
+    /// As a line of JSON.
+    Lines,
+    /// Not at all: what comes of it is one document.
+    Silent,
+}
+
+/// A rollout on its way, as a line of JSON.
+#[derive(Serialize)]
+struct Progress<'a> {
+    schema: &'static str,
+    endpoint: &'a EndpointName,
+    revision: u64,
+    phase: &'a str,
+    step: u32,
+    steps: u32,
+    hosts_confirmed: u32,
+    hosts: u32,
+    why: &'a str,
 }
 
 impl Wait {
-    pub(crate) fn at_most(most: Duration, form: Form) -> Self {
-        let most = Some(most);
-        Self { most, form }
+    /// Waits, and tells each phase on the way: in JSON as a line each.
+    pub(crate) fn telling(most: Option<Duration>, form: Form) -> Self {
+        let telling = match form {
+            Form::Text => Telling::Text,
+            Form::Json => Telling::Lines,
+        };
+        Self { most, telling }
     }
 
-    fn for_ever(form: Form) -> Self {
-        Self { most: None, form }
+    /// Waits for what becomes one document in JSON.
+    pub(crate) fn silently(most: Duration, form: Form) -> Self {
+        let telling = match form {
+            Form::Text => Telling::Text,
+            Form::Json => Telling::Silent,
+        };
+        let most = Some(most);
+        Self { most, telling }
+    }
+
+    fn tell(self, rollout: &RolloutItem) -> Result<(), Failure> {
+        match self.telling {
+            Telling::Text => output::text(line(rollout)),
+            Telling::Silent => Ok(()),
+            Telling::Lines => output::json_line(&Progress {
+                schema: "binnacle.rollout.progress/v1",
+                endpoint: &rollout.endpoint,
+                revision: rollout.revision,
+                phase: &rollout.phase,
+                step: rollout.step,
+                steps: rollout.steps,
+                hosts_confirmed: rollout.confirmed,
+                hosts: rollout.hosts,
+                why: match (&rollout.finding, rollout.why.is_empty()) {
+                    (Some(finding), true) => &finding.why,
+                    (Some(_) | None, _) => &rollout.why,
+                },
+            }),
+        }
     }
 }
 
@@ -249,8 +305,8 @@ pub(crate) async fn follow(
         let mut phase = String::new();
         loop {
             let now = line(&last);
-            if wait.form == Form::Text && now != phase {
-                output::text(&now)?;
+            if now != phase {
+                wait.tell(&last)?;
                 phase = now;
             }
             if last.is_over {

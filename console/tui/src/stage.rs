@@ -289,6 +289,7 @@ pub(crate) fn row(number: usize) -> HostRow {
         }),
         losses: Losses::default(),
         retired_reason: "".into(),
+        drain_reason: "".into(),
     }
 }
 

@@ -39,13 +39,15 @@ pub fn from_proto(hello: &proto::Hello) -> Result<Greeting, Refused> {
 
 /// What a host is told to do.
 pub fn assignment_to(assignment: &Assignment) -> proto::Assignment {
-    let (leave, reason) = match &assignment.duty {
-        Duty::Serve => (false, String::new()),
-        Duty::Leave(why) => (true, why.to_string()),
+    let (leave, draining, reason) = match &assignment.duty {
+        Duty::Serve => (false, false, String::new()),
+        Duty::Drain(why) => (false, true, why.to_string()),
+        Duty::Leave(why) => (true, false, why.to_string()),
     };
     let mut wanted = proto::Assignment {
         generation: assignment.generation,
         leave,
+        draining,
         reason,
         ..proto::Assignment::default()
     };

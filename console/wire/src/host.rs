@@ -42,6 +42,7 @@ pub fn from_proto(row: proto::HostRow) -> Result<HostRow, Refused> {
         traffic: row.traffic.map(traffic_from),
         losses: row.losses.map(report::losses_from).unwrap_or_default(),
         retired_reason: row.retired_reason.into(),
+        drain_reason: row.drain_reason.into(),
     })
 }
 
@@ -79,6 +80,7 @@ pub fn to_proto(row: &HostRow) -> proto::HostRow {
         traffic: row.traffic.as_ref().map(traffic_to),
         losses: Some(report::losses_to(&row.losses)),
         retired_reason: row.retired_reason.to_string(),
+        drain_reason: row.drain_reason.to_string(),
         status_since_us: row.since_us.unwrap_or_default(),
     }
 }

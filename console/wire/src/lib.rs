@@ -8,6 +8,7 @@ pub mod glance;
 pub mod greeting;
 pub mod host;
 pub mod journal;
+pub mod proof;
 pub mod registry;
 pub mod report;
 pub mod series;

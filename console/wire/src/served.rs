@@ -121,7 +121,7 @@ fn override_from(one: proto::Override) -> Result<(Name, Override), Refused> {
 }
 
 /// Text of a host's, without what a terminal would obey, cut where it is too long.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let mut short = String::new();
     for letter in text.chars() {
         if short.len() + letter.len_utf8() > MAX_REASON {
@@ -167,7 +167,7 @@ fn duty_to(duty: &Arc<EndpointDuty>) -> proto::EndpointAssignment {
             revert_to: Some(route_to(dead_man.stamp, &dead_man.route)),
             after_ms: dead_man.after_ms,
         }),
-        keep_inputs: 0,
+        keep_inputs: duty.keep_inputs.into(),
     }
 }
 

@@ -105,6 +105,7 @@ fn a_host_comes_back_as_it_was() {
             ..Losses::default()
         },
         retired_reason: "".into(),
+        drain_reason: "the fan is loud".into(),
     };
     assert_eq!(host::from_proto(host::to_proto(&row)).unwrap(), row);
 }

@@ -1137,6 +1137,9 @@ pub struct HostRow {
     /// Since when its status is what it is, as far as the hub saw; 0 when it did not.
     #[prost(int64, tag = "20")]
     pub status_since_us: i64,
+    /// Why it turns load balancers away; empty when it does not.
+    #[prost(string, tag = "21")]
+    pub drain_reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListHostsRequest {
@@ -1463,6 +1466,50 @@ pub mod fleet_client {
                 .insert(GrpcMethod::new("binnacle.v1.Fleet", "ReadmitHost"));
             self.inner.unary(req, path, codec).await
         }
+        /// Has a host turn load balancers away, finish what it began, and unload.
+        pub async fn drain_host(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Fleet/DrainHost",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Fleet", "DrainHost"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has a drained host serve again.
+        pub async fn resume_host(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Fleet/ResumeHost",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Fleet", "ResumeHost"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn list_entries(
             &mut self,
             request: impl tonic::IntoRequest<super::ListEntriesRequest>,
@@ -1569,6 +1616,16 @@ pub mod fleet_server {
         ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status>;
         /// Lets a retired host dial again.
         async fn readmit_host(
+            &self,
+            request: tonic::Request<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status>;
+        /// Has a host turn load balancers away, finish what it began, and unload.
+        async fn drain_host(
+            &self,
+            request: tonic::Request<super::HostChange>,
+        ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status>;
+        /// Has a drained host serve again.
+        async fn resume_host(
             &self,
             request: tonic::Request<super::HostChange>,
         ) -> std::result::Result<tonic::Response<super::Changed>, tonic::Status>;
@@ -1827,6 +1884,92 @@ pub mod fleet_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReadmitHostSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Fleet/DrainHost" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainHostSvc<T: Fleet>(pub Arc<T>);
+                    impl<T: Fleet> tonic::server::UnaryService<super::HostChange>
+                    for DrainHostSvc<T> {
+                        type Response = super::Changed;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HostChange>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Fleet>::drain_host(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainHostSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Fleet/ResumeHost" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResumeHostSvc<T: Fleet>(pub Arc<T>);
+                    impl<T: Fleet> tonic::server::UnaryService<super::HostChange>
+                    for ResumeHostSvc<T> {
+                        type Response = super::Changed;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HostChange>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Fleet>::resume_host(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResumeHostSvc(inner);
                         let codec = crate::codec::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -4596,6 +4739,26 @@ pub struct EndpointsResponse {
     pub sequence: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProveRequest {
+    /// ENVIRONMENT/NAME.
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// As in fraud@7; empty for the version that a rollback would give most requests.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// Inputs of each host at most; 0 for the hub's choice.
+    #[prost(uint32, tag = "3")]
+    pub most: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProveResponse {
+    /// JSON: the proof.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub document: ::prost::bytes::Bytes,
+    #[prost(int64, tag = "2")]
+    pub as_of_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchEndpointRequest {
     #[prost(string, tag = "1")]
     pub endpoint: ::prost::alloc::string::String,
@@ -4824,6 +4987,29 @@ pub mod endpoints_client {
                 .insert(GrpcMethod::new("binnacle.v1.Endpoints", "List"));
             self.inner.unary(req, path, codec).await
         }
+        /// Replays recent inputs of the endpoint through a version that is ready, on some hosts, and tells
+        /// how the answers differ. Inputs stay where they are.
+        pub async fn prove(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ProveRequest>,
+        ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Endpoints/Prove",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Endpoints", "Prove"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The endpoint now, and each time that anything about it changes, latest only.
         pub async fn watch(
             &mut self,
@@ -4882,6 +5068,12 @@ pub mod endpoints_server {
             tonic::Response<super::EndpointsResponse>,
             tonic::Status,
         >;
+        /// Replays recent inputs of the endpoint through a version that is ready, on some hosts, and tells
+        /// how the answers differ. Inputs stay where they are.
+        async fn prove(
+            &self,
+            request: tonic::Request<super::ProveRequest>,
+        ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status>;
         /// Server streaming response type for the Watch method.
         type WatchStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::EndpointsResponse, tonic::Status>,
@@ -5088,6 +5280,49 @@ pub mod endpoints_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Endpoints/Prove" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProveSvc<T: Endpoints>(pub Arc<T>);
+                    impl<T: Endpoints> tonic::server::UnaryService<super::ProveRequest>
+                    for ProveSvc<T> {
+                        type Response = super::ProveResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Endpoints>::prove(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProveSvc(inner);
                         let codec = crate::codec::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

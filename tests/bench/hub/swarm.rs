@@ -1,5 +1,6 @@
 //! Synthetic agents, many in one process, over the real protocol: each a connection of its
-//! own, a report each second, everything kept until the hub calls it durable.
+//! own, a report each second, everything kept until the hub calls it durable. What they are told
+//! to serve they say they serve, at once.
 //!
 //! A process may open 20,000 files at most, so large swarms are several processes. Each
 //! prints a line of JSON twice a second, and takes its orders, a word a line, from stdin.
@@ -14,7 +15,8 @@ use binnacle_proto::v1::agent_message::Body as ToHub;
 use binnacle_proto::v1::agents_client::AgentsClient;
 use binnacle_proto::v1::hub_message::Body as FromHub;
 use binnacle_proto::v1::{
-    AgentMessage, Hello, Histogram, Losses, Outcome, Report, Series, SeriesWindow, Vitals,
+    AgentMessage, Assignment, Hello, Histogram, Losses, Observation, Outcome, Phase, Report,
+    RouteState, Series, SeriesWindow, VersionState, Vitals,
 };
 use binnacle_sketch::Latency;
 use bytes::Bytes;
@@ -231,13 +233,17 @@ impl Agent {
                     }
                 }
                 heard = hear.message() => match heard {
-                    Ok(Some(message)) => {
-                        if let Some(FromHub::Ack(ack)) = message.body
-                            && ack.boot_id == self.boot
-                        {
+                    Ok(Some(message)) => match message.body {
+                        Some(FromHub::Ack(ack)) if ack.boot_id == self.boot => {
                             self.forget(ack.durable);
                         }
-                    }
+                        Some(FromHub::Assignment(wanted)) => {
+                            if say.send(obeyed(wanted)).await.is_err() {
+                                return;
+                            }
+                        }
+                        _ => {}
+                    },
                     Ok(None) | Err(_) => return,
                 },
             }
@@ -304,6 +310,36 @@ impl Agent {
             self.kept.pop_front();
             self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// What an agent says that has done all that it is told: everything is warm, every route live.
+fn obeyed(wanted: Assignment) -> AgentMessage {
+    let versions = wanted.versions.into_iter().map(|version| VersionState {
+        model: version.model,
+        version: version.version,
+        phase: Phase::Ready.into(),
+        verified_at_us: now_us(),
+        ..VersionState::default()
+    });
+    let routes = wanted.endpoints.into_iter().filter_map(|assigned| {
+        let route = assigned.route?;
+        Some(RouteState {
+            endpoint: assigned.endpoint,
+            revision: route.revision,
+            step: route.step,
+            switch_ns: 1_000,
+            ..RouteState::default()
+        })
+    });
+    let observed = Observation {
+        generation: wanted.generation,
+        versions: versions.collect(),
+        routes: routes.collect(),
+        ..Observation::default()
+    };
+    AgentMessage {
+        body: Some(ToHub::Observation(observed)),
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) async fn fill(store: &SharedStore, models: u32) -> color_eyre::Result
         condition: Condition::default(),
     });
     for input in std::iter::once(start).chain(commands) {
-        for draft in state::decide(&state, &Observed::default(), &input)? {
-            let now_us = 1_700_000_000_000_000 + state.sequence as i64;
+        let now_us = 1_700_000_000_000_000 + state.sequence as i64;
+        for draft in state::decide(&state, &Observed::default(), &input, now_us)? {
             let entry = state.entry(draft, now_us);
             let stored = entry.seal(&state.hash);
             state.apply(&entry, stored.hash);

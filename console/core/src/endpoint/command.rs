@@ -66,6 +66,12 @@ pub enum Refusal {
     /// A version or its model is deprecated.
     #[error("{0} is deprecated ({1}); restore it first, or deploy another")]
     Deprecated(Object, String),
+    /// Its files are a folder.
+    #[error(
+        "{0} is a folder of files, and hosts fetch single files: register it as one file, or place \
+         it in the servers' repositories and register it with --url"
+    )]
+    Folder(Reference),
     /// It was rolled back, and nobody has lifted that.
     #[error(
         "{version} was rolled back at {endpoint} ({why}); \

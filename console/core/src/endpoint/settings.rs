@@ -11,6 +11,9 @@ use crate::registry::{Line, Objectives};
 pub const MAX_KEEP_WARM: u8 = 4;
 /// Requests that a verdict may ask for: a day of a slow endpoint.
 pub const MAX_REQUESTS: u32 = 10_000_000;
+/// Inputs that a host keeps of an endpoint unless somebody says: some seconds of a busy one, and
+/// enough to see a version that says something else.
+pub const KEPT_INPUTS: u16 = 64;
 /// Seconds that a rollout may be held at most; the design's two hours is the default.
 pub const MAX_HOLD_S: u32 = 24 * 3_600;
 
@@ -30,6 +33,13 @@ pub struct Settings {
     /// How it may change.
     #[serde(default)]
     pub policy: Policy,
+    /// Recent inputs that each host keeps in memory, to be replayed through a version before it
+    /// serves; absent for [`KEPT_INPUTS`], or none where the environment is protected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_inputs: Option<u16>,
+    /// Inputs are nobody's to keep: none is, whatever is said above.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
 }
 
 /// How an endpoint may change.
@@ -45,6 +55,18 @@ pub struct Policy {
     pub min_requests: u32,
     /// Seconds after which a rollout that is held, or paused, goes back.
     pub hold_at_most_s: u32,
+}
+
+impl Settings {
+    /// How many inputs each host keeps.
+    pub fn kept_inputs(&self, is_protected: bool) -> u16 {
+        match (self.sensitive, self.keep_inputs) {
+            (true, _) => 0,
+            (false, Some(asked)) => asked,
+            (false, None) if is_protected => 0,
+            (false, None) => KEPT_INPUTS,
+        }
+    }
 }
 
 /// A policy as it comes.
@@ -141,6 +163,14 @@ mod tests {
         let some: Settings = serde_json::from_str(r#"{"policy":{"keep_warm":2}}"#).unwrap();
         assert_eq!(some.policy.keep_warm, 2);
         assert_eq!(some.policy.hold_at_most_s, 7_200);
+        assert_eq!(
+            (some.kept_inputs(false), some.kept_inputs(true)),
+            (KEPT_INPUTS, 0)
+        );
+        let asked: Settings = serde_json::from_str(r#"{"keep_inputs":9}"#).unwrap();
+        assert_eq!(asked.kept_inputs(true), 9);
+        let none: Settings = serde_json::from_str(r#"{"keep_inputs":9,"sensitive":true}"#).unwrap();
+        assert_eq!(none.kept_inputs(false), 0);
         for bad in [
             r#"{"policy":{"keep_warm":9}}"#,
             r#"{"policy":{"may_be_missing":10000}}"#,

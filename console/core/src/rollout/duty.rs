@@ -25,6 +25,8 @@ pub struct EndpointDuty {
     pub dead_man: Option<DeadMan>,
     /// Versions that the host keeps loaded and warm for it.
     pub versions: Vec<WantedVersion>,
+    /// Recent inputs that it keeps, to be replayed.
+    pub keep_inputs: u16,
 }
 
 /// What happens to an endpoint when nobody confirms.
@@ -72,6 +74,16 @@ impl Work {
     }
 }
 
+/// The generation that a host is to follow.
+pub fn generation(state: &State, host: &Host) -> u64 {
+    let endpoints = state.endpoints.of_host(&host.admission);
+    let rises = endpoints.map(|endpoint| endpoint.generation);
+    match host.membership {
+        Membership::Member => rises.fold(host.generation, u64::max),
+        Membership::Retired { .. } => host.generation,
+    }
+}
+
 /// Works out what is wanted of one host after the other, and shares what is the same.
 #[derive(Debug)]
 pub struct Desk<'a> {
@@ -91,12 +103,14 @@ impl<'a> Desk<'a> {
     /// What is wanted of `host`; `None` for one that was never admitted.
     pub fn wanted(&mut self, name: &Name) -> Option<Assignment> {
         let host: &'a Host = self.state.hosts.get(name)?;
-        let duty = match &host.membership {
-            Membership::Member => Duty::Serve,
-            Membership::Retired { why, .. } => Duty::Leave(why.clone()),
+        let duty = match (&host.membership, &host.drained) {
+            (Membership::Member, None) => Duty::Serve,
+            (Membership::Member, Some(why)) => Duty::Drain(why.clone()),
+            (Membership::Retired { why, .. }, _) => Duty::Leave(why.clone()),
         };
-        let (mut generation, mut work) = (host.generation, Work::default());
-        if duty == Duty::Serve {
+        let mut work = Work::default();
+        let mut generation = host.generation;
+        if !matches!(duty, Duty::Leave(_)) {
             for endpoint in self.state.endpoints.of_host(&host.admission) {
                 generation = generation.max(endpoint.generation);
                 work.endpoints.push(self.duty(endpoint, name));
@@ -164,6 +178,9 @@ pub(crate) fn of(state: &State, endpoint: &Endpoint, is_taken_in: bool) -> Endpo
             .into_iter()
             .map(|version| wanted_version(state, version))
             .collect(),
+        keep_inputs: endpoint
+            .settings
+            .kept_inputs(super::plan::is_protected(state, endpoint)),
     }
 }
 

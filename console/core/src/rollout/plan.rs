@@ -314,6 +314,10 @@ fn deployable(state: &State, endpoint: &Endpoint, route: &Route) -> Result<(), R
                 return Err(Refusal::Deprecated(object, why.why.to_string()));
             }
         }
+        let registered = state.registry.version(version);
+        if registered.is_some_and(|version| version.manifest().is_some()) {
+            return Err(Refusal::Folder(version.clone()));
+        }
         if let Some(block) = endpoint.blocked.get(version) {
             return Err(Refusal::Blocked {
                 endpoint: endpoint.name.clone(),

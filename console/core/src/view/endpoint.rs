@@ -219,6 +219,30 @@ pub struct PlanItem {
     pub protected: bool,
 }
 
+/// Recent inputs replayed through a version, against what they were answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofItem {
+    /// Of which endpoint.
+    pub endpoint: Arc<str>,
+    /// Through which version.
+    pub version: Arc<str>,
+    /// Hosts that were asked.
+    pub hosts: u32,
+    /// Those that replayed something.
+    pub answered: u32,
+    /// Pairs of answers that were compared.
+    pub compared: u64,
+    /// Those of one class.
+    pub same_class: u64,
+    /// Replays that failed.
+    pub failed: u64,
+    /// Of the largest difference of each pair, by decade: below 1e-9, from 1e-9, …, from 1e6 or no
+    /// number.
+    pub decades: Vec<u64>,
+    /// Why hosts had nothing to compare, the first of each reason.
+    pub reasons: Vec<Arc<str>>,
+}
+
 impl EndpointItem {
     /// The row of an endpoint.
     pub fn of(state: &State, observed: &Observed, endpoint: &Endpoint) -> Self {

@@ -309,6 +309,8 @@ fn of_registry(entry: &Entry) -> Option<&registry::Change> {
         | Change::HostAdmitted(_)
         | Change::HostRelabelled(_)
         | Change::HostRetired { .. }
+        | Change::HostDrained { .. }
+        | Change::HostResumed { .. }
         | Change::HostReadmitted { .. } => None,
     }
 }

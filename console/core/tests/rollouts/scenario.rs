@@ -418,6 +418,8 @@ fn told(came: Result<Vec<Entry>, Refusal>) -> Vec<String> {
             | Change::HostAdmitted(_)
             | Change::HostRelabelled(_)
             | Change::HostRetired { .. }
+            | Change::HostDrained { .. }
+            | Change::HostResumed { .. }
             | Change::HostReadmitted { .. }
             | Change::Registry(_) => entry.change.kind().to_owned(),
         };

@@ -26,6 +26,7 @@ use proto::hub_message::Body as ToAgent;
 use tokio::sync::{oneshot, watch};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::proofs::Questions;
 use crate::server::Hub;
 use crate::server::rejection::rejected;
 use crate::telemetry::{Acks, TelemetryError};
@@ -93,6 +94,7 @@ impl proto::agents_server::Agents for Agents {
             host,
             welcome: Some(welcome),
             assignments,
+            questions: self.hub.proofs.questions(stream),
             acks,
             broken: why,
             _told: told,
@@ -207,9 +209,12 @@ impl Hearing {
             Some(FromAgent::Hello(_)) => Err(Status::invalid_argument(
                 "Hello is said once, at the beginning",
             )),
-            // An answer that nobody asked for, or a newer agent's message, within a protocol that
-            // both speak: an addition.
-            Some(FromAgent::Proved(_)) | None => Ok(()),
+            Some(FromAgent::Proved(proved)) => {
+                self.hub.proofs.take(proved);
+                Ok(())
+            }
+            // A newer agent's message, within a protocol that both speak: an addition.
+            None => Ok(()),
         }
     }
 }
@@ -263,6 +268,7 @@ struct Telling {
     host: Name,
     welcome: Option<ToAgent>,
     assignments: watch::Receiver<Option<Assignment>>,
+    questions: Questions,
     acks: Acks,
     broken: oneshot::Receiver<Option<Status>>,
     /// Dropped with this, it ends the hearing.
@@ -275,7 +281,7 @@ impl Telling {
             self,
             |mut telling| async move {
                 match telling.next().await {
-                    Ok(Some(body)) => Ok(Some((proto::HubMessage { body: Some(body) }, telling))),
+                    Ok(Some(message)) => Ok(Some((message, telling))),
                     Ok(None) => Ok(None),
                     Err(status) => {
                         let (host, reason) = (&telling.host, status.message());
@@ -288,9 +294,10 @@ impl Telling {
     }
 
     /// What there is to say next; `None` when the agent has ended the stream.
-    async fn next(&mut self) -> Result<Option<ToAgent>, Status> {
+    async fn next(&mut self) -> Result<Option<proto::HubMessage>, Status> {
+        let say = |body| Ok(Some(proto::HubMessage { body: Some(body) }));
         if let Some(welcome) = self.welcome.take() {
-            return Ok(Some(welcome));
+            return say(welcome);
         }
         loop {
             tokio::select! {
@@ -307,18 +314,19 @@ impl Telling {
                     let wanted = self.assignments.borrow_and_update().clone();
                     if let Some(wanted) = wanted {
                         let wanted = greeting::assignment_to(&wanted);
-                        return Ok(Some(ToAgent::Assignment(wanted)));
+                        return say(ToAgent::Assignment(wanted));
                     }
                 }
+                Some(question) = self.questions.next() => return Ok(Some(question)),
                 ack = self.acks.next() => {
                     let Some(ack) = ack else {
                         return Err(Status::unavailable("the hub is stopping"));
                     };
-                    return Ok(Some(ToAgent::Ack(proto::Ack {
+                    return say(ToAgent::Ack(proto::Ack {
                         boot_id: ack.boot.0.to_vec().into(),
                         received: ack.received,
                         durable: ack.durable,
-                    })));
+                    }));
                 }
                 () = self.hub.stopped() => {
                     return Err(Status::unavailable("the hub is stopping"));

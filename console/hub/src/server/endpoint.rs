@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use binnacle_core::endpoint::{Endpoint, Refusal};
 use binnacle_core::journal::Change;
-use binnacle_core::rollout::{Plan, plan, readiness};
+use binnacle_core::observed::StreamId;
+use binnacle_core::registry::Reference;
+use binnacle_core::rollout::{Plan, plan, readiness, tick};
+use binnacle_core::served::Nearness;
 use binnacle_core::state::{self, Input};
 use binnacle_core::view::{
     EndpointItem, PlanItem, ReadinessItem, RevisionItem, RolloutItem, step_in_words,
@@ -23,6 +26,11 @@ use crate::server::rejection::rejected;
 
 /// Rows of one answer: some megabytes.
 const ROWS: usize = 1_000;
+/// Hosts that replay inputs for one question: enough to see a difference.
+const PROVING: usize = 10;
+/// Inputs that each of them replays unless somebody says, and at most.
+const REPLAYED: u32 = 32;
+const REPLAYED_MOST: u32 = 1_000;
 /// How often a watcher is told at most: the eye follows no faster.
 const EVERY: Duration = Duration::from_millis(250);
 
@@ -82,6 +90,41 @@ impl proto::endpoints_server::Endpoints for Endpoints {
         let published = self.hub.engine.published();
         let rows = rows(&published, &asked)?;
         Ok(Response::new(self.answer(&published, rows)))
+    }
+
+    async fn prove(
+        &self,
+        request: Request<proto::ProveRequest>,
+    ) -> Result<Response<proto::ProveResponse>, Status> {
+        let asked = request.into_inner();
+        let name = wire::name(&asked.endpoint).map_err(malformed)?;
+        let published = self.hub.engine.published();
+        let endpoint = published.state.endpoints.get(&name);
+        let endpoint = endpoint.ok_or_else(|| refused(Refusal::Unknown(name.clone())))?;
+        let version = match asked.version.as_str() {
+            "" => proving(endpoint).ok_or_else(|| refused(Refusal::NothingToRollBackTo(name)))?,
+            text => text
+                .parse::<Reference>()
+                .map_err(|error| Status::invalid_argument(format!("version: {error}")))?,
+        };
+        let hosts = ready(&published, endpoint, &version);
+        if hosts.is_empty() {
+            let what = format!(
+                "no host of {} that is heard has {version} ready; deploy it first, or keep it warm",
+                endpoint.name
+            );
+            return Err(Status::failed_precondition(what));
+        }
+        let most = match asked.most {
+            0 => REPLAYED,
+            most => most.min(REPLAYED_MOST),
+        };
+        let proofs = &self.hub.proofs;
+        let item = proofs.ask(&hosts, &endpoint.name, &version, most).await;
+        Ok(Response::new(proto::ProveResponse {
+            document: document_to(&item).into(),
+            as_of_us: self.hub.clock.now_us(),
+        }))
     }
 
     async fn watch(
@@ -183,6 +226,24 @@ fn changed(
         endpoint: name.map(ToString::to_string).unwrap_or_default(),
         revision: revision.unwrap_or(0),
     }
+}
+
+/// The version that a rollback would give most requests.
+fn proving(endpoint: &Endpoint) -> Option<Reference> {
+    let route = &endpoint.last_good()?.route;
+    let splits = route.parts().versions.iter();
+    Some(splits.max_by_key(|split| split.weight)?.version.clone())
+}
+
+/// Some hosts that could answer with a version this moment.
+fn ready(published: &Published, endpoint: &Endpoint, version: &Reference) -> Vec<StreamId> {
+    let hosts = tick::hosts_of(&published.state, &endpoint.name);
+    hosts
+        .filter_map(|host| published.observed.commanding(host))
+        .filter(|(_, stream)| stream.served.nearness(version) == Nearness::Ready)
+        .map(|(stream, _)| stream)
+        .take(PROVING)
+        .collect()
 }
 
 /// A plan, with what is shown beside it.

@@ -113,6 +113,20 @@ impl proto::fleet_server::Fleet for Fleet {
         self.change(request, Ask::ReadmitHost).await
     }
 
+    async fn drain_host(
+        &self,
+        request: Request<proto::HostChange>,
+    ) -> Result<Response<proto::Changed>, Status> {
+        self.change(request, Ask::DrainHost).await
+    }
+
+    async fn resume_host(
+        &self,
+        request: Request<proto::HostChange>,
+    ) -> Result<Response<proto::Changed>, Status> {
+        self.change(request, Ask::ResumeHost).await
+    }
+
     async fn list_entries(
         &self,
         request: Request<proto::ListEntriesRequest>,

@@ -16,6 +16,7 @@ pub(crate) fn rejected(rejected: Rejected) -> Status {
             Refusal::UnknownHost(_) => Status::not_found(message),
             Refusal::Retired { .. } => Status::permission_denied(message),
             Refusal::NoReason | Refusal::LongReason(_) => Status::invalid_argument(message),
+            Refusal::LastHost { .. } => Status::failed_precondition(message),
             Refusal::FleetFull(_) => Status::resource_exhausted(message),
             Refusal::Registry(refusal) => Status::new(code(&refusal), message),
             Refusal::Endpoint(refusal) => Status::new(code_of_endpoint(&refusal), message),
@@ -58,6 +59,7 @@ fn code_of_endpoint(refusal: &endpoint::Refusal) -> Code {
         Refusal::ConfirmWithin { .. } | Refusal::PlanDamaged => Code::InvalidArgument,
         Refusal::Full { .. } => Code::ResourceExhausted,
         Refusal::Deprecated(..)
+        | Refusal::Folder(_)
         | Refusal::Blocked { .. }
         | Refusal::Idle(_)
         | Refusal::WrongPhase { .. }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use binnacle_core::host::Membership;
 use binnacle_core::name::Name;
 use binnacle_core::observed::Streams;
+use binnacle_core::rollout::duty;
 use binnacle_core::view::HostRow;
 use tonic::Status;
 
@@ -61,7 +62,7 @@ fn row(
         agent_version: stream.map_or(nothing.clone(), |stream| stream.agent_version.clone()),
         attachment: stream.map_or(nothing, |stream| stream.attachment.clone()),
         boot: stream.map(|stream| stream.boot),
-        generation_wanted: host.generation,
+        generation_wanted: duty::generation(&published.state, host),
         generation_observed: stream.map_or(0, |stream| stream.generation),
         skew_us: reading.as_ref().map_or(0, |reading| reading.skew_us),
         streams: streams.map_or(0, Streams::open) as u32,
@@ -70,5 +71,6 @@ fn row(
         losses: moment.map(|moment| moment.losses).unwrap_or_default(),
         traffic: reading.map(|reading| reading.traffic),
         retired_reason,
+        drain_reason: host.drained.clone().unwrap_or_else(|| "".into()),
     })
 }

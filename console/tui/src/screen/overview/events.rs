@@ -27,6 +27,8 @@ pub(super) fn words(entry: &EntryRow) -> String {
         "host_relabelled" => "relabelled",
         "host_retired" => "retired",
         "host_readmitted" => "readmitted",
+        "host_drained" => "drained",
+        "host_resumed" => "resumed",
         // A newer hub may know more kinds than this console has words for.
         other => other,
     };
