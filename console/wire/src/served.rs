@@ -153,22 +153,24 @@ pub fn work_to(work: &Work, assignment: &mut proto::Assignment) {
             }
         })
         .collect();
-    assignment.endpoints = work.endpoints.iter().map(duty_to).collect();
+    // An endpoint without a route yet has versions to be loaded, and nothing to be asked.
+    let duties = work.endpoints.iter();
+    assignment.endpoints = duties.filter_map(duty_to).collect();
     let supersedes = work.supersedes.iter();
     assignment.supersedes = supersedes.map(|id| id.to_vec().into()).collect();
 }
 
-fn duty_to(duty: &Arc<EndpointDuty>) -> proto::EndpointAssignment {
-    let route = duty.route.as_ref();
-    proto::EndpointAssignment {
+fn duty_to(duty: &Arc<EndpointDuty>) -> Option<proto::EndpointAssignment> {
+    let (stamp, route) = duty.route.as_ref()?;
+    Some(proto::EndpointAssignment {
         endpoint: duty.endpoint.name.to_string(),
-        route: route.map(|(stamp, route)| route_to(*stamp, route)),
+        route: Some(route_to(*stamp, route)),
         dead_man: duty.dead_man.as_ref().map(|dead_man| proto::DeadMan {
             revert_to: Some(route_to(dead_man.stamp, &dead_man.route)),
             after_ms: dead_man.after_ms,
         }),
         keep_inputs: duty.keep_inputs.into(),
-    }
+    })
 }
 
 fn route_to(stamp: Stamp, route: &Route) -> proto::Route {
