@@ -66,8 +66,8 @@ impl Counts {
         }
         match outcome {
             Outcome::Ok => {
-                for (_, high_ns, count) in read.buckets() {
-                    *self.latency.entry(high_ns).or_default() += count;
+                for (low_ns, width_ns, count) in read.buckets() {
+                    *self.latency.entry(low_ns + width_ns - 1).or_default() += count;
                 }
             }
             Outcome::ServerError
@@ -113,5 +113,26 @@ impl Counts {
         for (ns, count) in &other.latency {
             *self.latency.entry(*ns).or_default() += count;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_is_read_as_it_was() {
+        let mut measured = Latency::<u64>::default();
+        for request in 0..100 {
+            measured.record(38_000_000 + request * 10_000);
+        }
+        let mut counts = Counts::default();
+        counts.add(Outcome::Ok, &measured.encode());
+        counts.add(Outcome::TimedOut, &measured.encode());
+        counts.add(Outcome::ClientError, &measured.encode());
+        assert_eq!((counts.answered(), counts.errors), (100, 100));
+        let found = counts.quantile_ns(0.99) as f64 / 38_980_000.0;
+        assert!((0.99..1.01).contains(&found), "{found}");
+        assert_eq!((counts.over(30_000_000), counts.over(40_000_000)), (100, 0));
     }
 }
