@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use binnacle_tests::client::{self, Kept};
 use binnacle_tests::command::{binnacle, run};
+use binnacle_tests::fleet::Hub;
 use binnacle_tests::patience::eventually;
 use binnacle_tests::stranger::{Stranger, hello};
 use binnacle_tests::traffic::{Protocol, Traffic};
@@ -222,6 +223,27 @@ fn a_report_in_a_newer_protocol_is_refused_with_what_to_do() {
 
 /// Clears the screen and turns what follows red, where a terminal believes it.
 const ESCAPE: &str = "\u{1b}[2J\u{1b}[31mred\u{7}";
+
+/// Whatever moment of its greeting a host is lost in, the hub does not take it for connected, and
+/// the one that dials next has command.
+#[test]
+fn hosts_that_vanish_in_the_middle_of_their_greeting_hold_no_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    for moment in 0..120 {
+        let after = Duration::from_micros(moment * 25);
+        Stranger::vanish(&hub.address(), hello("infer-1"), after);
+    }
+    // One of them may never have been heard.
+    let (_stranger, _welcome) = Stranger::dial(&hub.address(), hello("infer-1")).unwrap();
+    eventually("only the one that stayed has a stream", COUNT_LIMIT, || {
+        let host = hub.host("infer-1").unwrap();
+        match host["streams"] == 1 {
+            true => Ok(()),
+            false => Err(host["streams"].to_string()),
+        }
+    });
+}
 
 fn hostile_report() -> proto::Report {
     let mut latency = Latency::<u64>::default();

@@ -1,10 +1,12 @@
 //! An agent that is none of ours: it speaks the contract, and says over it whatever it is told.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use binnacle_proto::v1::agent_message::Body;
 use binnacle_proto::v1::agents_client::AgentsClient;
 use binnacle_proto::v1::{AgentMessage, Hello, HubMessage, Report};
+use futures::StreamExt as _;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -65,6 +67,27 @@ impl Stranger {
         });
         let (hear, welcome) = greeted?;
         Ok((Self { runtime, say, hear }, welcome))
+    }
+
+    /// Dials a hub, greets it, and is gone after so long, without waiting for an answer.
+    pub fn vanish(hub: &str, hello: Hello, after: Duration) {
+        let path = PathBuf::from(hub.strip_prefix("unix:").expect("a unix socket"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let greeting = AgentMessage {
+            body: Some(Body::Hello(hello)),
+        };
+        runtime.block_on(async {
+            let channel = connect(path).await;
+            // It never ends of itself.
+            let said = futures::stream::once(async { greeting });
+            let said = said.chain(futures::stream::pending());
+            let mut client = AgentsClient::new(channel);
+            let gone = tokio::time::timeout(after, client.connect(said)).await;
+            drop(gone);
+        });
     }
 
     /// Sends a report.

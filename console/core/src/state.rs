@@ -343,7 +343,10 @@ fn asked(
         }
         Request::ResumeHost(name) => {
             membership(name)?;
-            let is_drained = state.hosts.get(name).is_some_and(|host| host.drained.is_some());
+            let is_drained = state
+                .hosts
+                .get(name)
+                .is_some_and(|host| host.drained.is_some());
             Ok(is_drained.then(|| Change::HostResumed { host: name.clone() }))
         }
         Request::ReadmitHost(name) => match membership(name)? {

@@ -18,7 +18,7 @@ use binnacle_core::name::Name;
 use binnacle_core::observed::StreamId;
 use binnacle_core::registry::Reference;
 use binnacle_core::report::Report;
-use binnacle_core::state::{Assignment, Input};
+use binnacle_core::state::{Assignment, Greeting, Input};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::{Refused, greeting, report, served};
 use proto::agent_message::Body as FromAgent;
@@ -80,8 +80,6 @@ impl proto::agents_server::Agents for Agents {
             .subscribe_acks(host.shared())
             .await
             .map_err(unmeasured)?;
-        let input = Input::Joined { stream, greeting };
-        let assignments = self.hub.engine.join(input).await.map_err(rejected)?;
         let ((told, until), (broken, why)) = (oneshot::channel(), oneshot::channel());
         let hearing = Hearing {
             hub: self.hub.clone(),
@@ -89,6 +87,12 @@ impl proto::agents_server::Agents for Agents {
             host: host.clone(),
             environment,
         };
+        let joined = hearing.join(greeting, incoming, until, broken);
+        // A task of its own: a caller that goes away meanwhile takes this one along, and whoever
+        // has joined has to leave again.
+        let assignments = tokio::spawn(joined).await;
+        let assignments =
+            assignments.map_err(|_| Status::internal("the stream was not opened"))??;
         let telling = Telling {
             hub: self.hub.clone(),
             host,
@@ -99,7 +103,6 @@ impl proto::agents_server::Agents for Agents {
             broken: why,
             _told: told,
         };
-        tokio::spawn(hearing.run(incoming, until, broken));
         Ok(Response::new(telling.messages()))
     }
 }
@@ -152,6 +155,21 @@ struct Hearing {
 }
 
 impl Hearing {
+    /// Joins, and begins to hear: what is wanted of the host comes on what is returned.
+    async fn join(
+        self,
+        greeting: Greeting,
+        incoming: Streaming<proto::AgentMessage>,
+        told: oneshot::Receiver<Infallible>,
+        broken: oneshot::Sender<Option<Status>>,
+    ) -> Result<watch::Receiver<Option<Assignment>>, Status> {
+        let stream = self.stream;
+        let input = Input::Joined { stream, greeting };
+        let assignments = self.hub.engine.join(input).await.map_err(rejected)?;
+        tokio::spawn(self.run(incoming, told, broken));
+        Ok(assignments)
+    }
+
     /// `told` has ended when nobody is told anything any more; `broken` takes the reason why
     /// the agent is not heard any more.
     async fn run(
