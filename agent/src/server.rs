@@ -277,7 +277,8 @@ impl Lookout {
         let mut names: Vec<(String, Option<String>)> = Vec::new();
         if answer.status == StatusCode::OK {
             let listed: Vec<Listed> = serde_json::from_slice(&answer.body).ok()?;
-            names.extend(listed.into_iter().map(|line| (line.name, line.version)));
+            let there = listed.into_iter().filter(|line| !line.was_unloaded());
+            names.extend(there.map(|line| (line.name, line.version)));
         } else if answer.status.is_server_error()
             && answer.status != StatusCode::NOT_IMPLEMENTED
             && !self.watched.is_empty()

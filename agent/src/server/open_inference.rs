@@ -65,6 +65,18 @@ pub(super) struct Listed {
     pub(super) name: String,
     #[serde(default)]
     pub(super) version: Option<String>,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    reason: String,
+}
+
+impl Listed {
+    /// Whether somebody had it unloaded: it is no version that should serve and does not. One that
+    /// failed is unavailable as well, for another reason.
+    pub(super) fn was_unloaded(&self) -> bool {
+        self.state == "UNAVAILABLE" && self.reason == "unloaded"
+    }
 }
 
 /// What a model says of itself.
@@ -278,6 +290,21 @@ fn words(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_unloaded_is_told_from_what_failed() {
+        let gone = |line: &str| serde_json::from_str::<Listed>(line).unwrap().was_unloaded();
+        assert!(gone(
+            r#"{"name":"a","version":"1","state":"UNAVAILABLE","reason":"unloaded"}"#
+        ));
+        assert!(!gone(
+            r#"{"name":"a","version":"1","state":"UNAVAILABLE","reason":"no model"}"#
+        ));
+        assert!(!gone(
+            r#"{"name":"a","version":"1","state":"READY","reason":""}"#
+        ));
+        assert!(!gone(r#"{"name":"a"}"#));
+    }
 
     #[test]
     fn a_probe_fits_the_tensors_that_the_metadata_names() {
