@@ -1,7 +1,7 @@
 //! `binnacle version`: immutable, numbered artifacts of a model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use binnacle_core::name::Name;
 use binnacle_core::registry::artifact::runs_code;
@@ -34,6 +34,9 @@ mod notes;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::Model;
 const MISSING: &str = "`binnacle version list --model MODEL` shows those that are";
+
+/// What to do where nothing tells a format; nothing has been sent by then.
+const SAY_FORMAT: &str = "say it with --format, as in --format onnx; nothing was sent";
 
 const LIST: &str = "\
 Examples:
@@ -401,21 +404,32 @@ fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
 
 impl Register {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let signature = self.signature()?;
+        let mut detail = self.detail(self.signature()?)?;
+        self.would_be_taken(link, &detail).await?;
         let taking = self.artifact(link, form);
-        let artifact = artifact::unless_interrupted(Box::pin(taking), artifact::GOES_ON).await?;
-        let detail = self.detail(artifact, signature)?;
+        detail.artifact = artifact::unless_interrupted(Box::pin(taking), artifact::GOES_ON).await?;
         let command = Command::RegisterVersion(document(&self.model, &detail));
         self.how
             .tell(link, command, &self.model, "registered", form)
             .await
     }
 
-    fn detail(
-        &self,
-        artifact: Option<Artifact>,
-        signature: Signature,
-    ) -> Result<VersionDetail, Failure> {
+    /// Has the hub refuse what it would refuse whatever the files are, before they are sent. Not
+    /// under a key: what was done before under it is not judged again.
+    async fn would_be_taken(&self, link: &Link, detail: &VersionDetail) -> Result<(), Failure> {
+        if self.file.is_none() || !self.how.idempotency_key.is_empty() {
+            return Ok(());
+        }
+        let how = How {
+            dry_run: true,
+            ..self.how.clone()
+        };
+        let command = Command::RegisterVersion(document(&self.model, detail));
+        how.ask(link, command).await.map(drop)
+    }
+
+    /// All that is said of it but its files.
+    fn detail(&self, signature: Signature) -> Result<VersionDetail, Failure> {
         let line = |text: &str| Line::parse(text).map_err(wrong);
         let mut metrics = BTreeMap::new();
         for (name, value) in &self.metric {
@@ -429,7 +443,7 @@ impl Register {
             parameters.insert(line(name)?, line(value)?);
         }
         Ok(VersionDetail {
-            artifact,
+            artifact: None,
             signature,
             metrics: Metrics::parse(metrics).map_err(wrong)?,
             parameters: Parameters::parse(parameters).map_err(wrong)?,
@@ -448,7 +462,10 @@ impl Register {
     /// What the files are: as was said, or as their name tells.
     fn format(&self, name: &str) -> Result<Name, Failure> {
         let format = self.format.clone().or_else(|| guessed(name));
-        format.ok_or_else(|| wrong(format!("say --format: {} does not tell", shown(name))))
+        format.ok_or_else(|| {
+            let message = format!("the name {} does not tell what the file is", shown(name));
+            Failure::new(Exit::Usage, message).hint(SAY_FORMAT)
+        })
     }
 
     /// What goes in and out, as was said, or as the file itself tells. A file that is not what it
@@ -480,7 +497,8 @@ impl Register {
                 true => Fate::Measured,
                 false => Fate::Stored,
             };
-            let given = artifact::given(link, path, self.unpack, fate, form).await?;
+            let fits = |manifest: &Manifest| self.format_of(manifest).map(drop);
+            let given = artifact::given(link, path, self.unpack, fate, fits, form).await?;
             let (location, format) = match &given.manifest {
                 None => (Location::Stored, self.format(&path.to_string_lossy())?),
                 Some(manifest) => (Location::Folder, self.format_of(manifest)?),
@@ -506,14 +524,24 @@ impl Register {
 
     /// What a folder's files are: the one format that their names tell.
     fn format_of(&self, manifest: &Manifest) -> Result<Name, Failure> {
+        if let Some(format) = &self.format {
+            return Ok(format.clone());
+        }
         let files = manifest.files().iter();
         let told: BTreeSet<Name> = files
             .filter_map(|file| guessed(file.path.as_str()))
             .collect();
-        let mut told = told.into_iter();
-        let only = told.next().filter(|_| told.next().is_none());
-        let format = self.format.clone().or(only);
-        format.ok_or_else(|| wrong("say --format: the names in the folder do not tell one"))
+        let why = match (told.first(), told.len()) {
+            (Some(only), 1) => return Ok(only.clone()),
+            (None, _) => "no name in it tells what its files are".to_owned(),
+            (Some(_), _) => {
+                let told: Vec<&str> = told.iter().map(Name::as_str).collect();
+                format!("the names in it tell of {}", told.join(" and "))
+            }
+        };
+        let path = self.file.as_deref().unwrap_or(Path::new("")).display();
+        let message = format!("{} is of no one format: {why}", shown(&path.to_string()));
+        Err(Failure::new(Exit::Usage, message).hint(SAY_FORMAT))
     }
 }
 

@@ -82,13 +82,13 @@ fn found(folder: &Path) -> Result<Vec<Inside>, Failure> {
     Ok(paths)
 }
 
-/// Stores a folder's files, each once, then their manifest: its digest, and their bytes.
+/// Stores a folder's files, each once, then their manifest: its digest.
 pub(crate) async fn upload(
     link: &Link,
     folder: &Path,
+    manifest: &Manifest,
     form: Form,
-) -> Result<(Digest, Manifest), Failure> {
-    let manifest = manifest(folder, form).await?;
+) -> Result<Digest, Failure> {
     let progress = Progress::new(form, manifest.bytes(), "uploading");
     let mut sent = HashSet::new();
     for file in manifest.files() {
@@ -99,8 +99,7 @@ pub(crate) async fn upload(
         progress.inc(file.bytes);
     }
     progress.finish_and_clear();
-    let digest = store(link, &manifest.encode()).await?;
-    Ok((digest, manifest))
+    store(link, &manifest.encode()).await
 }
 
 /// Fetches a folder: bytes of its files.
