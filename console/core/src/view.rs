@@ -34,6 +34,7 @@ pub use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vita
 pub use crate::series::Outcome;
 
 mod entry;
+pub mod facts;
 mod fields;
 pub mod filter;
 mod glance;

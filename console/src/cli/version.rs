@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use binnacle_core::name::Name;
-use binnacle_core::registry::artifact::runs_code;
 use binnacle_core::registry::{
     Artifact, Digest, Line, Location, Manifest, Metrics, Parameters, Prose, Signature, Source,
     Trained, TrainedOn, VersionDetail,
 };
+use binnacle_core::view::facts::{self, Figures};
 use binnacle_core::view::{Reference, VersionItem, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
@@ -317,90 +317,19 @@ fn page(row: &VersionItem, as_of_us: i64) -> String {
             numbered.sequence
         ),
     ];
-    lines.extend(
-        facts(detail)
-            .into_iter()
-            .map(|(name, value)| format!("  {name:<12} {value}")),
-    );
+    let said = facts::page(detail, FIGURES).into_iter();
+    lines.extend(said.map(|(what, value)| format!("  {what:<12} {value}")));
     let notes = detail.notes.as_str().lines();
     lines.extend(notes.map(|line| format!("  {}", shown(line))));
     let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
     lines.join("\n")
 }
 
-/// What is said of a version, one fact a line, in the order of a page.
-fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
-    let mut facts = Vec::new();
-    let mut fact = |name: &str, value: String| {
-        if !value.is_empty() {
-            facts.push((name.to_owned(), value));
-        }
-    };
-    if let Some(artifact) = &detail.artifact {
-        let Artifact {
-            location,
-            format,
-            sha256,
-            bytes,
-        } = artifact;
-        fact(
-            "files",
-            format!(
-                "{format}{}, {bytes} bytes, {}",
-                if runs_code(format) {
-                    " (runs code when it is loaded)"
-                } else {
-                    ""
-                },
-                shown(&location.to_string())
-            ),
-        );
-        fact("sha256", sha256.to_string());
-    }
-    for tensor in detail.signature.inputs.iter() {
-        fact("input", shown(&tensor.to_string()));
-    }
-    for tensor in detail.signature.outputs.iter() {
-        fact("output", shown(&tensor.to_string()));
-    }
-    for trained in detail.data_sets.iter() {
-        fact(trained.role.word(), trained.data_set.to_string());
-    }
-    fact(
-        "features",
-        detail
-            .feature_set
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    );
-    fact(
-        "parent",
-        detail
-            .parent
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    );
-    for (name, value) in detail.metrics.iter() {
-        fact("metric", format!("{} {value}", shown(name.as_str())));
-    }
-    for (name, value) in detail.parameters.iter() {
-        fact(
-            "parameter",
-            format!("{} {}", shown(name.as_str()), shown(value.as_str())),
-        );
-    }
-    let Source {
-        run,
-        commit,
-        author,
-    } = &detail.source;
-    for (name, value) in [("run", run), ("commit", commit), ("author", author)] {
-        fact(name, shown(value.as_str()));
-    }
-    facts
-}
+/// Figures to the last digit: what is printed is read by scripts, too.
+const FIGURES: Figures = Figures {
+    metric: |value| value.to_string(),
+    bytes: |bytes| format!("{bytes} bytes"),
+};
 
 impl Register {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
