@@ -24,7 +24,6 @@ mod unpack;
 mod verify;
 
 pub(crate) use progress::Progress;
-pub(crate) use transfer::{fetch, store};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

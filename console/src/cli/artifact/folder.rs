@@ -8,9 +8,10 @@ use binnacle_core::registry::manifest::{MAX_DEPTH, MAX_FILES, MAX_MANIFEST, NotA
 use binnacle_core::registry::{Digest, FileOf, Inside, Manifest};
 
 use super::download::{download, part_of};
-use super::transfer::{fetch, measured, send, store};
+use super::transfer::{measured, send};
 use super::{Progress, file_failure};
 use crate::link::Link;
+use crate::link::blob::{fetch, store};
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 

@@ -17,7 +17,7 @@ use proto::registry_command::Command;
 
 use crate::cli::registry::{How, document as documents, pair};
 use crate::cli::{artifact, time};
-use crate::link::Link;
+use crate::link::{Link, blob};
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
@@ -95,7 +95,7 @@ impl Register {
         let profile = found.profile.encode();
         let profile = match self.how.dry_run {
             true => None,
-            false => Some(artifact::store(link, &profile).await?),
+            false => Some(blob::store(link, &profile).await?),
         };
         let line = |text: &str| Line::parse(text).map_err(wrong);
         let location = match &self.location {
