@@ -44,7 +44,7 @@ fn await_owner(place: &Place, owner: &str) -> Value {
     })
 }
 
-fn script(path: &Path, text: &str) {
+pub(super) fn script(path: &Path, text: &str) {
     std::fs::write(path, format!("#!/bin/sh\nset -e\ntest -t 0\n{text}")).unwrap();
     std::fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
 }
@@ -53,7 +53,9 @@ fn script(path: &Path, text: &str) {
 #[track_caller]
 fn open(place: &Place, editor: &Path) -> Terminal {
     let start = place.console(&["--open", "models"]);
-    let terminal = start.with("EDITOR", editor.to_str().unwrap()).start();
+    let start = start.with("EDITOR", editor.to_str().unwrap());
+    // What an editor is given lies there.
+    let terminal = start.with("TMPDIR", place.home().to_str().unwrap()).start();
     terminal.await_text("▌ fraud");
     terminal
 }
@@ -84,6 +86,38 @@ fn a_card_is_edited_as_toml_shown_as_a_difference_and_applied_by_a_key() {
     assert_eq!(history["items"][0]["why"], "alice moved on");
     terminal.await_no_text("alice → bob");
     terminal.await_text("bob");
+}
+
+#[test]
+fn what_an_editor_has_saved_is_a_draft_when_the_line_is_lost_under_it() {
+    let place = place();
+    let (editor, go) = (place.home().join("editor"), place.home().join("go"));
+    mkfifoat(CWD, &go, Mode::RUSR | Mode::WUSR).unwrap();
+    // It saves, and stays open until the test says so; opened on the draft, it ends at once.
+    script(
+        &editor,
+        &format!(
+            "if grep -q '^owner = \"alice\"$' \"$1\"; then\n\
+             sed -i 's/^owner = \"alice\"$/owner = \"bob\"/' \"$1\"\n\
+             read -r said < '{}'\n\
+             fi\n",
+            go.display()
+        ),
+    );
+    let mut terminal = open(&place, &editor);
+    terminal.keys("e");
+    // Opening it to write waits for the editor, which reads it.
+    let told = std::fs::OpenOptions::new().write(true).open(&go).unwrap();
+    terminal.signal(Signal::HUP);
+    terminal.await_gone();
+    drop(told);
+    let left = place.files("edit", ".toml");
+    assert_eq!(left.len(), 1, "what an editor keeps beside its file stays");
+
+    let terminal = open(&place, &editor);
+    terminal.keys("e");
+    terminal.await_text("alice → bob");
+    assert_eq!(card(&place)["owner"], "alice", "nothing was applied");
 }
 
 #[test]
