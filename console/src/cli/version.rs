@@ -144,8 +144,14 @@ pub(crate) struct Register {
     /// The SHA-256 of the files at --url.
     #[arg(long, value_name = "HEX", requires = "url")]
     sha256: Option<Digest>,
-    /// How many bytes there are at --url.
-    #[arg(long, value_name = "N", requires = "url", default_value_t = 0)]
+    /// How many bytes there are at --url; without it any number is taken.
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "url",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     bytes: u64,
     /// What the files are: onnx, safetensors, pickle, …; guessed from the name without it.
     #[arg(long, value_name = "NAME")]
@@ -169,16 +175,31 @@ pub(crate) struct Register {
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
     /// The training run, as its tracker names it.
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     run: String,
     /// The commit of the code.
-    #[arg(long, value_name = "HASH", default_value = "")]
+    #[arg(
+        long,
+        value_name = "HASH",
+        default_value = "",
+        hide_default_value = true
+    )]
     commit: String,
     /// Who trained it.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     author: String,
     /// What others should know.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     notes: String,
     #[command(flatten)]
     how: How,
@@ -226,11 +247,7 @@ pub(crate) async fn one(link: &Link, version: &Reference) -> Result<(VersionItem
 impl List {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
         let model = self.model.or(self.of).unwrap_or_default();
-        if model.contains('@') {
-            let message = format!("{} is one version, not a model", shown(&model));
-            let hint = format!("`binnacle version show {}` tells of it", shown(&model));
-            return Err(Failure::new(Exit::Usage, message).hint(hint));
-        }
+        registry::whole("version", &model)?;
         let asked = proto::ListRequest {
             name: model.clone(),
             ..self.wanted.ask(proto::Noun::Versions, Down::Yes)?

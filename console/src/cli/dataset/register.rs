@@ -64,6 +64,7 @@ pub(crate) struct Register {
         long,
         value_name = "TEXT",
         default_value = "",
+        hide_default_value = true,
         conflicts_with = "document"
     )]
     notes: String,
@@ -81,7 +82,11 @@ impl Register {
         let detail = match (self.file.as_ref().or(object.as_ref()), &self.document) {
             (Some(file), _) => self.found(link, file, form).await?,
             (None, Some(said)) => documents::file(said)?,
-            (None, None) => return Err(wrong("say --file, --location or --document")),
+            (None, None) => {
+                let hint = "--file reads a table here, --location one in an object store, and \
+                            --document takes what you say of data that is not read";
+                return Err(wrong("nothing says where the data are").hint(hint));
+            }
         };
         let command = Command::RegisterDataSet(document(&self.name, &detail));
         self.how
