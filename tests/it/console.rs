@@ -19,6 +19,7 @@ mod leaving;
 mod line;
 mod link;
 mod memory;
+mod registry;
 mod tmux;
 mod walk;
 
