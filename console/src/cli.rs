@@ -56,30 +56,34 @@ pub(crate) struct Cli {
     command: Option<Command>,
 }
 
+/// The heading under which help tells what every command understands, apart from its own.
+const EVERYWHERE: &str = "Everywhere";
+
 /// What every command understands.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// The hub: unix:PATH or ADDR:PORT.
-    #[arg(long, global = true, env = "BINNACLE_HUB", value_name = "ADDR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "BINNACLE_HUB",
+          value_name = "ADDR")]
     hub: Option<String>,
     /// The context of the configuration that names the hub.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME")]
     context: Option<String>,
     /// One JSON document on stdout; errors as JSON on stderr.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     /// How long the hub may take to answer.
-    #[arg(long, global = true, value_name = "TIME", default_value = "10s",
-          value_parser = time::duration)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "TIME",
+          default_value = "10s", value_parser = time::duration)]
     pub(crate) timeout: Duration,
     /// Never ask and never open an editor: what would be asked is a failure then.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) no_input: bool,
     /// Only ASCII letters; so it is too where the locale is not UTF-8.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) ascii: bool,
     /// No colours; so it is too where NO_COLOR is set.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) no_color: bool,
 }
 

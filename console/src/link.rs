@@ -16,6 +16,7 @@ use crate::context::Chosen;
 use crate::outcome::{Exit, Failure};
 
 mod ask;
+pub(crate) mod blob;
 mod desk;
 pub(crate) mod feed;
 mod inbox;

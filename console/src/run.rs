@@ -220,7 +220,13 @@ impl Shell {
     fn told(&mut self, told: Told) -> io::Result<Option<Exit>> {
         let has_editor = self.has_editor();
         match told {
-            Told::Leave => return Ok(Some(Exit::Interrupted)),
+            Told::Leave => {
+                // What the editor has saved is a draft, whatever becomes of the editor.
+                if let Some(text) = self.source.saved() {
+                    self.tell(Msg::Edited(Ok(text)))?;
+                }
+                return Ok(Some(Exit::Interrupted));
+            }
             Told::Interrupt if !has_editor => return Ok(Some(Exit::Interrupted)),
             Told::Interrupt => {}
             // The editor stops with us, and gets the terminal back with us.

@@ -2,13 +2,13 @@
 """A data scientist's day against the real programs, on real data.
 
     python3 tests/day/day.py --program target/release/binnacle
-    python3 tests/day/day.py --program target/ci/binnacle --store sqlite:///tmp/second.db
+    python3 tests/day/day.py --program target/release/binnacle --store postgres://me@db/second
 
 Two data-set versions are registered (CSV made here of the demo's rows, Parquet from this folder),
 a feature set, and three versions of a model with their real files and figures; an alias is moved
 twice, the past is asked about, versions and profiles are compared, two people edit one card, the
-registry is taken over by a second hub whose store is --store, and one bit of a stored file is
-flipped. Each step says what it found; the first that finds something else ends the day with 1.
+registry is taken over by a second hub, which is empty and whose store is --store, and one bit of a
+stored file is flipped. Each step says what it found; the first that finds something else ends the day with 1.
 Python's own library is all that it needs. Where the data comes from: README.md.
 """
 
@@ -43,6 +43,7 @@ class Hub:
     def __init__(self, program, folder, store=None):
         folder.mkdir(parents=True)
         self.program, self.folder = program, folder
+        self.store = (store or "sqlite:").partition(":")[0]
         self.address = f"unix:{folder / 'hub.sock'}"
         command = [program, "hub", "run", "--data", folder / "data", "--listen", self.address]
         command += ["--store", store] if store else []
@@ -124,6 +125,7 @@ def register(hub, folder):
     write_features(features)
     check(hub.does("featureset", "register", "cell-features", "--file", features) ==
           "cell-features@1", "cell-features@1")
+    hub.does("environment", "set", "clinic", "--protected", "true", "--description", "at the ward")
     hub.does("model", "create", "tumour", "--owner", "alice", "--team", "pathology", "--tag",
              "cells", "--objective", "p99<=50ms")
     for version, source, data, more in (
@@ -196,18 +198,30 @@ def edited(hub, folder):
     step("the second editor was told, and lost nothing", kept.name)
 
 
-TABLES = (
+# All that there is, and nothing of it in a hub that nobody has used.
+LISTS = (
     ["model", "list"],
-    ["version", "list", "tumour"],
     ["alias", "list"],
     ["dataset", "list"],
-    ["dataset", "list", "cells"],
     ["featureset", "list"],
+    ["environment", "list"],
+)
+TABLES = (
+    *LISTS,
+    ["version", "list", "tumour"],
+    ["dataset", "list", "cells"],
     ["featureset", "list", "cell-features"],
     ["model", "show", "tumour"],
     ["version", "show", "tumour@2"],
     ["version", "lineage", "tumour@3"],
+    ["version", "compare", "tumour@1", "tumour@2"],
     ["dataset", "lineage", "cells@2"],
+    ["featureset", "lineage", "cell-features@1"],
+)
+# What is read out of stored files, once they were copied.
+PROFILES = (
+    ["profile", "show", "cells@1"],
+    ["profile", "compare", "cells@1", "cells@2"],
 )
 # Places in a journal: another hub's has other entries between.
 PLACES = {"revision", "sequence"}
@@ -219,7 +233,15 @@ def bare(value):
     return [bare(inner) for inner in value] if isinstance(value, list) else value
 
 
+def the_same(hub, other, tables):
+    for words in tables:
+        here, there = bare(hub.items(*words)), bare(other.items(*words))
+        check(here == there, f"{words}: {here} here, {there} there")
+
+
 def taken_over(hub, other, folder):
+    for words in LISTS:
+        check(other.items(*words) == [], f"{words}: the second hub is empty")
     export, again = folder / "export.jsonl", folder / "again.jsonl"
     lines = hub.items("export", "--file", export)[0]["exported"]
     broken = folder / "broken.jsonl"
@@ -234,10 +256,12 @@ def taken_over(hub, other, folder):
     check(other.items("import", export)[0]["imported"] == 0, "once more, and nothing is done")
     other.items("export", "--file", again)
     check(again.read_bytes() == export.read_bytes(), "the export of the import differs")
-    for words in TABLES:
-        here, there = bare(hub.items(*words)), bare(other.items(*words))
-        check(here == there, f"{words}: {here} here, {there} there")
-    step("taken over by a second hub, line by line and table by table", f"{lines} changes")
+    the_same(hub, other, TABLES)
+    champion = ["alias", "show", "tumour", "champion"]
+    moves = hub.items(*champion)[0]["moves"]
+    the_same(hub, other, [[*champion, "--at", moved["at"]] for moved in moves])
+    step(f"taken over by an empty hub on {other.store}, line by line and table by table",
+         f"{lines} changes")
 
     missing = other.run("artifact", "verify")
     check(missing.returncode == 1, "the files did not come along, and it is said")
@@ -250,6 +274,7 @@ def taken_over(hub, other, folder):
         hub.items("artifact", "download", row["profile"], file)
         other.items("artifact", "upload", file)
     other.items("artifact", "verify")
+    the_same(hub, other, PROFILES)
     step("its files copied, and whole")
 
 

@@ -13,6 +13,7 @@ use binnacle_tests::s3::S3;
 use self::folders::model_folder;
 
 mod cut;
+mod elsewhere;
 mod folders;
 
 fn folder() -> TempDir {
@@ -156,50 +157,6 @@ fn an_object_store_that_fails_half_way_leaves_nothing_behind() {
     )
     .ok();
     assert_eq!(std::fs::read(&copy).unwrap(), bytes);
-}
-
-#[test]
-fn what_lies_elsewhere_is_read_again_and_out_of_reach_is_not_damaged() {
-    let (folder, store) = (folder(), S3::start());
-    let url = format!("file://{}", folder.path().join("blobs").display());
-    let hub = Hub::start_with_artifacts(folder.path(), &url, store.environment());
-    ask(&hub, "model create fraud").ok();
-    let (file, bytes) = noise(folder.path(), "m.gguf", 1, 6);
-    store.put("m.gguf", &bytes);
-    let told = ask(&hub, &format!("artifact upload {file}")).ok();
-    let sha256 = told["items"][0]["sha256"].as_str().unwrap().to_owned();
-    for url in [format!("file://{file}"), "s3://models/m.gguf".into()] {
-        let register = format!("version register --model fraud --url {url} --sha256 {sha256}");
-        ask(&hub, &register).ok();
-    }
-    let found = |ended: &Ended| -> Vec<(String, String)> {
-        let found = ended.json();
-        let items = found["items"].as_array().unwrap().iter();
-        let items = items.map(|item| {
-            let version = item["versions"][0].as_str().unwrap_or_default();
-            (
-                version.to_owned(),
-                item["finding"].as_str().unwrap().to_owned(),
-            )
-        });
-        items.collect()
-    };
-    let verified = ask(&hub, "artifact verify");
-    let whole = |version: &str| (version.to_owned(), "whole".to_owned());
-    assert_eq!(found(&verified), [whole("fraud@1"), whole("fraud@2")]);
-    assert_eq!(verified.code, 0);
-
-    std::fs::remove_file(&file).unwrap();
-    let verified = ask(&hub, "artifact verify");
-    let gone = ("fraud@1".to_owned(), "unreachable".to_owned());
-    assert_eq!(found(&verified), [gone.clone(), whole("fraud@2")]);
-    assert_eq!(verified.code, 9);
-    store.put("m.gguf", &bytes[1..]);
-    let verified = ask(&hub, "artifact verify");
-    let other = ("fraud@2".to_owned(), "damaged".to_owned());
-    assert_eq!(found(&verified), [gone, other]);
-    assert_eq!(verified.code, 1, "damage outweighs distance");
-    assert_eq!(ask(&hub, "artifact verify --stored").code, 0);
 }
 
 #[test]

@@ -13,11 +13,13 @@ use binnacle_tests::patience::eventually;
 use binnacle_tests::stranger::{Stranger, hello};
 use binnacle_tests::terminal::{Start, Terminal};
 
+mod cards;
 mod editor;
 mod leaving;
 mod line;
 mod link;
 mod memory;
+mod registry;
 mod tmux;
 mod walk;
 

@@ -9,6 +9,7 @@ use binnacle_data::{Options, Registered, Source, read};
 use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
+use binnacle_tests::postgres::Postgres;
 use binnacle_tests::program::binaries;
 
 fn root() -> PathBuf {
@@ -58,6 +59,7 @@ fn a_data_scientists_day_ends_with_everything_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let work = folder.path().join("day");
     std::fs::create_dir(&work).unwrap();
+    let server = Postgres::start();
     let mut script = Command::new("python3");
     script
         .arg(root().join("tests/day/day.py"))
@@ -65,6 +67,8 @@ fn a_data_scientists_day_ends_with_everything_found_again() {
         .arg(binaries().join("binnacle"))
         .arg("--folder")
         .arg(&work)
+        .arg("--store")
+        .arg(server.database())
         .env_remove("BINNACLE_HUB");
     let ended = script.output().unwrap();
     let (told, complaint) = (
@@ -73,4 +77,5 @@ fn a_data_scientists_day_ends_with_everything_found_again() {
     );
     assert!(ended.status.success(), "{told}\n{complaint}");
     assert_eq!(told.lines().count(), 8, "every step was taken:\n{told}");
+    assert!(told.contains("an empty hub on postgres"), "{told}");
 }

@@ -3,10 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use binnacle_core::view::filter::Listed as _;
+use binnacle_core::view::{
+    AliasItem, DataSetItem, EnvironmentItem, FeatureSetItem, ModelItem, SetItem, VersionItem,
+};
 use binnacle_tests::command::run;
 
 /// The documents that tell people what to type.
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/operating.md", "docs/architecture.md"];
+const DOCUMENTS: [&str; 4] = [
+    "README.md",
+    "docs/operating.md",
+    "docs/architecture.md",
+    "docs/registry.md",
+];
 const PROGRAMS: [&str; 3] = ["binnacle", "binnacle-agent", "binnacle-runtime"];
 
 /// The lines of code blocks and the inline code of a document that begin with a program.
@@ -87,6 +96,32 @@ fn what_the_documents_tell_people_to_type_can_be_typed() {
         checked >= 15,
         "only {checked} commands were found in {DOCUMENTS:?}"
     );
+}
+
+#[test]
+fn the_fields_of_the_registrys_tables_are_those_that_the_hub_knows() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = std::fs::read_to_string(root.join("docs/protocol.md")).unwrap();
+    let said = |noun: &str| -> Vec<String> {
+        let section = text.split("### Fields of the registry's tables").nth(1);
+        let first = format!("| {noun} |");
+        let mut lines = section.unwrap_or_default().lines();
+        let row = lines.find_map(|line| line.strip_prefix(&first));
+        let row = row.unwrap_or_else(|| panic!("docs/protocol.md does not tell of {noun}"));
+        let fields = row.split('`').skip(1).step_by(2);
+        fields.map(|field| field.replace("NAME", "")).collect()
+    };
+    for (noun, fields) in [
+        ("models", ModelItem::FIELDS),
+        ("data sets, feature sets", SetItem::FIELDS),
+        ("versions", VersionItem::FIELDS),
+        ("versions of a data set", DataSetItem::FIELDS),
+        ("versions of a feature set", FeatureSetItem::FIELDS),
+        ("aliases", AliasItem::FIELDS),
+        ("environments", EnvironmentItem::FIELDS),
+    ] {
+        assert_eq!(said(noun), fields, "{noun}");
+    }
 }
 
 #[test]

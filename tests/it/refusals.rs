@@ -47,7 +47,7 @@ fn refused(desk: &Desk, words: &[String], code: i32, said: &str) {
 }
 
 /// What is typed, its exit code, and what the refusal says; braces name a file of [`files`].
-const REFUSED: [(&str, i32, &str); 41] = [
+const REFUSED: [(&str, i32, &str); 44] = [
     ("model create {long}", 2, "at most 63 bytes"),
     ("model create Fraud", 2, "use a-z, 0-9"),
     ("model create fraud", 6, "edit it"),
@@ -135,11 +135,26 @@ const REFUSED: [(&str, i32, &str); 41] = [
         "`binnacle alias list fraud`",
     ),
     ("model list --filter ownr=a", 2, "did you mean owner?"),
-    ("version list fraud --filter auc>0.9", 2, "metric.NAME"),
+    (
+        "version list fraud --filter auc>0.9",
+        2,
+        "did you mean metric.auc or param.auc?",
+    ),
     ("model list --filter versions>many", 2, "is no figure"),
     ("model list --sort ownre", 2, "did you mean owner?"),
     ("model list --sort owner:down", 2, "FIELD:desc"),
     ("version list fraud@1", 2, "`binnacle version show fraud@1`"),
+    ("model show fraud@1", 2, "`binnacle version show fraud@1`"),
+    (
+        "dataset edit transactions@1 --set owner=b",
+        2,
+        "say transactions for the whole",
+    ),
+    (
+        "dataset register transactions",
+        2,
+        "nothing says where the data are",
+    ),
     ("model show fraud --at yesterdayish", 2, "yesterday 14:00"),
     ("model show fraud --at 2999-01-01", 2, "is to come"),
     ("import {line}", 2, "line 1: the key \"at_us\" stands twice"),

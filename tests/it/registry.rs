@@ -288,7 +288,6 @@ fn a_killed_hub_comes_back_with_the_registry_and_another_takes_it_over_whole() {
     );
 }
 
-/// Rows of a made-up table, as CSV: the same for the same seed.
 #[test]
 fn what_one_hub_keeps_in_a_file_another_keeps_in_postgresql_word_for_word() {
     let desk = Desk::start();
@@ -319,6 +318,7 @@ fn what_one_hub_keeps_in_a_file_another_keeps_in_postgresql_word_for_word() {
     assert_eq!(text(other.export("after.jsonl")), text(first));
 }
 
+/// Rows of a made-up table, as CSV: the same for the same seed.
 fn table(rows: u32, shift: f64) -> String {
     let mut text = String::from("at,amount,age,country\n");
     let mut state = 7_u64;

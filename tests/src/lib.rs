@@ -30,3 +30,4 @@ pub mod terminal;
 pub mod tmux;
 pub mod traffic;
 pub mod walk;
+pub mod web;

@@ -1,4 +1,5 @@
-//! A walk through the console as a document tells it: blocks that begin with "```walk".
+//! A walk through the console as a document tells it: blocks that begin with "```walk"; and what
+//! it types into a shell: blocks that begin with "```console".
 //!
 //! The console's own crate walks the same documents without a terminal; here a real one is
 //! walked through, where each step is waited for.
@@ -22,30 +23,51 @@ pub enum Step<'a> {
     See(Vec<&'a str>),
     /// No line of the screen has this any more.
     Gone(&'a str),
+    /// A command for a shell.
+    Run(String),
+    /// A line of what the last command said has these pieces in this order.
+    Says(Vec<&'a str>),
 }
 
 /// The steps of a document, each with its line.
 #[track_caller]
 pub fn steps(document: &str) -> Vec<(usize, Step<'_>)> {
-    let mut is_walk = false;
-    let mut steps = Vec::new();
+    let mut block = "";
+    let mut steps: Vec<(usize, Step<'_>)> = Vec::new();
     for (at, line) in document.lines().enumerate() {
-        if line.starts_with("```") {
-            is_walk = line == "```walk";
-        } else if is_walk {
-            let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-            let rest = rest.trim();
-            let step = match verb {
-                "press" => Step::Press(rest),
-                "type" => Step::Type(rest),
-                "see" => Step::See(rest.split('…').map(str::trim).collect()),
-                "gone" => Step::Gone(rest),
-                other => panic!("line {}: {other} is no step", at + 1),
-            };
-            steps.push((at + 1, step));
+        if let Some(kind) = line.strip_prefix("```") {
+            block = kind;
+        } else if block == "walk" {
+            steps.push((at + 1, walked(at + 1, line)));
+        } else if block == "console" {
+            match (line.strip_prefix("$ "), steps.last_mut()) {
+                (Some(command), _) => steps.push((at + 1, Step::Run(command.to_owned()))),
+                (None, Some((_, Step::Run(command)))) if command.ends_with('\\') => {
+                    command.pop();
+                    command.push_str(line.trim());
+                }
+                (None, _) => steps.push((at + 1, Step::Says(pieces(line)))),
+            }
         }
     }
     steps
+}
+
+fn pieces(text: &str) -> Vec<&str> {
+    text.split('…').map(str::trim).collect()
+}
+
+#[track_caller]
+fn walked(at: usize, line: &str) -> Step<'_> {
+    let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let rest = rest.trim();
+    match verb {
+        "press" => Step::Press(rest),
+        "type" => Step::Type(rest),
+        "see" => Step::See(pieces(rest)),
+        "gone" => Step::Gone(rest),
+        other => panic!("line {at}: {other} is no step"),
+    }
 }
 
 /// Takes one step on a terminal.
@@ -69,6 +91,7 @@ pub fn take(terminal: &Terminal, line: usize, step: &Step<'_>) {
                 },
             );
         }
+        Step::Run(_) | Step::Says(_) => panic!("line {line}: that is for a shell"),
     }
 }
 
@@ -85,7 +108,8 @@ pub fn await_line(terminal: &Terminal, line: usize, pieces: &[&str], limit: Dura
     });
 }
 
-fn has(line: &str, pieces: &[&str]) -> bool {
+/// Whether a line has these pieces in this order.
+pub fn has(line: &str, pieces: &[&str]) -> bool {
     let mut rest = line;
     pieces.iter().all(|piece| match rest.split_once(piece) {
         Some((_, after)) => {

@@ -40,6 +40,7 @@ pub use crate::series::Outcome;
 
 mod endpoint;
 mod entry;
+pub mod facts;
 mod fields;
 pub mod filter;
 mod glance;

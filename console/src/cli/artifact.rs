@@ -24,7 +24,6 @@ mod unpack;
 mod verify;
 
 pub(crate) use progress::Progress;
-pub(crate) use transfer::{fetch, store};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -93,20 +92,22 @@ pub(crate) enum Fate {
     Measured,
 }
 
-/// Takes a file, a folder, or with `unpack` the files of an archive.
+/// Takes a file, a folder, or with `unpack` the files of an archive. `fits` sees what is in a
+/// folder before a byte of it is sent, and may refuse it.
 pub(crate) async fn given(
     link: &Link,
     path: &Path,
     unpack: bool,
     fate: Fate,
+    fits: impl Fn(&Manifest) -> Result<(), Failure>,
     form: Form,
 ) -> Result<Given, Failure> {
     if unpack {
         let unpacked = unpack::unpacked(path).await?;
-        return folded(link, unpacked.path(), fate, form).await;
+        return folded(link, unpacked.path(), fate, fits, form).await;
     }
     if path.is_dir() {
-        return folded(link, path, fate, form).await;
+        return folded(link, path, fate, fits, form).await;
     }
     let (sha256, bytes) = match fate {
         Fate::Stored => transfer::upload(link, path, form).await?,
@@ -119,13 +120,18 @@ pub(crate) async fn given(
     })
 }
 
-async fn folded(link: &Link, path: &Path, fate: Fate, form: Form) -> Result<Given, Failure> {
-    let (sha256, manifest) = match fate {
-        Fate::Stored => folder::upload(link, path, form).await?,
-        Fate::Measured => {
-            let manifest = folder::manifest(path, form).await?;
-            (Digest(Sha256::digest(manifest.encode()).into()), manifest)
-        }
+async fn folded(
+    link: &Link,
+    path: &Path,
+    fate: Fate,
+    fits: impl Fn(&Manifest) -> Result<(), Failure>,
+    form: Form,
+) -> Result<Given, Failure> {
+    let manifest = folder::manifest(path, form).await?;
+    fits(&manifest)?;
+    let sha256 = match fate {
+        Fate::Stored => folder::upload(link, path, &manifest, form).await?,
+        Fate::Measured => Digest(Sha256::digest(manifest.encode()).into()),
     };
     Ok(Given {
         sha256,
@@ -155,7 +161,7 @@ impl Verb {
         let (link, form) = (global.link().await?, global.form());
         match self {
             Self::Upload { file, unpack } => {
-                let storing = given(&link, &file, unpack, Fate::Stored, form);
+                let storing = given(&link, &file, unpack, Fate::Stored, |_| Ok(()), form);
                 let given = unless_interrupted(Box::pin(storing), GOES_ON).await?;
                 Moved::from(given).tell("stored", form)
             }

@@ -101,14 +101,17 @@ async fn show(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
         Form::Json => {
             output::json(&Document::new("binnacle.environments/v1", as_of_us, &[row]))?;
         }
-        Form::Text => output::text(format!(
-            "{}\n  hosts        {}\n  protected    {}\n  revision     {}\n  {}",
-            row.name,
-            row.hosts,
-            protected(&row),
-            row.revision,
-            shown(row.rules.description.as_str())
-        ))?,
+        Form::Text => {
+            let page = format!(
+                "{}\n  hosts        {}\n  protected    {}\n  revision     {}\n  {}",
+                row.name,
+                row.hosts,
+                protected(&row),
+                row.revision,
+                shown(row.rules.description.as_str())
+            );
+            output::text(page.trim_end())?;
+        }
     }
     Ok(Exit::Ok)
 }

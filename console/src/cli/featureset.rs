@@ -30,7 +30,7 @@ const SETS: Sets = Sets {
     noun: proto::Noun::FeatureSets,
     schema: "binnacle.featuresets/v1",
     head: "FEATURE SET",
-    none: "no feature sets: `binnacle featureset register NAME --file FILE` adds one",
+    none: "no feature sets: `binnacle featureset register NAME --from DATASET@NUMBER` adds one",
     missing: MISSING,
     edit: Command::EditFeatureSet,
 };
@@ -227,14 +227,21 @@ async fn show(link: &Link, version: &Reference, form: Form) -> Result<Exit, Fail
             });
             let given: Vec<String> = row.given.iter().map(ToString::to_string).collect();
             let numbered = &row.numbered;
-            let head = format!(
-                "{}  {}\n  registered   {} ago by {}, journal {}\n  given to     {}",
+            let first = format!(
+                "{}  {}",
                 numbered.version,
-                standing(numbered.deprecated.as_deref()),
+                standing(numbered.deprecated.as_deref())
+            );
+            let head = format!(
+                "{}\n  registered   {} ago by {}, journal {}\n  given to     {}",
+                first.trim_end(),
                 format::age(as_of_us - numbered.at_us),
                 shown(&numbered.registered_by),
                 numbered.sequence,
-                given.join(" ")
+                match given.is_empty() {
+                    true => "no version yet".to_owned(),
+                    false => given.join(" "),
+                }
             );
             output::text(format!("{head}\n\n{}", output::table(&columns, cells)))?;
         }

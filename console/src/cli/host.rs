@@ -54,7 +54,12 @@ pub(crate) struct Change {
     /// Which.
     name: String,
     /// Why: it stays in the journal.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     reason: String,
 }
 

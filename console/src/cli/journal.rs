@@ -54,8 +54,9 @@ pub(crate) fn line(entry: &EntryRow) -> String {
     let at = view::rfc3339(entry.at_us);
     let (sequence, kind) = (entry.sequence, &entry.kind);
     let (caller, object) = (shown(&entry.caller), shown(&entry.object));
-    let why = shown(&entry.why);
-    format!("{at}  {sequence}  {caller}  {kind}  {object}  {why}")
+    let moved = entry.moved().map(|moved| format!("  {moved}"));
+    let (moved, why) = (moved.unwrap_or_default(), shown(&entry.why));
+    format!("{at}  {sequence}  {caller}  {kind}  {object}{moved}  {why}")
         .trim_end()
         .to_owned()
 }

@@ -205,6 +205,7 @@ pub(crate) fn standing(deprecated: Option<&str>) -> String {
 
 impl Show {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
+        registry::whole("version", &self.name)?;
         let at_us = self.at.map_or(0, |at| at.us(time::now_us()));
         let asked = proto::ListRequest {
             noun: proto::Noun::Models.into(),
@@ -283,6 +284,7 @@ impl Subject for Subjected<'_> {
     }
 
     async fn read(&self, link: &Link) -> Result<(Card, u64), Failure> {
+        registry::whole("version", self.name)?;
         let noun = proto::Noun::Models;
         let (row, _) = registry::row::<ModelItem>(link, noun, self.name, MISSING).await?;
         Ok((row.named.card, row.named.revision))

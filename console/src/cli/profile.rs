@@ -9,15 +9,13 @@ use binnacle_sketch::profile::{Compared, Comparison, Profile, Row, compare, rows
 use clap::{Args, Subcommand};
 
 use crate::cli::dataset::whole;
-use crate::cli::{Global, artifact, registry, time};
-use crate::link::Link;
+use crate::cli::{Global, registry, time};
+use crate::link::{Link, blob};
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
 /// Bars of one feature: what eighty columns leave.
 const BARS: usize = 24;
-/// Bytes of a stored profile at most: 2,048 features of 16 KB.
-const MAX_PROFILE: usize = 32 << 20;
 /// Shares as letters, from none to all.
 const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// The same where only ASCII may be printed.
@@ -100,8 +98,7 @@ async fn stored(link: &Link, version: &Reference) -> Result<Profile, Failure> {
         let hint = "register it with --file, or name the file itself here";
         return Err(Failure::new(Exit::NotFound, message).hint(hint));
     };
-    let bytes = artifact::fetch(link, digest, MAX_PROFILE).await?;
-    Profile::decode(&bytes).map_err(|error| Failure::of(Exit::Failed, &error))
+    blob::profile(link, digest).await
 }
 
 fn table(rows: &[Row], levels: [char; 9]) -> String {

@@ -35,13 +35,23 @@ const CHOSEN_PAGE: u32 = 5_000;
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct How {
     /// Why: it stays in the journal.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) reason: String,
     /// Only if it is still at this revision; else exit 6.
     #[arg(long, value_name = "N")]
     pub(crate) if_revision: Option<u64>,
     /// The same key is done once, however often it is sent within a day.
-    #[arg(long, value_name = "KEY", default_value = "")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) idempotency_key: String,
     /// Say what would be changed, and do not do it.
     #[arg(long)]
@@ -140,7 +150,7 @@ pub(crate) struct History {
 /// What something was made from, or is used by.
 #[derive(Args, Debug)]
 pub(crate) struct Lineage {
-    /// Which: NAME@NUMBER.
+    /// Which: NAME, or NAME@NUMBER for one version.
     name: String,
     /// What was made from it, rather than what it was made from.
     #[arg(long, conflicts_with = "sources")]
@@ -299,6 +309,17 @@ pub(crate) fn tell_moment(at_us: i64, form: Form) -> Result<(), Failure> {
         (0, _) | (_, Form::Json) => Ok(()),
         (at_us, Form::Text) => output::text(format!("as it was at {}\n", time::told(at_us))),
     }
+}
+
+/// Refuses NAME@NUMBER where the whole is meant; `noun` is the one that shows a version.
+pub(crate) fn whole(noun: &str, name: &str) -> Result<(), Failure> {
+    let Some((whole, _)) = name.split_once('@') else {
+        return Ok(());
+    };
+    let (name, whole) = (shown(name), shown(whole));
+    let message = format!("{name} is one version: say {whole} for the whole");
+    let hint = format!("`binnacle {noun} show {name}` tells of the one version");
+    Err(Failure::new(Exit::Usage, message).hint(hint))
 }
 
 /// Reads a name or a reference of some kind.

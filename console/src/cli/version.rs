@@ -1,14 +1,14 @@
 //! `binnacle version`: immutable, numbered artifacts of a model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use binnacle_core::name::Name;
-use binnacle_core::registry::artifact::runs_code;
 use binnacle_core::registry::{
     Artifact, Digest, Line, Location, Manifest, Metrics, Parameters, Prose, Signature, Source,
     Trained, TrainedOn, VersionDetail,
 };
+use binnacle_core::view::facts::{self, Figures};
 use binnacle_core::view::{Reference, VersionItem, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::document;
@@ -34,6 +34,9 @@ mod notes;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::Model;
 const MISSING: &str = "`binnacle version list --model MODEL` shows those that are";
+
+/// What to do where nothing tells a format; nothing has been sent by then.
+const SAY_FORMAT: &str = "say it with --format, as in --format onnx; nothing was sent";
 
 const LIST: &str = "\
 Examples:
@@ -141,8 +144,14 @@ pub(crate) struct Register {
     /// The SHA-256 of the files at --url.
     #[arg(long, value_name = "HEX", requires = "url")]
     sha256: Option<Digest>,
-    /// How many bytes there are at --url.
-    #[arg(long, value_name = "N", requires = "url", default_value_t = 0)]
+    /// How many bytes there are at --url; without it any number is taken.
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "url",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     bytes: u64,
     /// What the files are: onnx, safetensors, pickle, …; guessed from the name without it.
     #[arg(long, value_name = "NAME")]
@@ -166,16 +175,31 @@ pub(crate) struct Register {
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
     /// The training run, as its tracker names it.
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     run: String,
     /// The commit of the code.
-    #[arg(long, value_name = "HASH", default_value = "")]
+    #[arg(
+        long,
+        value_name = "HASH",
+        default_value = "",
+        hide_default_value = true
+    )]
     commit: String,
     /// Who trained it.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     author: String,
     /// What others should know.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     notes: String,
     #[command(flatten)]
     how: How,
@@ -223,11 +247,7 @@ pub(crate) async fn one(link: &Link, version: &Reference) -> Result<(VersionItem
 impl List {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
         let model = self.model.or(self.of).unwrap_or_default();
-        if model.contains('@') {
-            let message = format!("{} is one version, not a model", shown(&model));
-            let hint = format!("`binnacle version show {}` tells of it", shown(&model));
-            return Err(Failure::new(Exit::Usage, message).hint(hint));
-        }
+        registry::whole("version", &model)?;
         let asked = proto::ListRequest {
             name: model.clone(),
             ..self.wanted.ask(proto::Noun::Versions, Down::Yes)?
@@ -314,108 +334,48 @@ fn page(row: &VersionItem, as_of_us: i64) -> String {
             numbered.sequence
         ),
     ];
-    lines.extend(
-        facts(detail)
-            .into_iter()
-            .map(|(name, value)| format!("  {name:<12} {value}")),
-    );
+    let said = facts::page(detail, FIGURES).into_iter();
+    lines.extend(said.map(|(what, value)| format!("  {what:<12} {value}")));
     let notes = detail.notes.as_str().lines();
     lines.extend(notes.map(|line| format!("  {}", shown(line))));
     let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
     lines.join("\n")
 }
 
-/// What is said of a version, one fact a line, in the order of a page.
-fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
-    let mut facts = Vec::new();
-    let mut fact = |name: &str, value: String| {
-        if !value.is_empty() {
-            facts.push((name.to_owned(), value));
-        }
-    };
-    if let Some(artifact) = &detail.artifact {
-        let Artifact {
-            location,
-            format,
-            sha256,
-            bytes,
-        } = artifact;
-        fact(
-            "files",
-            format!(
-                "{format}{}, {bytes} bytes, {}",
-                if runs_code(format) {
-                    " (runs code when it is loaded)"
-                } else {
-                    ""
-                },
-                shown(&location.to_string())
-            ),
-        );
-        fact("sha256", sha256.to_string());
-    }
-    for tensor in detail.signature.inputs.iter() {
-        fact("input", shown(&tensor.to_string()));
-    }
-    for tensor in detail.signature.outputs.iter() {
-        fact("output", shown(&tensor.to_string()));
-    }
-    for trained in detail.data_sets.iter() {
-        fact(trained.role.word(), trained.data_set.to_string());
-    }
-    fact(
-        "features",
-        detail
-            .feature_set
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    );
-    fact(
-        "parent",
-        detail
-            .parent
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    );
-    for (name, value) in detail.metrics.iter() {
-        fact("metric", format!("{} {value}", shown(name.as_str())));
-    }
-    for (name, value) in detail.parameters.iter() {
-        fact(
-            "parameter",
-            format!("{} {}", shown(name.as_str()), shown(value.as_str())),
-        );
-    }
-    let Source {
-        run,
-        commit,
-        author,
-    } = &detail.source;
-    for (name, value) in [("run", run), ("commit", commit), ("author", author)] {
-        fact(name, shown(value.as_str()));
-    }
-    facts
-}
+/// Figures to the last digit: what is printed is read by scripts, too.
+const FIGURES: Figures = Figures {
+    metric: |value| value.to_string(),
+    bytes: |bytes| format!("{bytes} bytes"),
+};
 
 impl Register {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
-        let signature = self.signature()?;
+        let mut detail = self.detail(self.signature()?)?;
+        self.would_be_taken(link, &detail).await?;
         let taking = self.artifact(link, form);
-        let artifact = artifact::unless_interrupted(Box::pin(taking), artifact::GOES_ON).await?;
-        let detail = self.detail(artifact, signature)?;
+        detail.artifact = artifact::unless_interrupted(Box::pin(taking), artifact::GOES_ON).await?;
         let command = Command::RegisterVersion(document(&self.model, &detail));
         self.how
             .tell(link, command, &self.model, "registered", form)
             .await
     }
 
-    fn detail(
-        &self,
-        artifact: Option<Artifact>,
-        signature: Signature,
-    ) -> Result<VersionDetail, Failure> {
+    /// Has the hub refuse what it would refuse whatever the files are, before they are sent. Not
+    /// under a key: what was done before under it is not judged again.
+    async fn would_be_taken(&self, link: &Link, detail: &VersionDetail) -> Result<(), Failure> {
+        if self.file.is_none() || !self.how.idempotency_key.is_empty() {
+            return Ok(());
+        }
+        let how = How {
+            dry_run: true,
+            ..self.how.clone()
+        };
+        let command = Command::RegisterVersion(document(&self.model, detail));
+        how.ask(link, command).await.map(drop)
+    }
+
+    /// All that is said of it but its files.
+    fn detail(&self, signature: Signature) -> Result<VersionDetail, Failure> {
         let line = |text: &str| Line::parse(text).map_err(wrong);
         let mut metrics = BTreeMap::new();
         for (name, value) in &self.metric {
@@ -429,7 +389,7 @@ impl Register {
             parameters.insert(line(name)?, line(value)?);
         }
         Ok(VersionDetail {
-            artifact,
+            artifact: None,
             signature,
             metrics: Metrics::parse(metrics).map_err(wrong)?,
             parameters: Parameters::parse(parameters).map_err(wrong)?,
@@ -448,7 +408,10 @@ impl Register {
     /// What the files are: as was said, or as their name tells.
     fn format(&self, name: &str) -> Result<Name, Failure> {
         let format = self.format.clone().or_else(|| guessed(name));
-        format.ok_or_else(|| wrong(format!("say --format: {} does not tell", shown(name))))
+        format.ok_or_else(|| {
+            let message = format!("the name {} does not tell what the file is", shown(name));
+            Failure::new(Exit::Usage, message).hint(SAY_FORMAT)
+        })
     }
 
     /// What goes in and out, as was said, or as the file itself tells. A file that is not what it
@@ -480,7 +443,8 @@ impl Register {
                 true => Fate::Measured,
                 false => Fate::Stored,
             };
-            let given = artifact::given(link, path, self.unpack, fate, form).await?;
+            let fits = |manifest: &Manifest| self.format_of(manifest).map(drop);
+            let given = artifact::given(link, path, self.unpack, fate, fits, form).await?;
             let (location, format) = match &given.manifest {
                 None => (Location::Stored, self.format(&path.to_string_lossy())?),
                 Some(manifest) => (Location::Folder, self.format_of(manifest)?),
@@ -506,14 +470,24 @@ impl Register {
 
     /// What a folder's files are: the one format that their names tell.
     fn format_of(&self, manifest: &Manifest) -> Result<Name, Failure> {
+        if let Some(format) = &self.format {
+            return Ok(format.clone());
+        }
         let files = manifest.files().iter();
         let told: BTreeSet<Name> = files
             .filter_map(|file| guessed(file.path.as_str()))
             .collect();
-        let mut told = told.into_iter();
-        let only = told.next().filter(|_| told.next().is_none());
-        let format = self.format.clone().or(only);
-        format.ok_or_else(|| wrong("say --format: the names in the folder do not tell one"))
+        let why = match (told.first(), told.len()) {
+            (Some(only), 1) => return Ok(only.clone()),
+            (None, _) => "no name in it tells what its files are".to_owned(),
+            (Some(_), _) => {
+                let told: Vec<&str> = told.iter().map(Name::as_str).collect();
+                format!("the names in it tell of {}", told.join(" and "))
+            }
+        };
+        let path = self.file.as_deref().unwrap_or(Path::new("")).display();
+        let message = format!("{} is of no one format: {why}", shown(&path.to_string()));
+        Err(Failure::new(Exit::Usage, message).hint(SAY_FORMAT))
     }
 }
 

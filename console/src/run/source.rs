@@ -10,7 +10,7 @@ use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyModifiers};
 use futures::StreamExt as _;
 use tokio::task::JoinHandle;
 
-use crate::editor;
+use crate::editor::{self, Editing};
 use crate::terminal::probe;
 
 /// Events that are read before the next frame: a burst is painted once.
@@ -28,6 +28,8 @@ pub(super) enum Source {
     Here(Box<EventStream>),
     /// The stream is dropped, since it would read what another has to read.
     Away(JoinHandle<Back>),
+    /// The same for an editor, which has a draft in this file.
+    Editing(JoinHandle<Back>, PathBuf),
 }
 
 /// What came of the time in which no keys were read.
@@ -63,8 +65,22 @@ impl Source {
 
     /// Reads none while an editor has this text.
     pub(super) fn edit(text: String, suffix: &'static str) -> Self {
-        let edit = async move { Back::Edited(editor::edit(&text, suffix).await) };
-        Self::Away(tokio::spawn(edit))
+        match Editing::begin(&text, suffix) {
+            Ok(editing) => {
+                let path = editing.path().to_owned();
+                let edit = async move { Back::Edited(editing.run().await) };
+                Self::Editing(tokio::spawn(edit), path)
+            }
+            Err(why) => Self::Away(tokio::spawn(async { Back::Edited(Err(why)) })),
+        }
+    }
+
+    /// What an editor that is open has saved so far.
+    pub(super) fn saved(&self) -> Option<String> {
+        match self {
+            Self::Editing(_, path) => editor::saved(path).ok(),
+            Self::Here(_) | Self::Away(_) => None,
+        }
     }
 
     /// Reads none while an editor has the configuration.
@@ -97,7 +113,7 @@ impl Source {
     pub(super) async fn next(&mut self) -> Came {
         match self {
             Self::Here(stream) => burst(stream).await,
-            Self::Away(task) => match task.await {
+            Self::Away(task) | Self::Editing(task, _) => match task.await {
                 Ok(back) => Came::Back(back),
                 Err(error) => Came::Gone(error.to_string()),
             },

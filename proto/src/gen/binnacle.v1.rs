@@ -3017,13 +3017,19 @@ pub struct ListRequest {
     /// At most this many; 0 asks for the hub's page size.
     #[prost(uint32, tag = "4")]
     pub limit: u32,
-    /// Only rows in whose name, tags, owner or team each word is found, whatever its case; a word
-    /// may name the part: owner=, team=, tag=, alias= or standing=.
+    /// Only rows in which every term holds. Blanks part terms, except between double quotes. A bare
+    /// word is looked for, whatever its case, in names, owners, teams, tags and the like. A field and
+    /// a value are compared whole with = and !=, in part with ~, and by size with > >= < <=, of
+    /// figures (250, 4%, 1.5k) and of dates (2026-01-31): owner=alice metric.auc>0.9 tag~fraud.
+    /// docs/protocol.md has the fields of each noun; another one is refused with those that there
+    /// are. Versions that are searched or sorted are read from the store, all of a model for a page.
     #[prost(string, tag = "5")]
     pub search: ::prost::alloc::string::String,
-    /// name (default), changed, latest, versions, owner or team; versions always by number.
+    /// The field by which rows stand, or changed: by the entry that changed them last. Empty: by
+    /// name, versions by number. Rows that have nothing in the field stand last, either way.
     #[prost(string, tag = "6")]
     pub sort: ::prost::alloc::string::String,
+    /// The greatest first.
     #[prost(bool, tag = "7")]
     pub descending: bool,
     /// Of models and aliases: as it was then; 0 for now.

@@ -270,6 +270,66 @@ fn an_archive_is_unpacked_within_limits_or_refused_with_what_and_where() {
     );
 }
 
+#[test]
+fn what_would_be_refused_is_refused_before_a_byte_is_sent() {
+    let folder = folder();
+    let hub = Hub::start(folder.path());
+    let model = model_folder(folder.path());
+    let (plain, mixed) = (folder.path().join("plain"), folder.path().join("mixed"));
+    for (at, names) in [
+        (&plain, ["a.bin", "b.bin"]),
+        (&mixed, ["a.onnx", "b.safetensors"]),
+    ] {
+        for name in names {
+            noise(at, name, 1, 21);
+        }
+        let tar = std::process::Command::new("tar")
+            .args(["-C", at.to_str().unwrap(), "-cf"])
+            .arg(at.with_extension("tar"))
+            .arg(".")
+            .status();
+        assert!(tar.unwrap().success());
+    }
+    let before = |words: &str, code: i32, said: &str| {
+        let ended = ask(&hub, &format!("version register --model {words}"));
+        refused(&ended, code, said);
+        assert_eq!(kept(&hub), (0, 0), "{words}: nothing was sent");
+        ended.error()["hint"].as_str().unwrap().to_owned()
+    };
+    let file = |path: &Path| format!("--file {}", path.display());
+    // Words here are parted by blanks.
+    let weights = model.join("weights/part 1.gguf");
+    std::fs::rename(weights, model.join("weights/1.gguf")).unwrap();
+    let weights = file(&model.join("weights/1.gguf"));
+    before(
+        &format!("words {weights}"),
+        3,
+        "model words is not registered",
+    );
+    ask(&hub, "model create words").ok();
+    let none = "no name in it tells what its files are";
+    let several = "the names in it tell of onnx and safetensors";
+    for (at, why) in [(&plain, none), (&mixed, several)] {
+        let archive = file(&at.with_extension("tar"));
+        for given in [file(at), format!("--unpack {archive}")] {
+            let hint = before(&format!("words {given}"), 2, why);
+            assert!(hint.contains("--format onnx"), "{given}: {hint}");
+        }
+    }
+    let hint = before(&format!("words {}", file(&plain.join("a.bin"))), 2, "a.bin");
+    assert!(hint.contains("--format onnx"), "{hint}");
+    for (more, code, said) in [
+        ("--metric auc=good", 2, "is no number"),
+        ("--dataset cells@1:train", 3, "cells@1"),
+        ("--parent words@7", 3, "words@7"),
+    ] {
+        before(&format!("words {weights} {more}"), code, said);
+    }
+    let unpacked = file(&plain.with_extension("tar"));
+    let register = format!("version register --model words --unpack {unpacked} --format torch");
+    assert_eq!(ask(&hub, &register).code, 0, "said, it is taken");
+}
+
 /// Makes every blob two days old.
 fn age(hub: &Hub) {
     let then = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);

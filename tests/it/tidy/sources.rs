@@ -268,6 +268,26 @@ fn wire_types_stop_at_the_edges() {
 }
 
 #[test]
+fn the_link_to_the_hub_knows_no_command() {
+    let mut broken = Vec::new();
+    for file in tree::rust() {
+        if !file.path.starts_with("console/src/link") {
+            continue;
+        }
+        for (at, line) in file.lines() {
+            if line.contains("cli::") {
+                broken.push(format!("{}:{at}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    hold(
+        "The console's screens and the commands ask over the same link; what both need belongs to \
+         it:",
+        &broken,
+    );
+}
+
+#[test]
 fn only_the_rooms_with_a_disk_touch_the_hubs_disk() {
     const ROOMS: [&str; 5] = [
         "console/hub/src/store",

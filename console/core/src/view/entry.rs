@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{from_time, time};
+use super::{from_time, shown, time};
 use crate::journal::{Entry, Fault, Flaw, Stored};
 
 /// One line of the journal.
@@ -41,6 +41,17 @@ impl EntryRow {
         self.kind.split('/').next().unwrap_or(&self.kind)
     }
 
+    /// Where an alias went, in words, where it is about one: `champion → @7`.
+    pub fn moved(&self) -> Option<String> {
+        // What was taken over from another hub has its change inside.
+        let data = self.data.get("data").unwrap_or(&self.data);
+        let alias = shown(data.get("alias")?.as_str()?);
+        Some(match data.get("to").and_then(Value::as_u64) {
+            Some(to) => format!("{alias} → @{to}"),
+            None => format!("{alias} taken away"),
+        })
+    }
+
     /// Itself on one line of JSON, as in the documents that scripts read.
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("a row has string keys and finite numbers")
@@ -63,5 +74,35 @@ impl EntryRow {
             data: body.get("data").cloned().unwrap_or_default(),
             hash: hex::encode(stored.hash).into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_move_of_an_alias_is_told_whoever_decided_it() {
+        let told = |data: Value| {
+            let row = EntryRow {
+                sequence: 9,
+                at_us: 0,
+                caller: "alice".into(),
+                why: "".into(),
+                kind: "".into(),
+                object: "model fraud".into(),
+                data,
+                hash: "".into(),
+            };
+            row.moved()
+        };
+        let moved = |to: Option<u32>| json!({"model": "fraud", "alias": "champion", "to": to});
+        assert_eq!(told(moved(Some(7))).unwrap(), "champion → @7");
+        assert_eq!(told(moved(None)).unwrap(), "champion taken away");
+        let imported = json!({"at_us": 1, "kind": "alias_moved/v1", "data": moved(Some(2))});
+        assert_eq!(told(imported).unwrap(), "champion → @2");
+        assert_eq!(told(json!({"name": "fraud"})), None);
     }
 }

@@ -182,6 +182,9 @@ fn term(word: &str, is_field: &impl Fn(&str, bool) -> Result<(), String>) -> Res
     })
 }
 
+/// Letters of a word that is said again in a suggestion: a longer one is no field's name.
+const LONGEST_MEANT: usize = 32;
+
 /// Whether there is such a field; in words what there is, with what was probably meant first.
 ///
 /// # Errors
@@ -202,8 +205,15 @@ pub fn known(field: &str, fields: &[&str]) -> Result<(), String> {
         false => (*known).to_owned(),
     });
     let told: Vec<String> = told.collect();
+    // Whoever says auc means metric.auc.
+    let families = fields.iter().filter(|known| known.ends_with('.'));
+    let meant: Vec<String> = families.map(|known| format!("{known}{field}")).collect();
+    let meant = match meant.is_empty() || field.len() > LONGEST_MEANT {
+        true => "; there".to_owned(),
+        false => format!(": did you mean {}? There", meant.join(" or ")),
+    };
     Err(format!(
-        "{field:?} is no field; there are {}",
+        "{field:?} is no field{meant} are {}",
         told.join(", ")
     ))
 }

@@ -18,16 +18,12 @@ use tonic::Code;
 
 use super::{Progress, file_failure};
 use crate::link::Link;
+use crate::link::blob::{damaged, sha256};
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
 /// Bytes read at once of what came before.
 const CHUNK: usize = 1 << 20;
-
-pub(super) fn damaged(digest: Digest) -> Failure {
-    let message = format!("what came is not {digest}: it was damaged on the way");
-    Failure::new(Exit::Failed, message).hint("try again")
-}
 
 /// Where what came so far lies.
 pub(super) fn part_of(path: &Path, digest: Digest) -> PathBuf {
@@ -95,7 +91,7 @@ async fn fetch(
         written += read as u64;
     }
     let asked = tonic::Request::new(proto::DownloadRequest {
-        sha256: bytes::Bytes::copy_from_slice(&digest.0),
+        sha256: sha256(digest),
         offset: written,
     });
     let cut = |status: tonic::Status| {

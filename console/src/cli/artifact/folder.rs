@@ -8,9 +8,10 @@ use binnacle_core::registry::manifest::{MAX_DEPTH, MAX_FILES, MAX_MANIFEST, NotA
 use binnacle_core::registry::{Digest, FileOf, Inside, Manifest};
 
 use super::download::{download, part_of};
-use super::transfer::{fetch, measured, send, store};
+use super::transfer::{measured, send};
 use super::{Progress, file_failure};
 use crate::link::Link;
+use crate::link::blob::{fetch, store};
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
@@ -82,13 +83,13 @@ fn found(folder: &Path) -> Result<Vec<Inside>, Failure> {
     Ok(paths)
 }
 
-/// Stores a folder's files, each once, then their manifest: its digest, and their bytes.
+/// Stores a folder's files, each once, then their manifest: its digest.
 pub(crate) async fn upload(
     link: &Link,
     folder: &Path,
+    manifest: &Manifest,
     form: Form,
-) -> Result<(Digest, Manifest), Failure> {
-    let manifest = manifest(folder, form).await?;
+) -> Result<Digest, Failure> {
     let progress = Progress::new(form, manifest.bytes(), "uploading");
     let mut sent = HashSet::new();
     for file in manifest.files() {
@@ -99,8 +100,7 @@ pub(crate) async fn upload(
         progress.inc(file.bytes);
     }
     progress.finish_and_clear();
-    let digest = store(link, &manifest.encode()).await?;
-    Ok((digest, manifest))
+    store(link, &manifest.encode()).await
 }
 
 /// Fetches a folder: bytes of its files.

@@ -53,7 +53,9 @@ pub(super) async fn list(link: &Link, form: Form) -> Result<Exit, Failure> {
             output::json(&Document::new("binnacle.blobs/v1", now_us, &items))?;
         }
         Form::Text if items.is_empty() => {
-            output::text("nothing is stored: `binnacle version register --file FILE` does")?;
+            output::text(
+                "nothing is stored: `binnacle version register --model MODEL --file FILE` does",
+            )?;
         }
         Form::Text => {
             let columns = [

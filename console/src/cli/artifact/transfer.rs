@@ -17,11 +17,10 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use super::Progress;
 use super::file_failure;
 use crate::link::Link;
+use crate::link::blob::{PART, missing_from, sha256};
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
-/// Bytes in one part.
-const PART: usize = 1 << 20;
 /// What to do when it was cut off.
 const GO_ON: &str = "the same command goes on from there";
 
@@ -53,20 +52,6 @@ pub(crate) async fn upload(link: &Link, path: &Path, form: Form) -> Result<(Dige
     let (digest, bytes) = measured(path, form).await?;
     send(link, path, digest, bytes, form).await?;
     Ok((digest, bytes))
-}
-
-/// What the hub has of a blob: `None` where it has all of it.
-async fn missing_from(link: &Link, digest: Digest) -> Result<Option<u64>, Failure> {
-    let asked = proto::StatBlobRequest {
-        sha256: sha256(digest),
-    };
-    let mut artifacts = link.artifacts();
-    let stat = artifacts.stat(link.question(asked)).await?.into_inner();
-    Ok((!stat.present).then_some(stat.bytes))
-}
-
-fn sha256(digest: Digest) -> bytes::Bytes {
-    bytes::Bytes::copy_from_slice(&digest.0)
 }
 
 /// Stores a file whose digest and length are known.
@@ -131,50 +116,4 @@ pub(super) async fn send(
         return Err(Failure::new(Exit::Failed, message).hint(GO_ON));
     }
     Ok(())
-}
-
-/// Stores bytes that are in memory: their digest.
-pub(crate) async fn store(link: &Link, bytes: &[u8]) -> Result<Digest, Failure> {
-    let digest = Digest(Sha256::digest(bytes).into());
-    let Some(offset) = missing_from(link, digest).await? else {
-        return Ok(digest);
-    };
-    let head = proto::UploadHead {
-        sha256: sha256(digest),
-        bytes: bytes.len() as u64,
-        offset,
-    };
-    let rest = bytes.get(offset as usize..).unwrap_or_default();
-    let data = rest
-        .chunks(PART)
-        .map(|part| Part::Data(bytes::Bytes::copy_from_slice(part)));
-    let parts = std::iter::once(Part::Head(head)).chain(data);
-    let parts: Vec<_> = parts
-        .map(|part| proto::UploadPart { part: Some(part) })
-        .collect();
-    let asked = link.question(futures::stream::iter(parts));
-    link.artifacts().upload(asked).await?;
-    Ok(digest)
-}
-
-/// Fetches a blob of at most `limit` bytes into memory, checked.
-pub(crate) async fn fetch(link: &Link, digest: Digest, limit: usize) -> Result<Vec<u8>, Failure> {
-    let asked = proto::DownloadRequest {
-        sha256: sha256(digest),
-        offset: 0,
-    };
-    let mut artifacts = link.artifacts();
-    let mut parts = artifacts.download(link.question(asked)).await?.into_inner();
-    let mut bytes = Vec::new();
-    while let Some(part) = parts.message().await? {
-        if bytes.len() + part.data.len() > limit {
-            let message = format!("blob {digest} has more than {limit} bytes");
-            return Err(Failure::new(Exit::Failed, message));
-        }
-        bytes.extend_from_slice(&part.data);
-    }
-    match Digest(Sha256::digest(&bytes).into()) == digest {
-        true => Ok(bytes),
-        false => Err(super::download::damaged(digest)),
-    }
 }

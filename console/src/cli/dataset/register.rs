@@ -17,7 +17,7 @@ use proto::registry_command::Command;
 
 use crate::cli::registry::{How, document as documents, pair};
 use crate::cli::{artifact, time};
-use crate::link::Link;
+use crate::link::{Link, blob};
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
@@ -64,6 +64,7 @@ pub(crate) struct Register {
         long,
         value_name = "TEXT",
         default_value = "",
+        hide_default_value = true,
         conflicts_with = "document"
     )]
     notes: String,
@@ -81,7 +82,11 @@ impl Register {
         let detail = match (self.file.as_ref().or(object.as_ref()), &self.document) {
             (Some(file), _) => self.found(link, file, form).await?,
             (None, Some(said)) => documents::file(said)?,
-            (None, None) => return Err(wrong("say --file, --location or --document")),
+            (None, None) => {
+                let hint = "--file reads a table here, --location one in an object store, and \
+                            --document takes what you say of data that is not read";
+                return Err(wrong("nothing says where the data are").hint(hint));
+            }
         };
         let command = Command::RegisterDataSet(document(&self.name, &detail));
         self.how
@@ -95,7 +100,7 @@ impl Register {
         let profile = found.profile.encode();
         let profile = match self.how.dry_run {
             true => None,
-            false => Some(artifact::store(link, &profile).await?),
+            false => Some(blob::store(link, &profile).await?),
         };
         let line = |text: &str| Line::parse(text).map_err(wrong);
         let location = match &self.location {

@@ -12,13 +12,28 @@ use crate::outcome::{Exit, Failure};
 #[derive(Args, Debug)]
 pub(crate) struct Said {
     /// The person who answers for it.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     owner: String,
     /// Their team.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     team: String,
     /// What it is for.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     description: String,
     /// What it is searched by; may be given more than once.
     #[arg(long, value_name = "TAG")]

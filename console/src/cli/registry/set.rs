@@ -8,7 +8,7 @@ use clap::Args;
 use proto::registry_command::Command;
 
 use super::edit::{Edit, Subject};
-use super::{Down, How, NONE_CHOSEN, Wanted, card, row, rows};
+use super::{Down, How, NONE_CHOSEN, Wanted, card, row, rows, whole};
 use crate::cli::Global;
 use crate::cli::model::standing;
 use crate::format;
@@ -130,6 +130,7 @@ impl Subject for Set<'_> {
 
     async fn read(&self, link: &Link) -> Result<(Card, u64), Failure> {
         let sets = self.sets;
+        whole(sets.word, self.name)?;
         let (row, _) = row::<SetItem>(link, sets.noun, self.name, sets.missing).await?;
         Ok((row.named.card, row.named.revision))
     }

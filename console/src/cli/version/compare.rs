@@ -1,11 +1,10 @@
 //! Two versions side by side.
 
-use std::collections::BTreeMap;
-
 use binnacle_core::view::VersionItem;
+use binnacle_core::view::facts::{self, Beside};
 use serde::Serialize;
 
-use super::facts;
+use super::FIGURES;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
@@ -18,11 +17,6 @@ struct Difference {
     right: Option<String>,
     same: bool,
 }
-
-/// Facts that are a name and a value in one: told apart by the name.
-const NAMED: [&str; 4] = ["metric", "parameter", "input", "output"];
-/// Facts that may stand more than once, and are one fact by their values together.
-const GATHERED: [&str; 3] = ["train", "validation", "test"];
 
 pub(crate) fn tell(
     left: &VersionItem,
@@ -62,44 +56,12 @@ pub(crate) fn tell(
 }
 
 fn differences(left: &VersionItem, right: &VersionItem) -> Vec<Difference> {
-    let (mut order, left) = keyed(left);
-    let (more, right) = keyed(right);
-    order.extend(more.into_iter().filter(|fact| !left.contains_key(fact)));
-    let row = |fact: String| {
-        let (left, right) = (left.get(&fact).cloned(), right.get(&fact).cloned());
-        let same = left == right;
-        Difference {
-            fact,
-            left,
-            right,
-            same,
-        }
+    let rows = facts::beside(&left.detail, &right.detail, FIGURES).into_iter();
+    let row = |row: Beside| Difference {
+        same: row.is_same(),
+        fact: row.fact,
+        left: row.left,
+        right: row.right,
     };
-    order.into_iter().map(row).collect()
-}
-
-/// The facts of one version by what they are, and the order that they stand in.
-fn keyed(version: &VersionItem) -> (Vec<String>, BTreeMap<String, String>) {
-    let (mut order, mut known) = (Vec::new(), BTreeMap::<String, String>::new());
-    for (fact, value) in facts(&version.detail) {
-        let (fact, value) = match NAMED.contains(&fact.as_str()) {
-            true => {
-                let (name, value) = value.split_once(' ').unwrap_or((&value, ""));
-                (format!("{fact} {name}"), value.to_owned())
-            }
-            false => (fact, value),
-        };
-        match known.get_mut(&fact) {
-            Some(known) if GATHERED.contains(&fact.as_str()) => {
-                known.push(' ');
-                known.push_str(&value);
-            }
-            Some(known) => *known = value,
-            None => {
-                order.push(fact.clone());
-                known.insert(fact, value);
-            }
-        }
-    }
-    (order, known)
+    rows.map(row).collect()
 }

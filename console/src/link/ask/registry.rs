@@ -18,12 +18,10 @@ use serde::de::DeserializeOwned;
 use tonic::Code;
 
 use super::{Live, Refusal, refused, unreadable, unsure};
-use crate::cli::artifact;
+use crate::link::blob;
 
 /// Entries about one thing: what a page shows, and some more.
 const HISTORY: u32 = 50;
-/// Bytes of a stored profile at most: 2,048 features of 16 KB.
-const MAX_PROFILE: usize = 32 << 20;
 
 fn noun(noun: Noun) -> proto::Noun {
     match noun {
@@ -102,9 +100,8 @@ impl Live {
     }
 
     async fn profile_of(&self, digest: binnacle_core::view::Digest) -> Result<Profile, Refusal> {
-        let fetched = artifact::fetch(&self.link, digest, MAX_PROFILE).await;
-        let bytes = fetched.map_err(|failure| failure.message)?;
-        Profile::decode(&bytes).map_err(unreadable)
+        let fetched = blob::profile(&self.link, digest).await;
+        fetched.map_err(|failure| failure.message)
     }
 
     pub(super) async fn profile(

@@ -229,10 +229,8 @@ pub(super) fn entry(entry: &EntryRow, look: &Look<'_>) -> Line {
     if let Some((_, version)) = entry.object.split_once('@') {
         line.push(piece(format!(" @{}", shown(version)), Meaning::Text));
     }
-    if let Some(alias) = entry.data.get("alias").and_then(|alias| alias.as_str()) {
-        let to = entry.data.get("to").and_then(|to| to.as_u64());
-        let to = to.map_or_else(|| "taken away".into(), |to| format!("→ @{to}"));
-        line.push(piece(format!("  {} {to}", shown(alias)), Meaning::Text));
+    if let Some(moved) = entry.moved() {
+        line.push(piece(format!("  {moved}"), Meaning::Text));
     }
     if !entry.why.is_empty() {
         line.push(piece(format!("  {}", shown(&entry.why)), Meaning::Quiet));

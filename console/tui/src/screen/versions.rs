@@ -7,6 +7,7 @@
 //!  *fraud@7           9d  champion    0.968  0.13  transactions@2    cards@2
 //! ```
 
+use binnacle_core::view::facts::Figures;
 use binnacle_core::view::{Name, Reference, VersionItem, shown};
 use ratatui::buffer::Buffer;
 use ratatui::layout::HorizontalAlignment::{Left, Right};
@@ -81,6 +82,12 @@ pub(super) fn figure(value: f64) -> String {
         _ => format!("{value:.3e}"),
     }
 }
+
+/// Figures in few letters.
+pub(super) const FIGURES: Figures = Figures {
+    metric: figure,
+    bytes: format::bytes,
+};
 
 /// The list.
 #[derive(Debug)]

@@ -8,12 +8,11 @@
 //!    input x             FP32 [-1, 2]    FP32 [-1, 2]
 //! ```
 
-use std::collections::BTreeSet;
-
-use binnacle_core::view::{DataSetItem, Digest, Reference, VersionDetail, VersionItem, shown};
+use binnacle_core::view::facts::{self, Beside};
+use binnacle_core::view::{DataSetItem, Digest, Reference, VersionItem, shown};
 use ratatui::buffer::Buffer;
 
-use super::figure;
+use super::{FIGURES, figure};
 use crate::data::Known;
 use crate::keymap::Command;
 use crate::msg::Effect;
@@ -34,14 +33,6 @@ pub(super) struct Compare {
     at: usize,
     top: usize,
     is_whole: bool,
-}
-
-/// One fact of two versions.
-struct Pair {
-    fact: String,
-    left: String,
-    right: String,
-    difference: String,
 }
 
 impl Compare {
@@ -122,20 +113,22 @@ impl Compare {
         let names = [left, right].map(|row| row.numbered.version.to_string());
         let [first, second] = &names;
         page.read([row("", ["", first, second, "DIFFERENCE"], Meaning::Title)]);
-        let pairs = pairs(&left.detail, &right.detail);
-        let (differing, same): (Vec<_>, Vec<_>) =
-            pairs.iter().partition(|pair| pair.left != pair.right);
+        let pairs = facts::beside(&left.detail, &right.detail, FIGURES);
+        let (same, differing): (Vec<_>, Vec<_>) = pairs.iter().partition(|pair| pair.is_same());
         if differing.is_empty() {
             page.read([words("Nothing that was said of them differs.")]);
         }
         let shown_same = same.iter().filter(|_| self.is_whole);
         for (at, pair) in differing.iter().chain(shown_same).enumerate() {
-            let (sign, meaning) = match pair.left == pair.right {
+            let (sign, meaning) = match pair.is_same() {
                 true => ("", Meaning::Quiet),
                 false => ("≠", Meaning::Text),
             };
-            let cells = [&pair.fact, &pair.left, &pair.right, &pair.difference];
-            page.item(at, [row(sign, cells.map(String::as_str), meaning)]);
+            let [left, right] = [&pair.left, &pair.right].map(|side| side.as_deref());
+            let (left, right) = (left.unwrap_or("–"), right.unwrap_or("–"));
+            let difference = difference(pair);
+            let cells = [pair.fact.as_str(), left, right, difference.as_str()];
+            page.item(at, [row(sign, cells, meaning)]);
         }
         page.read(heading("TRAINING DATA"));
         let from = pairs.len();
@@ -198,108 +191,15 @@ impl Compare {
     }
 }
 
-/// The facts of two versions, by what they are.
-fn pairs(left: &VersionDetail, right: &VersionDetail) -> Vec<Pair> {
-    let mut pairs = Vec::new();
-    let metric = |detail: &VersionDetail, name: &str| {
-        let mut all = detail.metrics.iter();
-        all.find(|(known, _)| known.as_str() == name)
-            .map(|(_, value)| value)
-    };
-    let names = |of: fn(&VersionDetail) -> Vec<String>| -> BTreeSet<String> {
-        of(left).into_iter().chain(of(right)).collect()
-    };
-    let metrics = |detail: &VersionDetail| -> Vec<String> {
-        let all = detail.metrics.iter();
-        all.map(|(name, _)| name.as_str().to_owned()).collect()
-    };
-    for name in names(metrics) {
-        let both = [metric(left, &name), metric(right, &name)];
-        let text = |value: Option<f64>| value.map_or_else(|| "–".into(), figure);
-        let difference = match both {
-            [Some(was), Some(is)] if was != is => {
-                let sign = if is > was { "+" } else { "−" };
-                format!("{sign}{}", figure((is - was).abs()))
-            }
-            [_, _] => String::new(),
-        };
-        let [left, right] = both.map(text);
-        pairs.push(Pair {
-            fact: format!("metric {}", shown(&name)),
-            left,
-            right,
-            difference,
-        });
-    }
-    let (before, after) = (facts(left), facts(right));
-    let mut order: Vec<&String> = before.iter().map(|(fact, _)| fact).collect();
-    let more = after.iter().map(|(fact, _)| fact);
-    order.extend(more.filter(|fact| !before.iter().any(|(known, _)| known == *fact)));
-    let value = |facts: &[(String, String)], fact: &str| {
-        let found = facts.iter().find(|(known, _)| known == fact);
-        found.map_or_else(|| "–".to_owned(), |(_, value)| value.clone())
-    };
-    for fact in order {
-        pairs.push(Pair {
-            fact: fact.clone(),
-            left: value(&before, fact),
-            right: value(&after, fact),
-            difference: String::new(),
-        });
-    }
-    pairs
-}
-
-/// What was said of a version beside its metrics, each fact once.
-fn facts(detail: &VersionDetail) -> Vec<(String, String)> {
-    let mut facts = Vec::new();
-    for (name, value) in detail.parameters.iter() {
-        facts.push((format!("parameter {name}"), shown(value.as_str())));
-    }
-    let tensors = [
-        ("input", &detail.signature.inputs),
-        ("output", &detail.signature.outputs),
-    ];
-    for (side, tensors) in tensors {
-        for tensor in tensors.iter() {
-            let text = tensor.to_string();
-            let kind = text.strip_prefix(tensor.name.as_str()).unwrap_or(&text);
-            facts.push((format!("{side} {}", tensor.name), shown(kind.trim())));
+/// How far a metric went, and which way.
+fn difference(row: &Beside) -> String {
+    match row.figures {
+        Some((was, is)) if was != is => {
+            let sign = if is > was { "+" } else { "−" };
+            format!("{sign}{}", figure((is - was).abs()))
         }
+        Some(_) | None => String::new(),
     }
-    for role in ["train", "validation", "test"] {
-        let sets = detail.data_sets.iter();
-        let sets = sets.filter(|one| one.role.word() == role);
-        let sets: Vec<String> = sets.map(|one| one.data_set.to_string()).collect();
-        if !sets.is_empty() {
-            facts.push((role.into(), sets.join(" ")));
-        }
-    }
-    let references = [
-        ("features", &detail.feature_set),
-        ("parent", &detail.parent),
-    ];
-    for (name, reference) in references {
-        if let Some(reference) = reference {
-            facts.push((name.into(), reference.to_string()));
-        }
-    }
-    let source = &detail.source;
-    for (name, value) in [
-        ("run", &source.run),
-        ("commit", &source.commit),
-        ("author", &source.author),
-    ] {
-        if !value.is_empty() {
-            facts.push((name.into(), shown(value.as_str())));
-        }
-    }
-    if let Some(files) = &detail.artifact {
-        facts.push(("format".into(), files.format.to_string()));
-        facts.push(("bytes".into(), files.bytes.to_string()));
-        facts.push(("sha256".into(), files.sha256.to_string()));
-    }
-    facts
 }
 
 impl Screen for Compare {

@@ -9,18 +9,17 @@
 //!  └─ fraud@7  version, parent
 //! ```
 
-use binnacle_core::view::{Artifact, Name, Reference, RegistryObject, Source, VersionItem, shown};
+use binnacle_core::view::{Name, Reference, RegistryObject, VersionItem, facts, shown};
 use ratatui::buffer::Buffer;
 
 use crate::data::Known;
-use crate::format;
 use crate::keymap::Command;
 use crate::msg::Effect;
 use crate::question::Question;
 use crate::question::registry::{Listing, Noun};
 use crate::screen::models::act;
 use crate::screen::registry::{self, ago, fact, heading, words};
-use crate::screen::versions::{Compare, figure};
+use crate::screen::versions::{Compare, FIGURES};
 use crate::screen::{Action, Look, Place, Screen, Step, Wants, journal};
 use crate::theme::Meaning;
 use crate::widget::page::{Line, Page, piece};
@@ -67,53 +66,8 @@ pub(super) fn said(row: &VersionItem, look: &Look<'_>) -> Vec<Line> {
             numbered.sequence
         ),
     ));
-    for (name, value) in detail.metrics.iter() {
-        lines.push(fact(
-            "metric",
-            format!("{} {}", shown(name.as_str()), figure(value)),
-        ));
-    }
-    for (name, value) in detail.parameters.iter() {
-        let text = format!("{} {}", shown(name.as_str()), shown(value.as_str()));
-        lines.push(fact("parameter", text));
-    }
-    for tensor in detail.signature.inputs.iter() {
-        lines.push(fact("input", shown(&tensor.to_string())));
-    }
-    for tensor in detail.signature.outputs.iter() {
-        lines.push(fact("output", shown(&tensor.to_string())));
-    }
-    for trained in detail.data_sets.iter() {
-        lines.push(fact(trained.role.word(), trained.data_set.to_string()));
-    }
-    if let Some(set) = &detail.feature_set {
-        lines.push(fact("features", set.to_string()));
-    }
-    if let Some(parent) = &detail.parent {
-        lines.push(fact("parent", parent.to_string()));
-    }
-    let Source {
-        run,
-        commit,
-        author,
-    } = &detail.source;
-    for (name, value) in [("run", run), ("commit", commit), ("author", author)] {
-        if !value.is_empty() {
-            lines.push(fact(name, shown(value.as_str())));
-        }
-    }
-    if let Some(Artifact {
-        location,
-        format,
-        sha256,
-        bytes,
-    }) = &detail.artifact
-    {
-        let bytes = format::bytes(*bytes);
-        let location = shown(&location.to_string());
-        lines.push(fact("files", format!("{format}, {bytes}, {location}")));
-        lines.push(fact("sha256", sha256.to_string()));
-    }
+    let said = facts::page(detail, FIGURES).into_iter();
+    lines.extend(said.map(|(what, value)| fact(what, value)));
     let notes = detail.notes.as_str().lines();
     lines.extend(notes.map(|text| vec![piece(shown(text), Meaning::Text)]));
     lines

@@ -1,5 +1,5 @@
 //! What the console may cost, in bytes on the line and in processor time: counted on the bytes
-//! that a terminal would get, over a fleet of fifty thousand hosts.
+//! that a terminal would get, over a fleet of fifty thousand hosts, and over as many models.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,7 +14,7 @@ use binnacle_core::view::{Cell, Coarse, Glance, Glances, Labels, Status};
 use binnacle_tui::config::Config;
 use binnacle_tui::draw;
 use binnacle_tui::model::{Dirty, Model, Setup};
-use binnacle_tui::msg::{Link, Msg};
+use binnacle_tui::msg::{Effect, Link, Msg};
 use binnacle_tui::screen::Place;
 use binnacle_tui::theme::{Background, Colours, Letters, Theme};
 use binnacle_tui::update::update;
@@ -23,6 +23,8 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{TerminalOptions, Viewport};
 use rustix::time::{ClockId, clock_gettime};
+
+mod registry;
 
 const NOW_US: i64 = 1_795_317_060_000_000;
 
@@ -49,7 +51,16 @@ struct Console {
 }
 
 impl Console {
+    /// The table of so many hosts.
     fn new(size: (u16, u16), hosts: usize) -> Self {
+        let mut console = Self::open("hosts", "", size);
+        // What is asked of the hub is not answered here.
+        console.tell(Msg::Glances(fleet(hosts)));
+        console
+    }
+
+    /// A view of something, connected.
+    fn open(view: &str, object: &str, size: (u16, u16)) -> Self {
         let line = Line::default();
         let area = Rect::new(0, 0, size.0, size.1);
         let options = TerminalOptions {
@@ -65,7 +76,8 @@ impl Console {
             size,
             now_us: NOW_US,
             open: Some(Place {
-                view: "hosts".into(),
+                view: view.into(),
+                object: object.into(),
                 ..Place::default()
             }),
             session: None,
@@ -80,13 +92,11 @@ impl Console {
             caller: "alice".into(),
             hub_version: "0.1.0".into(),
         }));
-        console.tell(Msg::Glances(fleet(hosts)));
         console
     }
 
-    fn tell(&mut self, msg: Msg) {
-        // What is asked of the hub is not answered here.
-        let _asked = update(&mut self.model, self.now_us, msg);
+    fn tell(&mut self, msg: Msg) -> Vec<Effect> {
+        update(&mut self.model, self.now_us, msg)
     }
 
     /// Draws if there is a reason to, as the loop does; answers with the bytes.
@@ -102,6 +112,7 @@ impl Console {
         self.line.0.take()
     }
 
+    /// What the key itself draws; what it asks is not answered.
     fn press(&mut self, key: &str) -> Vec<u8> {
         self.tell(Msg::Key(key.parse().unwrap()));
         self.paint()
@@ -209,7 +220,7 @@ fn a_frame_of_200_by_60_over_50_000_rows_takes_at_most_a_millisecond() {
 fn a_key_in_50_000_rows_is_answered_in_a_millisecond() {
     let mut console = Console::new((200, 60), 50_000);
     console.paint();
-    let us = least_us(|| console.tell(Msg::Key("j".parse().unwrap())));
+    let us = least_us(|| drop(console.tell(Msg::Key("j".parse().unwrap()))));
     println!("a key over 50,000 rows: {us:.0} µs");
     assert!(us <= 1_000.0, "{us} µs");
 }
