@@ -3019,7 +3019,7 @@ pub struct ListRequest {
     pub limit: u32,
     /// Only rows in which every term holds. Blanks part terms, except between double quotes. A bare
     /// word is looked for, whatever its case, in names, owners, teams, tags and the like. A field and
-    /// a value are compared whole with = and !=, in part with ~, and by size with > >= < <=, of
+    /// a value are compared whole with = and !=, in part with ~, and by size with > >= \< \<=, of
     /// figures (250, 4%, 1.5k) and of dates (2026-01-31): owner=alice metric.auc>0.9 tag~fraud.
     /// docs/protocol.md has the fields of each noun; another one is refused with those that there
     /// are. Versions that are searched or sorted are read from the store, all of a model for a page.
