@@ -253,6 +253,106 @@ fn plans_are_looked_at_confirmed_and_run_as_they_were() {
     assert!(Path::new(&file).exists());
 }
 
+/// Requests through five changes of the route; `tests/soak/run` asks for many times as many.
+const REQUESTS: u64 = 100_000;
+const CHANGES: u64 = 5;
+
+/// From a moment when every host had a route until it was to change again, in microseconds.
+struct Settled {
+    from_us: i64,
+    to_us: i64,
+    /// Of ten requests, those that version 2 answers.
+    second: u64,
+}
+
+#[test]
+fn no_request_fails_or_is_answered_by_a_version_outside_the_route_of_its_moment() {
+    let times = std::env::var("BINNACLE_SOAK").map_or(1, |times| times.parse().unwrap());
+    let (requests, changes) = (REQUESTS * times, CHANGES * times);
+    let stand = Stand::start(3);
+    stand.served();
+    let mut lanes = stand.lanes();
+    lanes
+        .iter_mut()
+        .for_each(|lane| lane.every = Duration::ZERO);
+    let traffic = Traffic::start(&lanes);
+    let mut settled: Vec<Settled> = Vec::new();
+    for change in 1..=changes {
+        // Each has its share of the requests before it.
+        let due = requests * change / (changes + 1);
+        eventually_true("requests are answered", SOON * 20, || traffic.sent() >= due);
+        let (words, second) = match change % 3 {
+            1 => ("deploy tumour@1=80% tumour@2=20% --to test/scan", 2),
+            2 => ("deploy tumour@2 --to test/scan", 10),
+            _ => ("rollback test/scan --to 1 --reason soak", 0),
+        };
+        let way = match change % 3 {
+            0 => "",
+            _ => " --strategy all-at-once --confirm-within 0s --wait=2m",
+        };
+        let told = stand.does(&format!("{words}{way}"));
+        assert_eq!(told["outcome"], "promoted", "{told}");
+        if let Some(last) = settled.last_mut() {
+            last.to_us = at_us(&told["at"]);
+        }
+        settled.push(Settled {
+            from_us: at_us(&told["trail"].as_array().unwrap().last().unwrap()["at"]),
+            to_us: i64::MAX,
+            second,
+        });
+        if change % 3 == 0 {
+            stand.does("endpoint lift test/scan tumour@2 --reason soak");
+        }
+    }
+    eventually_true("requests are answered", SOON * 20, || {
+        traffic.sent() >= requests
+    });
+    let tally = traffic.stop();
+    let failures = &tally.failures;
+    assert_eq!((tally.failed, tally.unanswered), (0, 0), "{failures:?}");
+    assert!(tally.sent() >= requests);
+    for one in &settled {
+        one.check(&stand);
+    }
+}
+
+impl Settled {
+    /// Every request that began and ended in it went where the route says, in its shares.
+    fn check(&self, stand: &Stand) {
+        let (mut first, mut second) = (0_u64, 0_u64);
+        for agent in &stand.agents {
+            for line in std::fs::read_to_string(agent.request_log())
+                .unwrap()
+                .lines()
+            {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let (at_us, ns) = (line["t_us"].as_i64().unwrap(), line["ns"].as_i64().unwrap());
+                if at_us - ns / 1_000 <= self.from_us || at_us >= self.to_us {
+                    continue;
+                }
+                match line["version"].as_str().unwrap() {
+                    "1" => first += 1,
+                    "2" => second += 1,
+                    other => panic!("version {other} answered"),
+                }
+            }
+        }
+        let (all, share) = ((first + second) as f64, self.second as f64 / 10.0);
+        assert!(all > 0.0, "nothing was answered meanwhile");
+        let deviation = (all * share * (1.0 - share)).sqrt();
+        let off = (second as f64 - all * share).abs();
+        assert!(
+            off <= 4.0 * deviation,
+            "{second} of {all}, of which {share} were due"
+        );
+    }
+}
+
+fn at_us(time: &Value) -> i64 {
+    let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
+    time.as_microsecond()
+}
+
 fn entries(hub: &Hub) -> Vec<String> {
     let list = hub.ask(&["journal", "list"]).ok();
     let items = list["items"].as_array().unwrap().iter();

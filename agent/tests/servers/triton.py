@@ -1,6 +1,12 @@
 """A model for Triton's Python backend: says SAYS of a tumour whose first measurement is large, and
 the opposite of the others."""
 
+import os
+import sys
+
+# Triton's own process of Python does not look there by itself.
+sys.path += os.environ["PYTHONPATH"].split(":")
+
 import numpy
 import triton_python_backend_utils as triton
 

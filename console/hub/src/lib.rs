@@ -29,7 +29,6 @@ pub mod engine;
 mod identity;
 pub mod listen;
 mod notify;
-mod proofs;
 mod rollouts;
 mod server;
 mod snapshots;

@@ -13,8 +13,8 @@ use crate::artifact::Blobs;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::listen::Listener;
-use crate::proofs::Proofs;
 use crate::rollouts::Shadows;
+use crate::server::proofs::Proofs;
 use crate::store::SharedStore;
 use crate::telemetry;
 
@@ -24,6 +24,7 @@ mod endpoint;
 mod entries;
 mod fleet;
 pub(crate) mod glance;
+mod proofs;
 mod registry;
 mod rejection;
 mod rows;

@@ -92,12 +92,16 @@ impl<'a> Desk<'a> {
             };
             let orders = self.engine.join(Input::Joined { stream, greeting }).await;
             self.orders.push(orders.unwrap());
-            self.says(n).await;
+            self.says_on(stream, n).await;
         }
     }
 
     async fn says(&self, n: u64) {
-        let stream = StreamId(self.streams - HOSTS + 1 + n);
+        self.says_on(StreamId(self.streams + 1 + n - HOSTS), n)
+            .await;
+    }
+
+    async fn says_on(&self, stream: StreamId, n: u64) {
         let served = self.served[n as usize].clone().into();
         self.engine
             .put(Input::Serves { stream, served })

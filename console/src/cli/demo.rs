@@ -17,9 +17,9 @@ use crate::output::{self, Form};
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
 
 /// Starts a hub, three agents with an inference server each, brings three models to their
-/// endpoints, and sends rows to them, over HTTP and gRPC. On a terminal the console opens on it, and
-/// after two minutes something goes wrong. In the end what was sent is held against what the hub
-/// counted. Nothing is left behind, even when it is killed.
+/// endpoints, and sends rows to them, over HTTP and gRPC. On a terminal the console opens on it,
+/// and after two minutes something goes wrong. In the end what was sent is held against what the
+/// hub counted. Nothing is left behind, even when it is killed.
 #[derive(Args, Debug)]
 pub(crate) struct Ask {
     /// Send traffic for a while, print what was sent and counted, and end: exit 1 unless they
@@ -36,8 +36,8 @@ pub(crate) struct Ask {
     #[arg(long, value_name = "N", default_value_t = binnacle_demo::RATE,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(binnacle_demo::RATE_MAX)))]
     rate: u32,
-    /// What goes wrong: with --headless at once, judged and taken back without anybody, and told in
-    /// one document; otherwise after two minutes, for you to put right.
+    /// What goes wrong: with --headless at once, judged and taken back without anybody, and told
+    /// in one document; otherwise after two minutes, for you to put right.
     #[arg(long, value_name = "NAME", value_parser = incident, conflicts_with = "duration")]
     incident: Option<Incident>,
     /// Nothing goes wrong.

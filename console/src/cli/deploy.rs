@@ -41,7 +41,8 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "TIME", value_parser = time::duration)]
     confirm_within: Option<Duration>,
     /// Run the plan in this file, as --dry-run --json printed it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["versions", "to", "strategy", "confirm_within"])]
+    #[arg(long, value_name = "FILE",
+          conflicts_with_all = ["versions", "to", "strategy", "confirm_within"])]
     plan: Option<PathBuf>,
     /// Wait for the outcome, at most so long: --wait=30m. Each phase is told on the way; in JSON as
     /// a line each, the outcome being the last.
@@ -62,8 +63,8 @@ pub(crate) struct Rollback {
     /// Do not wait for hosts.
     #[arg(long)]
     detach: bool,
-    /// Before anything is confirmed, replay recent inputs through what it goes back to, and show how
-    /// the answers differ.
+    /// Before anything is confirmed, replay recent inputs through what it goes back to, and show
+    /// how the answers differ.
     #[arg(long)]
     prove: bool,
     #[command(flatten)]

@@ -241,7 +241,7 @@ mod tests {
             [
                 ("metric", "auc 0.5"),
                 ("parameter", "depth 7"),
-                ("input", "x FP32 [-1, 2]"),
+                ("input", "x FP32[?,2]"),
                 ("train", "a@1"),
                 ("train", "b@1"),
                 ("commit", "9f1c2ab"),

@@ -26,8 +26,8 @@ use proto::hub_message::Body as ToAgent;
 use tokio::sync::{oneshot, watch};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::proofs::Questions;
 use crate::server::Hub;
+use crate::server::proofs::Questions;
 use crate::server::rejection::rejected;
 use crate::telemetry::{Acks, TelemetryError};
 
