@@ -46,10 +46,11 @@ pub(crate) async fn on(global: &Global, hub: Chosen, open: Option<Place>) -> Res
     })?;
     let background = background.unwrap_or_else(|| traits::background(&traits::environment));
     let theme = Theme::new(colours(global), background, letters(global));
-    let session = match open {
-        Some(_) => None,
-        None => state::session(&hub.name),
-    };
+    let mut session = state::session(&hub.name);
+    // Only the trail is let go: drafts and what was learned are of whoever sits here.
+    if let (Some(_), Some(session)) = (&open, &mut session) {
+        session.trail.clear();
+    }
     let opened = Opened {
         theme: theme.configured(&config.theme),
         config,
