@@ -520,6 +520,7 @@ impl Owner {
             }
             Input::Serves { .. }
             | Input::Tick { .. }
+            | Input::Concluded { .. }
             | Input::Start { .. }
             | Input::Asked { .. } => {}
         }
