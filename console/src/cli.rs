@@ -25,6 +25,7 @@ mod featureset;
 mod header;
 mod host;
 mod hub;
+mod incident;
 mod journal;
 mod latency;
 mod manual;
@@ -136,6 +137,9 @@ enum Command {
     Alert(alert::Verb),
     /// What is wrong at an endpoint, since when, by whose fault, and what helps: ten lines.
     Why(why::Ask),
+    /// What happened at an endpoint, from its onset to its end: export.
+    #[command(subcommand)]
+    Incident(incident::Verb),
     /// Write the whole registry as JSON lines; stored files do not come along.
     Export(registry::copy::Export),
     /// Take over what another hub exported; what was cut off goes on where it was.
@@ -236,6 +240,7 @@ impl Command {
             Self::Rollout(verb) => verb.run(global).await,
             Self::Alert(verb) => verb.run(global).await,
             Self::Why(ask) => ask.run(global).await,
+            Self::Incident(verb) => verb.run(global).await,
             Self::Export(export) => export.run(global).await,
             Self::Import(import) => import.run(global).await,
             Self::Latency(ask) => ask.run(global).await,

@@ -86,7 +86,7 @@ impl Stand {
     fn does(&self, words: &str) -> Value {
         let ended = self.ask(words);
         assert_eq!(ended.code, 0, "{words}\n{}\n{}", ended.stdout, ended.stderr);
-        ended.json()["items"][0].clone()
+        ended.outcome()["items"][0].clone()
     }
 
     /// All at once, and kept: nothing judges it.
@@ -189,6 +189,16 @@ fn a_version_that_fails_once_it_serves_is_blamed_taken_back_and_told_of() {
         closed["closed"]["why"].as_str().unwrap().contains("holds"),
         "{closed}"
     );
+    let incident = stand.does("incident export test/scan");
+    let account = incident["markdown"].as_str().unwrap();
+    for text in [
+        "revision 2: tumour@2",
+        "rolled back to revision 1",
+        "closed",
+    ] {
+        assert!(account.contains(text), "{text}: {account}");
+    }
+    assert!(incident["lasted_s"].as_f64() > incident["detected_after_s"].as_f64());
     let blocked = stand.ask("deploy tumour@2 --to test/scan");
     assert_eq!(blocked.code, 7, "{}", blocked.stderr);
     let kinds = stand.kinds();
@@ -312,6 +322,7 @@ fn letters_arrive_at_least_once_though_the_sink_and_the_hub_were_away() {
     assert_eq!(stand.ask("alert show 9999").code, 3);
     assert_eq!(stand.ask("why test/none").code, 3);
     assert_eq!(stand.ask("why nothing").code, 3);
+    assert_eq!(stand.ask("incident export test/scan --alert 1").code, 3);
     assert_eq!(
         stand
             .ask("alert silence test/scan --for 800h --reason x")

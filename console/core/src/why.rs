@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Alert, Reaction, Subject};
+use crate::alert::{self, Alert, Reaction, Subject};
 use crate::blame::Whom;
 use crate::endpoint::{self, Endpoint, EndpointName};
 use crate::journal::{Change, Entry};
@@ -184,6 +184,40 @@ fn changed(entry: &Entry) -> Option<String> {
     }
 }
 
+/// What an entry about an endpoint says, for an account of what happened there: every one of them.
+pub fn event(entry: &Entry) -> Option<String> {
+    match &entry.change {
+        Change::Endpoint(endpoint::Change::Moved(of)) => {
+            let (revision, to) = (of.revision, &of.moved.to);
+            let (there, all) = (of.moved.confirmed, of.moved.hosts);
+            Some(format!("revision {revision} {to}, {there} of {all} hosts"))
+        }
+        Change::Endpoint(_) => changed(entry),
+        Change::Alert(change) => Some(match change {
+            alert::Change::Opened(opened) => {
+                let (number, subject) = (entry.sequence, &opened.subject);
+                let (blame, reaction) = (&opened.blame, &opened.reaction);
+                format!("alert {number}: not {subject}; {blame}; {reaction}")
+            }
+            alert::Change::Blamed(blamed) => {
+                let (number, blame, reaction) = (blamed.alert, &blamed.blame, &blamed.reaction);
+                format!("alert {number}: {blame}; {reaction}")
+            }
+            alert::Change::Closed(of) => format!("alert {} closed", of.alert),
+            alert::Change::Acknowledged(of) => format!("alert {} acknowledged", of.alert),
+            alert::Change::Silenced(_) => "silenced".into(),
+        }),
+        Change::Genesis { .. }
+        | Change::HostAdmitted(_)
+        | Change::HostRelabelled(_)
+        | Change::HostRetired { .. }
+        | Change::HostReadmitted { .. }
+        | Change::HostDrained { .. }
+        | Change::HostResumed { .. }
+        | Change::Registry(_) => None,
+    }
+}
+
 /// The command that acts.
 fn command(endpoint: &Endpoint, alert: Option<&Alert>, can_go_back: bool) -> String {
     let name = &endpoint.name;
@@ -203,8 +237,14 @@ fn command(endpoint: &Endpoint, alert: Option<&Alert>, can_go_back: bool) -> Str
         (_, Whom::Version(_)) if can_go_back => {
             format!("binnacle rollback {name} --reason 'alert {}'", alert.number)
         }
-        (_, Whom::Host(host)) => format!("binnacle host show {host}"),
+        (Subject::HostsLost, Whom::Host(host)) => format!("binnacle host show {host}"),
         (Subject::HostsLost, _) => "binnacle host list".into(),
+        (_, Whom::Host(host)) => {
+            format!(
+                "binnacle host drain {host} --reason 'alert {}'",
+                alert.number
+            )
+        }
         (_, Whom::Version(_) | Whom::Upstream | Whom::Caller(_) | Whom::Unknown) => figures(),
     }
 }
@@ -365,7 +405,7 @@ fn split(text: &str, room: usize, is_last: bool) -> (String, &str) {
 }
 
 /// A moment to the second, in UTC.
-fn seconds(at_us: i64) -> String {
+pub fn seconds(at_us: i64) -> String {
     rfc3339(at_us - at_us.rem_euclid(SECOND_US))
 }
 
