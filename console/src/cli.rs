@@ -11,6 +11,7 @@ use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::Form;
 
+mod alert;
 mod alias;
 pub(crate) mod artifact;
 mod console;
@@ -24,6 +25,7 @@ mod featureset;
 mod header;
 mod host;
 mod hub;
+mod incident;
 mod journal;
 mod latency;
 mod manual;
@@ -36,6 +38,7 @@ mod snapshot;
 mod time;
 mod version;
 mod watch;
+mod why;
 
 /// One terminal for every machine-learning model in production.
 #[derive(Debug, Parser)]
@@ -129,6 +132,14 @@ enum Command {
     /// What is under way: list, show, watch, pause, resume, abort, confirm.
     #[command(subcommand)]
     Rollout(rollout::Verb),
+    /// What does not hold: list, show, acknowledge, silence.
+    #[command(subcommand)]
+    Alert(alert::Verb),
+    /// What is wrong at an endpoint, since when, by whose fault, and what helps: ten lines.
+    Why(why::Ask),
+    /// What happened at an endpoint, from its onset to its end: export.
+    #[command(subcommand)]
+    Incident(incident::Verb),
     /// Write the whole registry as JSON lines; stored files do not come along.
     Export(registry::copy::Export),
     /// Take over what another hub exported; what was cut off goes on where it was.
@@ -227,6 +238,9 @@ impl Command {
             Self::Deploy(deploy) => deploy.run(global).await,
             Self::Rollback(rollback) => rollback.run(global).await,
             Self::Rollout(verb) => verb.run(global).await,
+            Self::Alert(verb) => verb.run(global).await,
+            Self::Why(ask) => ask.run(global).await,
+            Self::Incident(verb) => verb.run(global).await,
             Self::Export(export) => export.run(global).await,
             Self::Import(import) => import.run(global).await,
             Self::Latency(ask) => ask.run(global).await,

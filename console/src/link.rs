@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use binnacle_core::address::Address;
 use binnacle_proto::v1 as proto;
+use proto::alerts_client::AlertsClient;
 use proto::artifacts_client::ArtifactsClient;
 use proto::endpoints_client::EndpointsClient;
 use proto::fleet_client::FleetClient;
@@ -93,6 +94,11 @@ impl Link {
     /// The service that knows endpoints and rollouts.
     pub(crate) fn endpoints(&self) -> EndpointsClient<Channel> {
         EndpointsClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// The service that knows alerts, and why.
+    pub(crate) fn alerts(&self) -> AlertsClient<Channel> {
+        AlertsClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     /// A question, with its time limit.

@@ -20,6 +20,8 @@ pub struct Hub {
     store: Option<String>,
     /// Where it keeps files, if not in its folder.
     artifacts: Option<String>,
+    /// Who is told of alerts.
+    sinks: Vec<String>,
     environment: Vec<(String, String)>,
     /// A folder that is a disk of its own, and how many bytes it has.
     disk: Option<(PathBuf, u64)>,
@@ -38,6 +40,14 @@ impl Hub {
     pub fn start_on(folder: &Path, store: &str) -> Self {
         let mut hub = Self::in_folder(folder);
         hub.store = Some(store.to_owned());
+        hub.started()
+    }
+
+    /// Starts a hub that tells of alerts.
+    #[track_caller]
+    pub fn start_telling(folder: &Path, sinks: Vec<String>) -> Self {
+        let mut hub = Self::in_folder(folder);
+        hub.sinks = sinks;
         hub.started()
     }
 
@@ -82,6 +92,7 @@ impl Hub {
             folder,
             store: None,
             artifacts: None,
+            sinks: Vec::new(),
             environment: Vec::new(),
             disk: None,
             program: None,
@@ -155,6 +166,9 @@ impl Hub {
         }
         if let Some(url) = &self.artifacts {
             args.extend(["--artifacts", url]);
+        }
+        for sink in &self.sinks {
+            args.extend(["--sink", sink]);
         }
         args.into_iter().map(str::to_owned).collect()
     }
@@ -342,6 +356,26 @@ impl Agent {
         agent.kill();
         let repository = server.repository.to_str().unwrap().to_owned();
         agent.args.extend(["--repository".to_owned(), repository]);
+        agent.start_again();
+        agent
+    }
+
+    /// As [`start_placing`](Self::start_placing), with something between the agent and the HTTP of
+    /// its server.
+    #[track_caller]
+    pub fn start_behind(
+        folder: &Path,
+        host: &str,
+        hub: &str,
+        server: &Runtime,
+        between: SocketAddr,
+    ) -> Self {
+        let mut agent = Self::start_placing(folder, host, hub, server);
+        agent.kill();
+        let direct = format!("http://{}", server.http());
+        for arg in agent.args.iter_mut().filter(|arg| **arg == direct) {
+            *arg = format!("http://{between}");
+        }
         agent.start_again();
         agent
     }

@@ -20,6 +20,7 @@ pub mod crowd;
 pub mod fleet;
 pub mod models;
 pub mod patience;
+pub mod peers;
 pub mod postgres;
 pub mod program;
 pub mod relay;

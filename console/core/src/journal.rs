@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::alert;
 use crate::caller::Caller;
 use crate::endpoint::{self, EndpointName};
 use crate::host::Admission;
@@ -85,6 +86,9 @@ pub enum Change {
     /// An endpoint was changed, or a rollout went on.
     #[serde(untagged)]
     Endpoint(endpoint::Change),
+    /// An alert was opened, closed, or spoken of.
+    #[serde(untagged)]
+    Alert(alert::Change),
     /// The registry was changed. Last: whatever is no kind of the above is looked for there.
     #[serde(untagged)]
     Registry(registry::Change),
@@ -102,6 +106,7 @@ impl Change {
             Self::HostResumed { .. } => "host_resumed/v1",
             Self::HostReadmitted { .. } => "host_readmitted/v1",
             Self::Endpoint(change) => change.kind(),
+            Self::Alert(change) => change.kind(),
             Self::Registry(change) => change.kind(),
         }
     }
@@ -109,7 +114,7 @@ impl Change {
     /// The host that it concerns.
     pub fn host(&self) -> Option<&Name> {
         match self {
-            Self::Genesis { .. } | Self::Endpoint(_) | Self::Registry(_) => None,
+            Self::Genesis { .. } | Self::Endpoint(_) | Self::Alert(_) | Self::Registry(_) => None,
             Self::HostAdmitted(admission) | Self::HostRelabelled(admission) => {
                 Some(&admission.host)
             }
@@ -131,6 +136,7 @@ impl Change {
             | Self::HostDrained { .. }
             | Self::HostResumed { .. }
             | Self::HostReadmitted { .. }
+            | Self::Alert(_)
             | Self::Registry(_) => None,
         }
     }
@@ -147,6 +153,7 @@ impl Change {
             | Self::HostResumed { host }
             | Self::HostReadmitted { host } => format!("host {host}"),
             Self::Endpoint(change) => format!("endpoint {}", change.endpoint()),
+            Self::Alert(change) => format!("endpoint {}", change.endpoint()),
             Self::Registry(change) => change.object().to_string(),
         }
     }
@@ -270,6 +277,9 @@ fn read(body: &[u8]) -> serde_json::Result<Entry> {
         }
         kind if endpoint::Change::KINDS.contains(&kind) => {
             Change::Endpoint(serde_json::from_slice(body)?)
+        }
+        kind if alert::Change::KINDS.contains(&kind) => {
+            Change::Alert(serde_json::from_slice(body)?)
         }
         _ => serde_json::from_slice(body)?,
     };

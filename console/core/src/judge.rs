@@ -291,7 +291,7 @@ fn upper(of: u64, all: u64) -> f64 {
 }
 
 /// Wilson's interval of a share, with 95 %.
-fn limits(of: u64, all: u64) -> (f64, f64) {
+pub(crate) fn limits(of: u64, all: u64) -> (f64, f64) {
     if all == 0 {
         return (0.0, 1.0);
     }
@@ -309,11 +309,11 @@ fn interval(of: u64, all: u64) -> String {
     format!("{} ({} to {})", share(found), share(low), share(high))
 }
 
-fn share(share: f64) -> String {
+pub(crate) fn share(share: f64) -> String {
     format!("{:.2}%", share * 100.0)
 }
 
-fn millis(ns: u64) -> String {
+pub(crate) fn millis(ns: u64) -> String {
     format!("{:.1} ms", ns as f64 / 1e6)
 }
 

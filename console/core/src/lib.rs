@@ -6,6 +6,8 @@
 //! decided goes out as [`journal::Entry`], and the state is their fold.
 
 pub mod address;
+pub mod alert;
+pub mod blame;
 pub mod caller;
 pub mod drift;
 pub mod endpoint;
@@ -17,6 +19,7 @@ mod list;
 pub mod name;
 pub mod observed;
 mod packed;
+pub mod reaction;
 pub mod registry;
 pub mod report;
 pub mod rollout;
@@ -25,3 +28,4 @@ pub mod served;
 pub mod snapshot;
 pub mod state;
 pub mod view;
+pub mod why;

@@ -144,7 +144,7 @@ impl Observed {
                     }
                 }
             }
-            Input::Start { .. } | Input::Asked { .. } => {}
+            Input::Start { .. } | Input::Concluded { .. } | Input::Asked { .. } => {}
         }
     }
 

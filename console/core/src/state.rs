@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use crate::alert::{self, Alerts};
 use crate::caller::Caller;
 use crate::endpoint::{self, EndpointName, Endpoints};
 use crate::host::{Admission, Host, Membership};
@@ -17,6 +18,7 @@ use crate::keys::Keys;
 use crate::name::Name;
 use crate::observed::{Observed, StreamId};
 use crate::packed::packed;
+use crate::reaction::{self, Conclusion};
 use crate::registry::{self, Line, Registry};
 use crate::report::BootId;
 use crate::rollout::duty::{Desk, Work};
@@ -42,6 +44,8 @@ pub struct State {
     pub registry: Registry,
     /// Every endpoint, with its revisions and what is under way.
     pub endpoints: Endpoints,
+    /// Every alert, and every silence.
+    pub alerts: Alerts,
     /// What was asked for under a key of late.
     keys: Keys,
 }
@@ -54,6 +58,7 @@ packed!(State {
     hosts,
     registry,
     endpoints,
+    alerts,
     keys,
 });
 
@@ -66,6 +71,7 @@ impl Default for State {
             hosts: OrdMap::new(),
             registry: Registry::default(),
             endpoints: Endpoints::default(),
+            alerts: Alerts::default(),
             keys: Keys::default(),
         }
     }
@@ -97,6 +103,11 @@ pub enum Input {
     Tick {
         /// What was concluded of the steps that are watched.
         judgements: Arc<Judgements>,
+    },
+    /// Something that must hold does not, or does again.
+    Concluded {
+        /// What was concluded of each.
+        conclusions: Arc<Vec<Conclusion>>,
     },
     /// A stream ended.
     Left {
@@ -140,6 +151,8 @@ pub enum Request {
     Registry(Box<registry::Command>),
     /// Change an endpoint, or steer a rollout.
     Endpoint(Box<endpoint::Command>),
+    /// Acknowledge or silence alerts.
+    Alert(alert::Command),
 }
 
 /// What a host says when it dials.
@@ -209,6 +222,9 @@ pub enum Refusal {
     /// An endpoint or a rollout does not do it.
     #[error(transparent)]
     Endpoint(#[from] endpoint::Refusal),
+    /// An alert does not do it.
+    #[error(transparent)]
+    Alert(#[from] alert::Refusal),
 }
 
 /// What the hub wants a host to do.
@@ -264,6 +280,16 @@ pub fn decide(
                 why: shortened(why),
                 key: None,
                 change: Change::Endpoint(change),
+            };
+            Ok(decided.into_iter().map(draft).collect())
+        }
+        Input::Concluded { conclusions } => {
+            let decided = reaction::decide(state, observed, conclusions, now_us);
+            let draft = |(why, change): (String, Change)| Draft {
+                caller: Caller::Hub,
+                why: shortened(why),
+                key: None,
+                change,
             };
             Ok(decided.into_iter().map(draft).collect())
         }
@@ -376,6 +402,23 @@ fn asked(
             let change = endpoint::decide(state, observed, command, asked)?;
             Ok(change.map(Change::Endpoint))
         }
+        Request::Alert(command) => {
+            if command.needs_reason() && why.trim().is_empty() {
+                return Err(Refusal::NoReason);
+            }
+            let change = alert::decide(state, command, now_us)?;
+            Ok(change.map(Change::Alert))
+        }
+    }
+}
+
+/// Where an entry stands.
+fn place(entry: &Entry) -> endpoint::Place<'_> {
+    endpoint::Place {
+        sequence: entry.sequence,
+        at_us: entry.at_us,
+        caller: &entry.caller,
+        why: &entry.why,
     }
 }
 
@@ -425,6 +468,7 @@ pub fn before(state: &State, input: &Input, now_us: i64) -> Option<u64> {
         | Input::Joined { .. }
         | Input::Serves { .. }
         | Input::Tick { .. }
+        | Input::Concluded { .. }
         | Input::Left { .. } => None,
     }
 }
@@ -494,6 +538,7 @@ impl State {
             }
             Change::HostResumed { host } => self.drain(host, entry, None),
             Change::Endpoint(change) => self.apply_endpoint(change, entry),
+            Change::Alert(change) => self.alerts.apply(change, place(entry)),
             Change::Registry(change) => {
                 let place = registry::Place {
                     sequence: entry.sequence,
@@ -506,12 +551,6 @@ impl State {
     }
 
     fn apply_endpoint(&mut self, change: &endpoint::Change, entry: &Entry) {
-        let place = endpoint::Place {
-            sequence: entry.sequence,
-            at_us: entry.at_us,
-            caller: &entry.caller,
-            why: &entry.why,
-        };
         // Hosts that an edit leaves out, and those that are told to let go of a decision of their
         // own, have an assignment that the endpoint's own generation says nothing of.
         let touched: Vec<Name> = match change {
@@ -527,7 +566,7 @@ impl State {
             | endpoint::Change::Moved(_)
             | endpoint::Change::Lifted(_) => Vec::new(),
         };
-        self.endpoints.apply(change, place);
+        self.endpoints.apply(change, place(entry));
         for name in touched {
             if let Some(host) = self.hosts.get_mut(&name) {
                 Arc::make_mut(host).generation = entry.sequence;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::alert::{AlertItem, BlameItem, MarkItem, SinkItem};
 pub use self::endpoint::{
     BlockItem, EndpointItem, OverrideItem, PlanItem, ProofItem, ReadinessItem, RevisionItem,
     RolloutItem, TraceItem, step_in_words,
@@ -37,7 +38,9 @@ pub use crate::registry::{
 };
 pub use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vitals};
 pub use crate::series::Outcome;
+pub use crate::why::{ChangeItem, WhyItem};
 
+mod alert;
 mod endpoint;
 mod entry;
 pub mod facts;

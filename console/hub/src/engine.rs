@@ -520,6 +520,7 @@ impl Owner {
             }
             Input::Serves { .. }
             | Input::Tick { .. }
+            | Input::Concluded { .. }
             | Input::Start { .. }
             | Input::Asked { .. } => {}
         }
@@ -547,7 +548,7 @@ impl Owner {
 /// Whether what was put in may be what a rollout waits for.
 fn stirs(input: &Input) -> bool {
     match input {
-        Input::Serves { .. } | Input::Asked { .. } => true,
+        Input::Serves { .. } | Input::Concluded { .. } | Input::Asked { .. } => true,
         Input::Start { .. } | Input::Joined { .. } | Input::Left { .. } | Input::Tick { .. } => {
             false
         }

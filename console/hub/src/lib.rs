@@ -18,6 +18,7 @@ use crate::artifact::{ArtifactUrl, Blobs, Cloud, PlaceError};
 use crate::clock::Clock;
 use crate::engine::{Engine, EngineError};
 use crate::listen::{ListenError, Listener, Loopback};
+use crate::sinks::Sink;
 use crate::store::{SharedStore, StoreError, StoreUrl};
 use crate::telemetry::{Telemetry, TelemetryError};
 
@@ -29,11 +30,14 @@ pub mod engine;
 mod identity;
 pub mod listen;
 mod notify;
+mod reactions;
 mod rollouts;
 mod server;
+pub mod sinks;
 mod snapshots;
 pub mod store;
 pub mod telemetry;
+mod why;
 
 /// How long open streams may take to end once the hub stops.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -52,6 +56,8 @@ pub struct Settings {
     pub listen: Vec<Address>,
     /// Whether loopback addresses may be among them.
     pub loopback: Loopback,
+    /// Who is told of alerts: at most [`sinks::MAX_SINKS`], the others are not.
+    pub sinks: Vec<Sink>,
 }
 
 impl Settings {
@@ -102,7 +108,7 @@ pub struct Running {
     addresses: Vec<Address>,
     stop: watch::Sender<bool>,
     serving: Vec<JoinHandle<Result<(), tonic::transport::Error>>>,
-    watching: JoinHandle<()>,
+    watching: Vec<JoinHandle<()>>,
     telemetry: Telemetry,
     store: SharedStore,
     /// Held until the hub has stopped.
@@ -134,7 +140,14 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         shadows: shadows.clone(),
         clock: clock.clone(),
     };
-    let watching = tokio::spawn(watch.run());
+    let reactions = reactions::Reactions::new(engine.clone(), telemetry.clone(), clock.clone());
+    let mut watching = vec![tokio::spawn(watch.run()), tokio::spawn(reactions.run())];
+    let board = sinks::Board::default();
+    for sink in settings.sinks.into_iter().take(sinks::MAX_SINKS) {
+        let reads = (engine.clone(), store.clone());
+        let post = sinks::Post::new(sink, reads, clock.clone(), board.clone());
+        watching.push(tokio::spawn(post.run()));
+    }
     let hub = Arc::new(server::Hub {
         engine,
         shadows,
@@ -143,6 +156,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         store: store.clone(),
         started_us: clock.now_us(),
         glances: Default::default(),
+        board,
         blobs,
         clock,
         stopping,
@@ -167,7 +181,7 @@ impl Running {
     /// Ends every stream, writes what was received, and stops.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        self.watching.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
         let all = futures::future::join_all(self.serving);
         if tokio::time::timeout(STOP_WITHIN, all).await.is_err() {
             tracing::warn!("some streams did not end in time, and are cut off");

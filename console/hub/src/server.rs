@@ -15,10 +15,12 @@ use crate::engine::Engine;
 use crate::listen::Listener;
 use crate::rollouts::Shadows;
 use crate::server::proofs::Proofs;
+use crate::sinks::Board;
 use crate::store::SharedStore;
 use crate::telemetry;
 
 mod agent;
+mod alert;
 mod artifact;
 mod endpoint;
 mod entries;
@@ -60,6 +62,7 @@ pub(crate) struct Hub {
     pub(crate) blobs: Blobs,
     pub(crate) shadows: Shadows,
     pub(crate) proofs: Proofs,
+    pub(crate) board: Board,
     /// True from when the hub begins to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -96,6 +99,7 @@ pub(crate) async fn serve(
 
 async fn routes(hub: &Arc<Hub>) -> Routes {
     use proto::agents_server::AgentsServer;
+    use proto::alerts_server::AlertsServer;
     use proto::artifacts_server::ArtifactsServer;
     use proto::endpoints_server::EndpointsServer;
     use proto::fleet_server::FleetServer;
@@ -114,6 +118,8 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .max_decoding_message_size(MAX_PART);
     let endpoints = EndpointsServer::new(endpoint::Endpoints { hub: hub.clone() })
         .max_decoding_message_size(MAX_QUESTION);
+    let alerts = AlertsServer::new(alert::Alerts { hub: hub.clone() })
+        .max_decoding_message_size(MAX_QUESTION);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<AgentsServer<agent::Agents>>().await;
     reporter.set_serving::<FleetServer<fleet::Fleet>>().await;
@@ -129,6 +135,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
     reporter
         .set_serving::<EndpointsServer<endpoint::Endpoints>>()
         .await;
+    reporter.set_serving::<AlertsServer<alert::Alerts>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(binnacle_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -140,6 +147,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .add_service(registry)
         .add_service(artifacts)
         .add_service(endpoints)
+        .add_service(alerts)
         .add_service(health)
         .add_service(reflection)
 }

@@ -49,6 +49,8 @@ const WRITE: &str = "write what was measured";
 const READ: &str = "read what was measured";
 const COMPACT: &str = "add old roll-ups together";
 const SNAPSHOT: &str = "keep a snapshot of the state";
+const MARK: &str = "note how far the journal was read";
+const READ_MARK: &str = "read how far the journal was read";
 const UPGRADE: &str = "bring the store up to this release";
 
 /// What keeps the journal and the roll-ups.
@@ -93,6 +95,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The last snapshot that was kept whole. What its bytes mean, and whether they are those
     /// that were written, is for others to see.
     fn snapshot(&self) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
+
+    /// How far somebody who reads the journal has come; `None` for one who never said so.
+    fn mark(&self, reader: String) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
+
+    /// Notes how far somebody who reads the journal has come.
+    fn set_mark(&self, reader: String, at: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Writes a batch, all or none. A batch that is there already, by its flush and writer,
     /// is confirmed and not written again. [`StoreError::Conflict`] when another writer has

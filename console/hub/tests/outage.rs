@@ -92,6 +92,12 @@ impl Store for Failing {
     fn entries(&self, after: u64, limit: u32) -> Answer<'_, Vec<Stored>> {
         self.store.entries(after, limit)
     }
+    fn mark(&self, reader: String) -> Answer<'_, Option<u64>> {
+        self.store.mark(reader)
+    }
+    fn set_mark(&self, reader: String, at: u64) -> Answer<'_, ()> {
+        self.store.set_mark(reader, at)
+    }
     fn entries_at(&self, places: Vec<u64>) -> Answer<'_, Vec<Stored>> {
         self.store.entries_at(places)
     }

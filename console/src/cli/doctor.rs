@@ -1,10 +1,10 @@
 //! `binnacle doctor`: looks along the way from here to the fleet, and says what to mend.
 
-use binnacle_core::view::{HostState, Status};
+use binnacle_core::view::{HostState, Status, shown};
 use binnacle_proto::v1 as proto;
 use serde::Serialize;
 
-use crate::cli::{Global, host, time};
+use crate::cli::{Global, alert, host, time};
 use crate::context;
 use crate::format;
 use crate::link::Link;
@@ -117,7 +117,41 @@ async fn look(global: &Global, checks: &mut Vec<Check>) -> Result<(), Failure> {
     checks.push(memory(&status));
     checks.push(dropped(&status));
     checks.extend(hosts(&link).await?);
+    checks.extend(alerts(&link).await?);
     Ok(())
+}
+
+/// Whether alerts are open, and whether those who are to be told of them are.
+async fn alerts(link: &Link) -> Result<Vec<Check>, Failure> {
+    let (rows, sinks, _) = alert::all(link, proto::AlertsRequest::default()).await?;
+    let open = rows.iter().filter(|row| row.closed.is_none()).count();
+    let mut checks = vec![match open {
+        0 => ok("alerts", "none is open"),
+        open => bad(
+            "alerts",
+            Mark::Warn,
+            format!("{open} open"),
+            "`binnacle alert list` shows them, `binnacle why ENDPOINT` tells why",
+        ),
+    }];
+    for sink in sinks {
+        let (delivered, failed) = (sink.delivered, sink.failed);
+        let found = format!("{}: {delivered} told, {failed} tries failed", sink.sink);
+        let lost = match sink.given_up {
+            0 => String::new(),
+            given_up => format!(", {given_up} given up"),
+        };
+        checks.push(match (sink.trouble.is_empty(), sink.given_up) {
+            (true, 0) => ok("alert sink", found),
+            _ => bad(
+                "alert sink",
+                Mark::Warn,
+                format!("{found}{lost}; {}", shown(&sink.trouble)),
+                "see that it can be reached from the hub, and that its URL and key are right",
+            ),
+        });
+    }
+    Ok(checks)
 }
 
 fn release(status: &proto::StatusResponse) -> Check {

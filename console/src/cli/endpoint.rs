@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use binnacle_core::endpoint::Settings;
+use binnacle_core::reaction::{OnBreach, Reactions};
 use binnacle_core::registry::{Line, Objective, Objectives};
 use binnacle_core::view::{
     EndpointItem, EndpointName, Labels, ProofItem, Reference, RevisionItem, rfc3339,
@@ -99,7 +100,53 @@ pub(crate) struct Said {
     #[arg(long, value_name = "BOOL")]
     sensitive: Option<bool>,
     #[command(flatten)]
+    reactions: Reacting,
+    #[command(flatten)]
     how: How,
+}
+
+/// What is done when something does not hold.
+#[derive(Args, Debug)]
+struct Reacting {
+    /// On a breach: alert, or also roll_back where its version is to blame.
+    #[arg(long, value_name = "WHAT", value_parser = on_breach)]
+    on_breach: Option<OnBreach>,
+    /// How long a breach lasts before it is an alert.
+    #[arg(long, value_name = "TIME", value_parser = time::duration)]
+    opens_after: Option<Duration>,
+    /// How long all is well before an alert is over.
+    #[arg(long, value_name = "TIME", value_parser = time::duration)]
+    closes_after: Option<Duration>,
+    /// Rollbacks by itself within 24 hours; then people are told.
+    #[arg(long, value_name = "N")]
+    rollbacks_a_day: Option<u8>,
+    /// Where it says what to do: a URL, or a line.
+    #[arg(long, value_name = "TEXT")]
+    runbook: Option<String>,
+}
+
+fn on_breach(text: &str) -> Result<OnBreach, String> {
+    match text {
+        "alert" => Ok(OnBreach::Alert),
+        "roll_back" => Ok(OnBreach::RollBack),
+        _ => Err("say alert or roll_back".into()),
+    }
+}
+
+impl Reacting {
+    /// What is said, over what is known.
+    fn over(&self, known: &mut Reactions) -> Result<(), Failure> {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        known.on_breach = self.on_breach.unwrap_or(known.on_breach);
+        known.opens_after_s = self.opens_after.map_or(known.opens_after_s, seconds);
+        known.closes_after_s = self.closes_after.map_or(known.closes_after_s, seconds);
+        known.rollbacks_a_day = self.rollbacks_a_day.unwrap_or(known.rollbacks_a_day);
+        if let Some(text) = &self.runbook {
+            let line = Line::parse(text);
+            known.runbook = line.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        }
+        Ok(())
+    }
 }
 
 /// What became of a change.
@@ -212,6 +259,7 @@ impl Said {
         if let Some(most) = self.hold_at_most {
             policy.hold_at_most_s = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
         }
+        self.reactions.over(&mut settings.reactions)?;
         // As the hub reads it: what makes no sense is refused here, by its name.
         let checked = document_from("settings", &document_to(&settings));
         checked.map_err(|refused: binnacle_wire::Refused| wrong(refused.what))
@@ -439,6 +487,23 @@ fn rollback(row: &EndpointItem) -> String {
     )
 }
 
+/// What is done on a breach, in a few words.
+fn reacts(reactions: &Reactions) -> String {
+    let what = match reactions.on_breach {
+        OnBreach::Alert => "people are told".to_owned(),
+        OnBreach::RollBack => format!(
+            "rolled back by itself, {} times a day at most",
+            reactions.rollbacks_a_day
+        ),
+    };
+    let (opens_s, closes_s) = (reactions.opens_after_s, reactions.closes_after_s);
+    let mut line = format!("on breach {what}; after {opens_s}s, over after {closes_s}s");
+    if !reactions.runbook.is_empty() {
+        line.push_str(&format!("; runbook {}", reactions.runbook.as_str()));
+    }
+    line
+}
+
 fn page(row: &EndpointItem) -> String {
     let mut lines = vec![
         format!("{}  revision {}  {}", row.endpoint, row.live, row.route),
@@ -453,6 +518,9 @@ fn page(row: &EndpointItem) -> String {
         .collect();
     if !objectives.is_empty() {
         lines.push(format!("must hold {}", objectives.join(", ")));
+    }
+    if !row.settings.reactions.is_usual() {
+        lines.push(reacts(&row.settings.reactions));
     }
     let selector: Vec<String> = row
         .settings

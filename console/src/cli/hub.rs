@@ -6,6 +6,7 @@ use binnacle_core::address::Address;
 use binnacle_hub::artifact::ArtifactUrl;
 use binnacle_hub::clock::Clock;
 use binnacle_hub::listen::Loopback;
+use binnacle_hub::sinks::{MAX_SINKS, Sink};
 use binnacle_hub::store::StoreUrl;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -37,6 +38,10 @@ pub(crate) struct Run {
     /// Where to listen: unix:PATH or ADDR:PORT; may be given more than once.
     #[arg(long, value_name = "ADDR")]
     listen: Vec<Address>,
+    /// Who is told of alerts: webhook=URL, slack=URL, pagerduty=KEY or alertmanager=URL; with
+    /// @FILE in place of what is secret, the first line of that file. May be given more than once.
+    #[arg(long, value_name = "KIND=WHERE")]
+    sink: Vec<String>,
     /// Allow loopback addresses, where callers are not known.
     #[arg(long)]
     insecure_loopback: bool,
@@ -104,6 +109,30 @@ impl Run {
             artifacts: self.artifacts,
             listen,
             loopback,
+            sinks: sinks(&self.sink)?,
         })
     }
+}
+
+/// Sinks as they are typed, with what is secret read from its file.
+fn sinks(typed: &[String]) -> Result<Vec<Sink>, Failure> {
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("--sink: {why}"));
+    if typed.len() > MAX_SINKS {
+        return Err(wrong(format!("at most {MAX_SINKS} can be told")));
+    }
+    let read = |text: &String| {
+        let whole = match text.split_once("=@") {
+            None => text.clone(),
+            Some((kind, file)) => {
+                let kept = std::fs::read_to_string(file);
+                let kept = kept.map_err(|error| wrong(format!("cannot read {file}: {error}")))?;
+                let first = kept.lines().next().unwrap_or_default();
+                format!("{kind}={}", first.trim())
+            }
+        };
+        whole
+            .parse::<Sink>()
+            .map_err(|error| wrong(error.to_string()))
+    };
+    typed.iter().map(read).collect()
 }

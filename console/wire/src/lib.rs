@@ -3,6 +3,7 @@
 //! `from_proto` checks everything and returns an error that names the field; `to_proto` cannot
 //! fail. Nothing else in the console's half of the house sees a message.
 
+pub mod alert;
 pub mod endpoint;
 pub mod glance;
 pub mod greeting;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::route::WHOLE;
 use crate::host::Labels;
+use crate::reaction::Reactions;
 use crate::registry::{Line, Objectives};
 
 /// Revisions whose versions may be kept warm beside those that serve: each takes memory on every
@@ -40,6 +41,9 @@ pub struct Settings {
     /// Inputs are nobody's to keep: none is, whatever is said above.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sensitive: bool,
+    /// What is done when something does not hold.
+    #[serde(default, skip_serializing_if = "Reactions::is_usual")]
+    pub reactions: Reactions,
 }
 
 /// How an endpoint may change.

@@ -189,7 +189,7 @@ impl Bounded {
 }
 
 /// Requests beyond an objective's bound, of how many, and the share that may be.
-fn beyond(objective: &Objective, counts: &Counts) -> (u64, u64, f64) {
+pub(crate) fn beyond(objective: &Objective, counts: &Counts) -> (u64, u64, f64) {
     let share = match objective.figure {
         Figure::Errors => {
             let fair = objective.share_ppm().unwrap_or(0) as f64 / 1e6;

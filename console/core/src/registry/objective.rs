@@ -25,7 +25,7 @@ pub enum Figure {
 }
 
 /// A bound from above on one figure. Written as text everywhere: `p99<=250ms`, `errors<=0.5%`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Arc<str>", into = "String")]
 pub struct Objective {
     /// What is bounded.

@@ -306,6 +306,7 @@ fn of_registry(entry: &Entry) -> Option<&registry::Change> {
         Change::Registry(change) => Some(change),
         Change::Genesis { .. }
         | Change::Endpoint(_)
+        | Change::Alert(_)
         | Change::HostAdmitted(_)
         | Change::HostRelabelled(_)
         | Change::HostRetired { .. }

@@ -7,6 +7,7 @@
     clippy::panic
 )] // tests
 
+mod alerting;
 mod fleet;
 mod judging;
 mod laws;

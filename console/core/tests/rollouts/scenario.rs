@@ -11,18 +11,21 @@ use binnacle_core::host::Labels;
 use binnacle_core::journal::{Change, Entry};
 use binnacle_core::judge::{Counts, Golden, Shadow, Span};
 use binnacle_core::name::Name;
+use binnacle_core::reaction::OnBreach;
 use binnacle_core::registry::{self, Object, Objective, Objectives, Reference, Rules};
 use binnacle_core::rollout::{Ask, Plan, Steer, Want, readiness};
 use binnacle_core::served::OverrideKind;
 use binnacle_core::state::Refusal;
 use binnacle_core::view::{RevisionItem, step_in_words};
 
+use crate::alerting::{Alerting, alerted};
 use crate::fleet::{Fleet, Switches};
 
 /// A scenario while it runs.
 struct Stage {
     fleet: Fleet,
     plans: BTreeMap<String, Plan>,
+    alerting: Alerting,
 }
 
 #[test]
@@ -74,6 +77,7 @@ fn run(text: &str) -> String {
     let mut stage = Stage {
         fleet: Fleet::new(),
         plans: BTreeMap::new(),
+        alerting: Alerting::default(),
     };
     let mut out = String::new();
     for line in text.lines() {
@@ -227,7 +231,10 @@ impl Stage {
             ["measure", time, endpoint, "canary", canary @ ..] => {
                 self.measure(time, endpoint, canary)
             }
-            words => panic!("what is {words:?}?"),
+            words => match self.alerting.act(&mut self.fleet, words, why) {
+                Some(came) => came,
+                None => panic!("what is {words:?}?"),
+            },
         }
     }
 
@@ -380,7 +387,7 @@ impl Stage {
 }
 
 /// What came of it, a line an entry.
-fn told(came: Result<Vec<Entry>, Refusal>) -> Vec<String> {
+pub(crate) fn told(came: Result<Vec<Entry>, Refusal>) -> Vec<String> {
     let entries = match came {
         Err(refusal) => return vec![format!("refused: {refusal}")],
         Ok(entries) => entries,
@@ -422,6 +429,7 @@ fn told(came: Result<Vec<Entry>, Refusal>) -> Vec<String> {
             | Change::HostResumed { .. }
             | Change::HostReadmitted { .. }
             | Change::Registry(_) => entry.change.kind().to_owned(),
+            Change::Alert(change) => alerted(entry, change),
         };
         let why = match entry.why.is_empty() {
             true => String::new(),
@@ -448,7 +456,7 @@ fn labelled(words: &[&str]) -> Labels {
     Labels::parse(words.iter().map(pair).collect()).unwrap()
 }
 
-fn seconds(text: &str) -> u32 {
+pub(crate) fn seconds(text: &str) -> u32 {
     let (number, unit) = text.split_at(text.len() - 1);
     let unit = match unit {
         "s" => 1,
@@ -468,6 +476,10 @@ fn settings(words: &[&str]) -> Settings {
             Some(("missing", share)) => settings.policy.may_be_missing = share.parse().unwrap(),
             Some(("requests", count)) => settings.policy.min_requests = count.parse().unwrap(),
             Some(("select", label)) => settings.selector = labelled(&[label]),
+            Some(("back", a_day)) => {
+                settings.reactions.on_breach = OnBreach::RollBack;
+                settings.reactions.rollbacks_a_day = a_day.parse().unwrap();
+            }
             _ => objectives.push(word.parse().unwrap()),
         }
     }
@@ -522,7 +534,7 @@ fn split(words: &[&str]) -> Route {
 }
 
 /// Latencies that lie around `at`, the slowest at thrice that.
-fn counts(requests: &str, at: &str, failing: &str) -> Counts {
+pub(crate) fn counts(requests: &str, at: &str, failing: &str) -> Counts {
     let requests: u64 = requests.parse().unwrap();
     let at: f64 = at.trim_end_matches("ms").parse().unwrap();
     let failing: f64 = failing.trim_end_matches('%').parse().unwrap();

@@ -1,7 +1,7 @@
 //! What the engine's refusals are called on the wire, so that scripts can tell them apart.
 
 use binnacle_core::state::Refusal;
-use binnacle_core::{endpoint, registry};
+use binnacle_core::{alert, endpoint, registry};
 use tonic::{Code, Status};
 
 use crate::engine::Rejected;
@@ -20,6 +20,7 @@ pub(crate) fn rejected(rejected: Rejected) -> Status {
             Refusal::FleetFull(_) => Status::resource_exhausted(message),
             Refusal::Registry(refusal) => Status::new(code(&refusal), message),
             Refusal::Endpoint(refusal) => Status::new(code_of_endpoint(&refusal), message),
+            Refusal::Alert(refusal) => Status::new(code_of_alert(&refusal), message),
         },
     }
 }
@@ -37,6 +38,15 @@ fn code(refusal: &registry::Refusal) -> Code {
         | registry::Refusal::Deprecated(..)
         | registry::Refusal::Aliased { .. } => Code::FailedPrecondition,
         registry::Refusal::Full { .. } => Code::ResourceExhausted,
+    }
+}
+
+/// How refusals of alerts are told apart by scripts.
+fn code_of_alert(refusal: &alert::Refusal) -> Code {
+    match refusal {
+        alert::Refusal::Unknown(_) => Code::NotFound,
+        alert::Refusal::Closed(_) => Code::FailedPrecondition,
+        alert::Refusal::TooLong => Code::InvalidArgument,
     }
 }
 

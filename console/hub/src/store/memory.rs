@@ -31,6 +31,7 @@ struct Kept {
     writer: [u8; 16],
     compacted: u64,
     snapshot: Option<Arc<Snapshot>>,
+    marks: BTreeMap<String, u64>,
 }
 
 /// Start, span, series, flush.
@@ -169,6 +170,18 @@ impl Store for Memory {
             let kept = self.kept();
             let page = kept.journal.range(after.saturating_add(1)..).take(limit);
             Ok(page.map(|(_, entry)| entry.clone()).collect())
+        }
+        .boxed()
+    }
+
+    fn mark(&self, reader: String) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        async move { Ok(self.kept().marks.get(&reader).copied()) }.boxed()
+    }
+
+    fn set_mark(&self, reader: String, at: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.kept().marks.insert(reader, at);
+            Ok(())
         }
         .boxed()
     }

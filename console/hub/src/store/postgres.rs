@@ -20,19 +20,21 @@ use sqlx::{Postgres as Db, Row as _, Transaction};
 use super::refusal::{at, at_commit, nonsense, signed};
 use super::rows::{entry, head};
 use super::{
-    APPEND, COMPACT, CONFIRM, Compaction, Flushed, MAX_PAGE, MinuteCell, MinuteQuery, PostgresUrl,
-    READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery, Snapshot, Store, StoreError,
-    UPGRADE, WRITE, Watermark, gapless, within_a_page,
+    APPEND, COMPACT, CONFIRM, Compaction, Flushed, MARK, MAX_PAGE, MinuteCell, MinuteQuery,
+    PostgresUrl, READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery, Snapshot, Store,
+    StoreError, UPGRADE, WRITE, Watermark, gapless, within_a_page,
 };
 
+mod mark;
 mod minute;
 mod rollup;
 mod snapshot;
 
 /// The schema, step by step; a step that was released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../migrations/postgres/0001_everything.sql"
-)];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_everything.sql"),
+    include_str!("../../migrations/postgres/0002_marks.sql"),
+];
 /// Writers: one for the journal, one for what was measured, neither waiting for the other.
 const WRITERS: u32 = 2;
 /// Readers: consoles' questions, of which a long one must not hold up the short ones.
@@ -272,6 +274,14 @@ impl Store for Postgres {
             snapshot::load(&mut read).await
         }
         .boxed()
+    }
+
+    fn mark(&self, reader: String) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        async move { mark::get(&self.readers, &reader).await }.boxed()
+    }
+
+    fn set_mark(&self, reader: String, at: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { within(MARK, mark::set(&self.writers, &reader, at)).await }.boxed()
     }
 
     fn flush(&self, batch: Arc<RollupBatch>) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -27,6 +27,7 @@ use super::{
     UPGRADE, WRITE, Watermark, gapless, within_a_page,
 };
 
+mod mark;
 mod minute;
 mod rollup;
 mod room;
@@ -37,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_journal_and_rollups.sql"),
     include_str!("../../migrations/sqlite/0002_host_minutes.sql"),
     include_str!("../../migrations/sqlite/0003_snapshots.sql"),
+    include_str!("../../migrations/sqlite/0004_marks.sql"),
 ];
 /// Readers: one for a long query, one so that a page of the journal need not wait for it.
 const READERS: u32 = 2;
@@ -263,6 +265,14 @@ impl Store for Sqlite {
             snapshot::load(&mut read).await
         }
         .boxed()
+    }
+
+    fn mark(&self, reader: String) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        async move { mark::get(&self.readers, &reader).await }.boxed()
+    }
+
+    fn set_mark(&self, reader: String, at: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { mark::set(&self.writer, &reader, at).await }.boxed()
     }
 
     fn flush(&self, batch: Arc<RollupBatch>) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -422,3 +422,24 @@ async fn compaction_works_off_arrears_in_bounded_parts() {
         assert_eq!((rows.len(), total), (100, 100));
     }
 }
+
+#[tokio::test]
+async fn how_far_a_reader_has_come_outlives_the_hub_and_is_its_own() {
+    for place in places() {
+        let store = open(&place.url).await.unwrap();
+        assert_eq!(store.mark("letters".into()).await.unwrap(), None);
+        for at in [3, 9] {
+            store.set_mark("letters".into(), at).await.unwrap();
+        }
+        store.set_mark("others".into(), 1).await.unwrap();
+        let store = match place.url {
+            StoreUrl::Memory => store,
+            StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) => {
+                store.close().await;
+                open(&place.url).await.unwrap()
+            }
+        };
+        assert_eq!(store.mark("letters".into()).await.unwrap(), Some(9));
+        assert_eq!(store.mark("others".into()).await.unwrap(), Some(1));
+    }
+}

@@ -468,6 +468,12 @@ impl Store for Flaky {
     fn entries(&self, after: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         self.store.entries(after, limit)
     }
+    fn mark(&self, reader: String) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.store.mark(reader)
+    }
+    fn set_mark(&self, reader: String, at: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.set_mark(reader, at)
+    }
     fn entries_at(&self, places: Vec<u64>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         self.store.entries_at(places)
     }
