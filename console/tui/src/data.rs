@@ -10,6 +10,8 @@ use binnacle_core::view::{EntryRow, Glance, Glances, HostRow, LatencyPage, Model
 use crate::msg::Link;
 use crate::question::{Answer, Question};
 
+mod endpoints;
+
 /// Entries that are kept as they arrive: what happened while one looked, some screens long.
 const MAX_ENTRIES: usize = 500;
 /// Answers that are kept: some for each screen that one may go back to.
@@ -201,6 +203,8 @@ const EMPTY_S: u32 = 3;
 /// Seconds from one asking to the next while the registry changes again and again: an import
 /// of ten thousand lines is not followed line by line.
 const OUTDATED_S: u32 = 1;
+/// Seconds from one asking to the next of something that is under way: one watches it.
+const MOVING_S: u32 = 1;
 
 impl Asked {
     /// Seconds after which it is asked for anew.
@@ -211,6 +215,7 @@ impl Asked {
         }
         match &self.answer {
             Some((answer, _)) if answer.is_empty() => Some(every_s.min(EMPTY_S)),
+            Some((answer, _)) if answer.is_moving() => Some(every_s.min(MOVING_S)),
             Some(_) | None => Some(every_s),
         }
     }
@@ -356,7 +361,8 @@ impl Data {
             | Answer::Journal(_)
             | Answer::Past(_)
             | Answer::Host(_)
-            | Answer::Registry(_) => None,
+            | Answer::Registry(_)
+            | Answer::Endpoints(_) => None,
         })
     }
 
@@ -383,6 +389,12 @@ impl Data {
     /// What came of a question.
     pub fn asked(&self, question: &Question) -> Option<&Asked> {
         self.answers.get(question)
+    }
+
+    /// Forgets what came of a question: it is asked for anew, and nothing is shown before.
+    pub fn forget(&mut self, question: &Question) {
+        self.answers.remove(question);
+        self.revision += 1;
     }
 
     /// Notes that a question is asked.
