@@ -8,6 +8,7 @@ use std::sync::Arc;
 use binnacle_core::view::{EntryRow, Glance, Glances, HostRow, LatencyPage, ModelRow, Status};
 
 use crate::msg::Link;
+use crate::question::endpoint::Inquiry;
 use crate::question::{Answer, Question};
 
 mod endpoints;
@@ -400,7 +401,10 @@ impl Data {
     /// Notes that a question is asked.
     pub fn ask(&mut self, question: &Question, generation: u64, now_us: i64) {
         if !self.answers.contains_key(question) && self.answers.len() >= MAX_ANSWERS {
-            let oldest = self.answers.iter().min_by_key(|(_, asked)| asked.asked_us);
+            // What is told on every screen stays; of those asked at one moment the first goes.
+            let underway = Question::Endpoints(Inquiry::Underway);
+            let others = self.answers.iter().filter(|(of, _)| **of != underway);
+            let oldest = others.min_by_key(|(_, asked)| (asked.asked_us, asked.generation));
             if let Some(oldest) = oldest.map(|(question, _)| question.clone()) {
                 self.answers.remove(&oldest);
             }

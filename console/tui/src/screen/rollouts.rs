@@ -136,10 +136,10 @@ fn warm(line: &EndpointLine) -> Option<f64> {
 
 #[rustfmt::skip]
 const COLUMNS: &[Column<EndpointLine>] = &[
-    column("ENDPOINT", "endpoint", (14, 14), (Left, 0),
+    column("ENDPOINT", "endpoint", (12, 12), (Left, 0),
         |line, _| (shown(&line.id), Meaning::Text),
         |line, _| Value::Text((&*line.id).into())),
-    column("ROUTE", "route", (13, 24), (Left, 0),
+    column("ROUTE", "route", (15, 24), (Left, 0),
         |line, _| (shown(&line.row.route), Meaning::Text),
         |line, _| Value::Text((&*line.row.route).into())),
     column("REV", "rev", (4, 2), (Right, 3),

@@ -79,7 +79,7 @@ impl Fleet {
     fn finding(&self) -> Value {
         json!({
             "verdict": self.verdict,
-            "why": "2.9% of its requests are over 1.2 × the p99 beside it (45.1 ms against 38.2 ms)",
+            "why": "2.9% of its requests are over 1.2 × the p99 beside it (45.1 ms, not 38.2 ms)",
             "canary": {"requests": 10_133, "errors": 45, "p99_ns": 45_100_000, "slow": 294},
             "control": {"requests": 91_204, "errors": 374, "p99_ns": 38_200_000, "slow": 908},
         })
@@ -233,7 +233,10 @@ impl Fleet {
             Want::Deploy(version) => (json!("deploy"), version.to_string(), "canary:5%/10m"),
         };
         let is_rollback = wanted.is_rollback();
-        let step = |splits: &[(&str, u32)], bake_s: u32| json!({"route": route(splits), "hosts": 10_000, "bake_s": bake_s});
+        let step = |splits: &[(&str, u32)], bake_s: u32| {
+            let route = route(splits);
+            json!({"route": route, "hosts": 10_000, "bake_s": bake_s})
+        };
         let mut steps = vec![step(&[(&after, 10_000)], 0)];
         if !is_rollback {
             steps.insert(0, step(&[("fraud@7", 9_500), (&after, 500)], 600));

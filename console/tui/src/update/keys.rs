@@ -192,19 +192,7 @@ fn over(
     }
     match &mut overlay {
         Overlay::Text { .. } => None,
-        Overlay::Confirm(asking) => {
-            let done = confirm(asking, key, is_fresh, effects);
-            if let Some(wish) = done {
-                effects.push(Effect::Do(wish));
-                say(model, Ok("asked; the journal will tell".into()));
-                // What was typed is there again if the hub refuses it.
-                if let Overlay::Confirm(asking) = overlay {
-                    model.asked = Some(asking);
-                }
-                return None;
-            }
-            Some(overlay)
-        }
+        Overlay::Confirm(_) => confirming(model, overlay, key, is_fresh, effects),
         Overlay::Actions { actions, at } => {
             let count = actions.len();
             if let Some(command) = step(key) {
@@ -374,6 +362,26 @@ fn entered(model: &mut Model, overlay: Overlay, effects: &mut Vec<Effect>) -> Op
         | Overlay::Columns { .. }
         | Overlay::Text { .. }) => Some(other),
     }
+}
+
+/// A key in a confirmation; what was typed is there again if the hub refuses it.
+fn confirming(
+    model: &mut Model,
+    overlay: Overlay,
+    key: Key,
+    is_fresh: bool,
+    effects: &mut Vec<Effect>,
+) -> Option<Overlay> {
+    let Overlay::Confirm(mut asking) = overlay else {
+        return Some(overlay);
+    };
+    let Some(wish) = confirm(&mut asking, key, is_fresh, effects) else {
+        return Some(Overlay::Confirm(asking));
+    };
+    effects.push(Effect::Do(wish));
+    say(model, Ok("asked; the journal will tell".into()));
+    model.asked = Some(asking);
+    None
 }
 
 /// A key in a confirmation; answers with the wish once it is confirmed.

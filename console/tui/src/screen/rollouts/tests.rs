@@ -432,3 +432,45 @@ fn the_overview_says_what_is_wrong_with_endpoints_and_what_to_press() {
         stage.text()
     );
 }
+
+#[test]
+fn each_state_of_a_rollout_is_told_on_the_overview_with_what_to_press() {
+    let few = json!({"inconclusive": {"seen": 4, "need": 500}});
+    for (phase, verdict, what, next) in [
+        (
+            "confirming",
+            json!("promote"),
+            "rev 41 is not confirmed: hosts go back in 3m",
+            "a, then c keeps it; R takes it back",
+        ),
+        (
+            "paused",
+            json!("promote"),
+            "rev 41 is paused at step 2/3",
+            "a, then u goes on; R takes it back",
+        ),
+        (
+            "judging",
+            few,
+            "rev 41 is held at step 2/3",
+            "unknown: not enough requests",
+        ),
+        (
+            "rolling_back",
+            json!("roll_back"),
+            "rev 41 goes back",
+            "hosts go back by themselves",
+        ),
+    ] {
+        let mut fleet = Fleet::busy();
+        fleet.phase = Some(phase);
+        fleet.verdict = verdict;
+        let stage = at("overview", (200, 60), &fleet);
+        let text = stage.text();
+        assert!(text.contains(what), "{phase}:\n{text}");
+        assert!(text.contains(next), "{phase}:\n{text}");
+        assert!(text.contains("▸ prod/fraud"), "{phase}:\n{text}");
+    }
+    let calm = at("overview", (200, 60), &Fleet::calm());
+    assert!(!calm.text().contains("rev 41"), "{}", calm.text());
+}
