@@ -20,6 +20,7 @@ mod line;
 mod link;
 mod memory;
 mod registry;
+mod rollback;
 mod tmux;
 mod walk;
 

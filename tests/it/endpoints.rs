@@ -19,16 +19,16 @@ const PACE: Duration = Duration::from_millis(4);
 const SOON: Duration = Duration::from_secs(60);
 
 /// A hub, and hosts whose agents bring versions to their servers.
-struct Stand {
-    hub: Hub,
+pub(crate) struct Stand {
+    pub(crate) hub: Hub,
     agents: Vec<Agent>,
     _runtimes: Vec<Runtime>,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Stand {
     /// Two versions of a model are registered, and an endpoint that wants few requests to judge.
-    fn start(hosts: usize) -> Self {
+    pub(crate) fn start(hosts: usize) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("binnacle-it-")
             .tempdir()
@@ -75,17 +75,17 @@ impl Stand {
     }
 
     #[track_caller]
-    fn does(&self, words: &str) -> Value {
+    pub(crate) fn does(&self, words: &str) -> Value {
         let ended = self.ask(words);
         assert_eq!(ended.code, 0, "{words}\n{}\n{}", ended.stdout, ended.stderr);
         ended.outcome()["items"][0].clone()
     }
 
-    fn endpoint(&self) -> Value {
+    pub(crate) fn endpoint(&self) -> Value {
         self.does("endpoint show test/scan")
     }
 
-    fn lanes(&self) -> Vec<Lane> {
+    pub(crate) fn lanes(&self) -> Vec<Lane> {
         let model = Model::called("tumour", "scan");
         let lane = |agent: &Agent, protocol| Lane {
             protocol,
@@ -102,7 +102,7 @@ impl Stand {
     }
 
     /// The first route serves.
-    fn served(&self) {
+    pub(crate) fn served(&self) {
         let told = self.does("deploy tumour@1 --to test/scan --wait=2m");
         assert_eq!(told["outcome"], "promoted", "{told}");
     }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::alert::{AlertItem, BlameItem, MarkItem, SinkItem};
 pub use self::endpoint::{
-    BlockItem, EndpointItem, OverrideItem, PlanItem, ProofItem, ReadinessItem, RevisionItem,
-    RolloutItem, TraceItem, step_in_words,
+    BlockItem, EndpointItem, FailedItem, OverrideItem, PlanItem, ProofItem, ReadinessItem,
+    RevisionItem, RolloutItem, StepItem, TraceItem, step_in_words,
 };
 pub use self::entry::EntryRow;
 pub use self::glance::{CELL_BYTES, Cell, Coarse, Glance, Glances, History};
@@ -26,10 +26,11 @@ pub use self::registry::{
     Named, Numbered, SetItem, Trainee, VersionItem,
 };
 pub use self::status::{Status, health, live};
-pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, troubles};
+pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, endpoint_troubles, troubles};
 // What rows are made of, for those who see rows alone.
-pub use crate::endpoint::EndpointName;
+pub use crate::endpoint::{EndpointName, OverrideKind, Route, Settings};
 pub use crate::host::Labels;
+pub use crate::judge::{Finding, Summary, Verdict};
 pub use crate::name::Name;
 pub use crate::registry::{
     Allowed, Artifact, Card, Column, DataSetDetail, Digest, Feature, FeatureKind, Line, Number,
@@ -37,6 +38,7 @@ pub use crate::registry::{
     Tags, VersionDetail,
 };
 pub use crate::report::{BootId, Light, Losses, ServerHealth, VersionLights, Vitals};
+pub use crate::rollout::{Intent, Plan, Strategy, Verb};
 pub use crate::series::Outcome;
 pub use crate::why::{ChangeItem, WhyItem};
 

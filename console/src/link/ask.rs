@@ -12,6 +12,7 @@ use crate::clock;
 use crate::link::Link;
 use crate::outcome::Failure;
 
+mod endpoint;
 mod registry;
 
 /// Entries of the journal on one page.
@@ -65,6 +66,7 @@ impl Live {
             Question::About { object } => self.about(object).await,
             Question::Profile { digest } => self.profile(*digest).await,
             Question::Distances { reference, other } => self.distances(*reference, *other).await,
+            Question::Endpoints(inquiry) => self.inquired(inquiry).await,
         }
     }
 
@@ -89,6 +91,7 @@ impl Live {
                 "a member again",
             ),
             Wish::Change(change) => return self.change(change).await,
+            Wish::Endpoint(deed) => return self.deed(deed).await,
         };
         let refused = |status| Refused {
             why: unsure(status),

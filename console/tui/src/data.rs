@@ -8,7 +8,10 @@ use std::sync::Arc;
 use binnacle_core::view::{EntryRow, Glance, Glances, HostRow, LatencyPage, ModelRow, Status};
 
 use crate::msg::Link;
+use crate::question::endpoint::Inquiry;
 use crate::question::{Answer, Question};
+
+mod endpoints;
 
 /// Entries that are kept as they arrive: what happened while one looked, some screens long.
 const MAX_ENTRIES: usize = 500;
@@ -201,6 +204,8 @@ const EMPTY_S: u32 = 3;
 /// Seconds from one asking to the next while the registry changes again and again: an import
 /// of ten thousand lines is not followed line by line.
 const OUTDATED_S: u32 = 1;
+/// Seconds from one asking to the next of something that is under way: one watches it.
+const MOVING_S: u32 = 1;
 
 impl Asked {
     /// Seconds after which it is asked for anew.
@@ -211,6 +216,7 @@ impl Asked {
         }
         match &self.answer {
             Some((answer, _)) if answer.is_empty() => Some(every_s.min(EMPTY_S)),
+            Some((answer, _)) if answer.is_moving() => Some(every_s.min(MOVING_S)),
             Some(_) | None => Some(every_s),
         }
     }
@@ -356,7 +362,8 @@ impl Data {
             | Answer::Journal(_)
             | Answer::Past(_)
             | Answer::Host(_)
-            | Answer::Registry(_) => None,
+            | Answer::Registry(_)
+            | Answer::Endpoints(_) => None,
         })
     }
 
@@ -385,10 +392,19 @@ impl Data {
         self.answers.get(question)
     }
 
+    /// Forgets what came of a question: it is asked for anew, and nothing is shown before.
+    pub fn forget(&mut self, question: &Question) {
+        self.answers.remove(question);
+        self.revision += 1;
+    }
+
     /// Notes that a question is asked.
     pub fn ask(&mut self, question: &Question, generation: u64, now_us: i64) {
         if !self.answers.contains_key(question) && self.answers.len() >= MAX_ANSWERS {
-            let oldest = self.answers.iter().min_by_key(|(_, asked)| asked.asked_us);
+            // What is told on every screen stays; of those asked at one moment the first goes.
+            let underway = Question::Endpoints(Inquiry::Underway);
+            let others = self.answers.iter().filter(|(of, _)| **of != underway);
+            let oldest = others.min_by_key(|(_, asked)| (asked.asked_us, asked.generation));
             if let Some(oldest) = oldest.map(|(question, _)| question.clone()) {
                 self.answers.remove(&oldest);
             }

@@ -1,9 +1,11 @@
-//! Drawing: the strip, the breadcrumb, the screen, what lies over it, the key bar.
+//! Drawing: the strip, the breadcrumb, the screen, what is under way, what lies over it, the key
+//! bar.
 //!
 //! ```text
 //!  PROD-EU LIVE 412 hosts 398+ 11! 3x                        03:11Z alice
 //!  Hosts > infer-0042                    filter: p99>250  37/412
 //!  …
+//!  ▸ prod/fraud rev 41 → fraud@8 100%  step 2/3 baking ▓▓▓▓░░░░░░ 6/8 hosts
 //!  <enter> open  <space> mark  </> filter  <:> command  <?> keys
 //! ```
 //! Nothing is changed here, and only what is visible is built.
@@ -24,6 +26,7 @@ use crate::theme::{Letters, Meaning};
 use crate::widget::line;
 
 mod ascii;
+mod jobs;
 
 /// Where things are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Regions {
     pub crumbs: Rect,
     /// The screen.
     pub body: Rect,
+    /// What is under way; empty where nothing is.
+    pub jobs: Rect,
     /// The hint or the notice; empty where there is none.
     pub notice: Rect,
     /// Keys, or what is typed: always the last line.
@@ -46,18 +51,20 @@ pub(crate) fn regions(model: &Model) -> Regions {
     let has_crumbs = !model.trail.is_empty() && !model.screen().crumbs().is_empty();
     let has_notice = model.notice.is_some() || !model.hint.is_empty();
     let (crumbs, notice) = (u16::from(has_crumbs), u16::from(has_notice));
+    let jobs = jobs::lines(model);
     let area = |y: u16, lines: u16| Rect {
         x: 0,
         y: y.min(height),
         width,
         height: lines.min(height.saturating_sub(y)),
     };
-    let body = height.saturating_sub(2 + crumbs + notice);
+    let body = height.saturating_sub(2 + crumbs + jobs + notice);
     Regions {
         strip: area(0, 1),
         crumbs: area(1, crumbs),
         body: area(1 + crumbs, body),
-        notice: area(1 + crumbs + body, notice),
+        jobs: area(1 + crumbs + body, jobs),
+        notice: area(1 + crumbs + body + jobs, notice),
         bar: area(height.saturating_sub(1), 1),
     }
 }
@@ -78,6 +85,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) {
         strip(model, regions.strip, buf);
         crumbs(model, regions.crumbs, buf);
         model.screen().draw(&model.look(), buf);
+        jobs::draw(model, regions.jobs, buf);
         notice(model, regions.notice, buf);
         bar(model, regions.bar, buf);
         which_key(model, regions.body, buf);

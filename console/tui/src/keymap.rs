@@ -47,6 +47,7 @@ pub enum Command {
     Actions,
     Edit,
     Diff,
+    RollBack,
     Copy,
     Export,
     Zoom,

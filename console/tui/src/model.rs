@@ -11,10 +11,11 @@ use crate::edit::Draft;
 use crate::key::Key;
 use crate::keymap::{Command, Keymap, VIEWS, view_named};
 use crate::msg::{Following, Link};
-use crate::overlay::Overlay;
+use crate::overlay::{Asking, Overlay};
 use crate::question::Question;
 use crate::screen::{Look, Place, Screen};
 use crate::theme::Theme;
+use crate::update::rollouts::Awaited;
 
 /// Screens that one can go back to.
 const MAX_TRAIL: usize = 32;
@@ -124,6 +125,10 @@ pub struct Model {
     pub drafts: Vec<Draft>,
     /// What the editor has open.
     pub(crate) editing: Option<Box<Draft>>,
+    /// What was confirmed last, until the hub has taken it.
+    pub(crate) asked: Option<Box<Asking>>,
+    /// Rollouts whose end is told.
+    pub(crate) awaited: Vec<Awaited>,
     /// Now, by the console's clock.
     pub now_us: i64,
     pub(crate) trail: Vec<Box<dyn Screen>>,
@@ -202,6 +207,8 @@ impl Model {
                 .collect(),
             drafts: session.drafts,
             editing: None,
+            asked: None,
+            awaited: Vec::new(),
             now_us: setup.now_us,
             dirty: Dirty::Input,
             rest_us: None,

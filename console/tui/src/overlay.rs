@@ -10,17 +10,22 @@ use tui_input::Input;
 use crate::data::Known;
 use crate::keymap::{Binding, Command, bindings};
 use crate::question::Question;
+use crate::question::endpoint::Inquiry;
 use crate::question::registry::{Listing, Noun};
 use crate::screen::{Action, Confirm, Look, Place, Weight};
 use crate::widget::paged::rows;
 
+pub mod choose;
 mod draw;
 pub mod form;
+pub mod plan;
 pub mod review;
 
+use self::choose::Choosing;
 pub(crate) use self::draw::clear;
 pub use self::draw::draw;
 use self::form::Filling;
+use self::plan::Planning;
 use self::review::Review;
 
 /// Hits that the palette and the help show: more than fit on any screen.
@@ -67,6 +72,10 @@ pub enum Overlay {
     Form(Box<Filling>),
     /// An edit before it is applied.
     Review(Box<Review>),
+    /// Which endpoint a rollback is of.
+    Choose(Box<Choosing>),
+    /// What would be done with an endpoint.
+    Plan(Box<Planning>),
     /// Text that is only read.
     Text {
         /// Its heading.
@@ -146,17 +155,19 @@ impl Asking {
 
 impl Overlay {
     /// What has to be known of what it is about.
-    pub fn wants(&self) -> Option<Question> {
+    pub fn wants(&self) -> Vec<Question> {
         match self {
-            Self::Form(filling) => filling.wants(),
-            Self::Review(review) => review.draft.itself(),
-            Self::Palette(palette) => palette.listing().map(Question::Listed),
+            Self::Form(filling) => filling.wants().into_iter().collect(),
+            Self::Review(review) => review.draft.itself().into_iter().collect(),
+            Self::Palette(palette) => palette.wants(),
+            Self::Choose(choosing) => vec![choosing.wants()],
+            Self::Plan(planning) => planning.wants(),
             Self::Filter { .. }
             | Self::Time { .. }
             | Self::Actions { .. }
             | Self::Columns { .. }
             | Self::Confirm(_)
-            | Self::Text { .. } => None,
+            | Self::Text { .. } => Vec::new(),
         }
     }
 }
@@ -170,6 +181,15 @@ impl Palette {
             search: typed.into(),
             ..Listing::of(Noun::Models, "")
         })
+    }
+
+    /// What has to be known to find what fits.
+    fn wants(&self) -> Vec<Question> {
+        let listing = self.listing().map(Question::Listed);
+        let endpoints = Question::Endpoints(Inquiry::All);
+        let is_asked = listing.is_some();
+        let endpoints = is_asked.then_some(endpoints);
+        listing.into_iter().chain(endpoints).collect()
     }
 
     /// What was told since has changed: the same is selected as before, where it is still there.
@@ -224,6 +244,14 @@ impl Palette {
             for row in &look.data.models {
                 if let Some(score) = score(&row.model) {
                     hits.push((score, place("latency of", "latency", &row.model)));
+                }
+            }
+            if let Known::Here(rows, _) = look.data.endpoints(look.here_us) {
+                for row in rows.iter() {
+                    let name = row.endpoint.to_string();
+                    if let Some(score) = score(&name) {
+                        hits.push((score + 1, place("endpoint", "rollouts", &name)));
+                    }
                 }
             }
             if let Some(listing) = self.listing()

@@ -8,8 +8,10 @@ use binnacle_core::view::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod endpoint;
 pub mod registry;
 
+use self::endpoint::{Deed, Inquiry};
 use self::registry::{Change, Listing, Told, quoted};
 
 /// A span of time that ends now, or at a moment of the past.
@@ -105,14 +107,17 @@ pub enum Question {
         /// The profile of the other.
         other: Digest,
     },
+    /// Something about endpoints and rollouts.
+    Endpoints(Inquiry),
 }
 
 impl Question {
-    /// Whether it is about the registry, and its answer may be another after an entry about it.
+    /// Whether it is about the registry or endpoints, and its answer may be another after an
+    /// entry about them.
     pub fn is_of_registry(&self) -> bool {
         match self {
             Self::Listed(listing) => listing.at_us.is_none(),
-            Self::Lineage { .. } | Self::About { .. } => true,
+            Self::Lineage { .. } | Self::About { .. } | Self::Endpoints(_) => true,
             Self::Latency { .. }
             | Self::HostLatency { .. }
             | Self::History { .. }
@@ -141,6 +146,15 @@ impl Question {
             Self::Listed(listing) if listing.at_us.is_some() => None,
             // An entry of the journal asks for them sooner.
             Self::Listed(_) | Self::Lineage { .. } | Self::About { .. } => Some(30),
+            Self::Endpoints(Inquiry::Revisions(_)) => Some(30),
+            // Which hosts are ready is in no entry.
+            Self::Endpoints(
+                Inquiry::All
+                | Inquiry::One(_)
+                | Inquiry::Rollout(..)
+                | Inquiry::Underway
+                | Inquiry::Plan(_),
+            ) => Some(5),
             // Named by what is in it: it cannot change.
             Self::Profile { .. } | Self::Distances { .. } => None,
         }
@@ -162,6 +176,8 @@ pub enum Answer {
     Host(Option<Arc<HostRow>>),
     /// To what is asked of the registry.
     Registry(Told),
+    /// To what is asked of endpoints.
+    Endpoints(endpoint::Told),
 }
 
 impl Answer {
@@ -173,7 +189,21 @@ impl Answer {
             | Self::History(_)
             | Self::Journal(_)
             | Self::Past(_)
-            | Self::Host(_) => None,
+            | Self::Host(_)
+            | Self::Endpoints(_) => None,
+        }
+    }
+
+    /// Whether it is another in a moment: then it is asked again soon.
+    pub fn is_moving(&self) -> bool {
+        match self {
+            Self::Endpoints(told) => told.is_moving(),
+            Self::Latency(_)
+            | Self::History(_)
+            | Self::Journal(_)
+            | Self::Past(_)
+            | Self::Host(_)
+            | Self::Registry(_) => false,
         }
     }
 
@@ -185,7 +215,11 @@ impl Answer {
                 let mut cells = history.hosts.iter().flat_map(|(_, cells)| cells);
                 cells.all(Option::is_none)
             }
-            Self::Journal(_) | Self::Past(_) | Self::Host(_) | Self::Registry(_) => false,
+            Self::Journal(_)
+            | Self::Past(_)
+            | Self::Host(_)
+            | Self::Registry(_)
+            | Self::Endpoints(_) => false,
         }
     }
 }
@@ -209,6 +243,8 @@ pub enum Wish {
     },
     /// Change something of the registry.
     Change(Box<Change>),
+    /// Do something with an endpoint.
+    Endpoint(Box<Deed>),
 }
 
 /// Why a wish was not fulfilled.
@@ -231,6 +267,7 @@ impl Wish {
                 format!("binnacle host readmit {host} --reason {}", quoted(reason))
             }
             Self::Change(change) => change.command(),
+            Self::Endpoint(deed) => deed.command(),
         }
     }
 
@@ -250,6 +287,10 @@ impl Wish {
                     change.reason = given;
                 }
                 Self::Change(change)
+            }
+            Self::Endpoint(mut deed) => {
+                deed.reason = given;
+                Self::Endpoint(deed)
             }
         }
     }

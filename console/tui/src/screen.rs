@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use binnacle_core::view::{Light, Status};
+use binnacle_core::view::{EndpointName, Light, Reference, Status};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -16,7 +16,8 @@ use crate::data::{Data, Fleet};
 use crate::edit::Draft;
 use crate::keymap::{Command, Keymap};
 use crate::msg::Effect;
-use crate::overlay::form::Pointing;
+use crate::overlay::form::{Deploying, Pointing};
+use crate::question::endpoint::Wanted;
 use crate::question::{Question, Wish};
 use crate::theme::{Meaning, Theme};
 
@@ -27,6 +28,7 @@ pub mod latency;
 pub mod models;
 pub mod overview;
 pub(crate) mod registry;
+pub mod rollouts;
 pub mod sets;
 pub mod versions;
 
@@ -122,6 +124,23 @@ pub enum Doing {
     Form(Box<Draft>),
     /// A form that moves an alias.
     Alias(Box<Pointing>),
+    /// A form that brings a version to an endpoint.
+    Deploy(Box<Deploying>),
+    /// What would be done with an endpoint.
+    Plan(Box<Wanted>),
+}
+
+/// What something is about: which endpoints a rollback from there may be of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Concern {
+    /// This one.
+    Endpoint(EndpointName),
+    /// Those that a version of this model serves at.
+    Model(Arc<str>),
+    /// Those that this version serves at.
+    Version(Reference),
+    /// Those that this host serves.
+    Host(Arc<str>),
 }
 
 /// A question before something is done.
@@ -184,6 +203,11 @@ pub trait Screen: fmt::Debug + Send {
     /// What can be done with what is selected.
     fn actions(&self, _look: &Look<'_>) -> Vec<Action> {
         Vec::new()
+    }
+
+    /// What is selected, as far as endpoints have to do with it.
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        None
     }
 
     /// Does what a command asks; nothing comes of one that it does not offer.

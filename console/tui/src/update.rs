@@ -10,10 +10,12 @@ use crate::model::{Dirty, Model, Notice, keymap};
 use crate::msg::{Effect, Following, Link, Msg};
 use crate::overlay::{Asking, Overlay, Palette};
 use crate::question::Question;
-use crate::screen::{MAX_FOLLOWED, Place, Step};
+use crate::question::endpoint::Inquiry;
+use crate::screen::{MAX_FOLLOWED, Place, Step, Wants};
 
 mod editing;
 mod keys;
+pub(crate) mod rollouts;
 #[cfg(test)]
 mod tests;
 pub mod time;
@@ -34,6 +36,7 @@ pub fn update(model: &mut Model, now_us: i64, msg: Msg) -> Vec<Effect> {
     take_in(model, msg, &mut effects);
     pass_time(model);
     learn(model);
+    rollouts::learn(model, &mut effects);
     ask(model, &mut effects);
     wake(model, &mut effects);
     effects
@@ -100,6 +103,10 @@ fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
                 review.is_seen = true;
                 model.dirty = Dirty::Input;
             }
+            if let Some(Overlay::Plan(planning)) = &mut model.overlay {
+                planning.is_seen |= planning.is_asked;
+                model.dirty = Dirty::Input;
+            }
         }
         Msg::Configured(config) => configured(model, config),
     }
@@ -148,8 +155,13 @@ fn edited(model: &mut Model, text: Result<String, String>, effects: &mut Vec<Eff
             asking.reason = one_line.into();
             effects.push(Effect::AskSeen);
         }
+        (Ok(text), Some(Overlay::Plan(planning))) => {
+            let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            planning.reason = one_line.into();
+            effects.push(Effect::AskSeen);
+        }
         (Ok(_), _) => say(model, Err("what this text was for is closed by now".into())),
-        (Err(why), Some(Overlay::Confirm(_))) => {
+        (Err(why), Some(Overlay::Confirm(_) | Overlay::Plan(_))) => {
             effects.push(Effect::AskSeen);
             say(model, Err(why));
         }
@@ -224,13 +236,8 @@ fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
     if !model.data.is_live() {
         return;
     }
-    let mut wants = model.screen().wants(&model.look());
-    let over = model.overlay.as_ref().and_then(Overlay::wants);
-    wants.questions.extend(over);
-    wants
-        .questions
-        .extend(model.at_us.map(|at_us| Question::Past { at_us }));
-    for question in wants.questions {
+    let mut wants = wanted(model);
+    for question in std::mem::take(&mut wants.questions) {
         let shown = model.frozen.as_deref().unwrap_or(&model.data);
         let is_due = match shown.asked(&question) {
             None => true,
@@ -273,6 +280,20 @@ fn ask(model: &mut Model, effects: &mut Vec<Effect>) {
     }
 }
 
+/// What has to be known now: what the screen shows, what lies over it, and what is under way
+/// wherever one is.
+fn wanted(model: &Model) -> Wants {
+    let mut wants = model.screen().wants(&model.look());
+    let over = model.overlay.iter().flat_map(Overlay::wants);
+    wants.questions.extend(over);
+    let past = model.at_us.map(|at_us| Question::Past { at_us });
+    wants.questions.extend(past);
+    let awaited = model.awaited.iter().map(rollouts::Awaited::question);
+    wants.questions.extend(awaited);
+    wants.questions.push(Question::Endpoints(Inquiry::Underway));
+    wants
+}
+
 /// Says when time alone will change something.
 fn wake(model: &mut Model, effects: &mut Vec<Effect>) {
     let now_us = model.now_us;
@@ -296,9 +317,7 @@ fn wake(model: &mut Model, effects: &mut Vec<Effect>) {
         };
         at(Some(now_us + step_us - lost_us.rem_euclid(step_us)));
     } else if model.frozen.is_none() {
-        let over = model.overlay.as_ref().and_then(Overlay::wants);
-        let wanted = model.screen().wants(&model.look()).questions;
-        for question in wanted.into_iter().chain(over) {
+        for question in wanted(model).questions {
             let asked = model.data.asked(&question).filter(|asked| !asked.is_open);
             let every_s = asked.and_then(|asked| asked.refreshed_s(&question));
             if let (Some(every_s), Some(asked)) = (every_s, asked) {
@@ -417,6 +436,7 @@ fn run_everywhere(model: &mut Model, command: Command, effects: &mut Vec<Effect>
         Command::Later => time::step(model, MINUTE_US),
         Command::Freeze => freeze(model),
         Command::ArmWrites => arm(model),
+        Command::RollBack => rollouts::roll_back(model),
         Command::ShowCommand => {
             let lines = vec![model.screen().command(&model.look())];
             let title = "The same from a script".into();

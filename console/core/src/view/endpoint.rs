@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{from_time, some_time, time};
-use crate::endpoint::{self, Endpoint, EndpointName, Revision, Route, Settings};
+use crate::endpoint::{self, Endpoint, EndpointName, Revision, Route, Settings, WHOLE};
 use crate::judge::Finding;
 use crate::name::Name;
 use crate::observed::Observed;
 use crate::registry::{Digest, Reference};
 use crate::rollout::readiness::{Readiness, readiness};
-use crate::rollout::{Progress, Rollout, Step, Strategy, Verb};
+use crate::rollout::{Intent, Progress, Rollout, Step, Strategy, Verb, plan};
 use crate::state::State;
 
 /// An endpoint.
@@ -34,6 +34,12 @@ pub struct EndpointItem {
     pub live: u64,
     /// Its route, as text; empty for none.
     pub route: Arc<str>,
+    /// Versions that answer or listen there, or are on their way.
+    #[serde(default)]
+    pub versions: Vec<Reference>,
+    /// Whether its environment is protected.
+    #[serde(default)]
+    pub protected: bool,
     /// How many hosts serve it.
     pub hosts: u32,
     /// Those of them that are heard.
@@ -159,6 +165,9 @@ pub struct RolloutItem {
     pub step: u32,
     /// How many steps it has.
     pub steps: u32,
+    /// Its steps, in order.
+    #[serde(default)]
+    pub path: Vec<StepItem>,
     /// Whether it is over.
     pub is_over: bool,
     /// Until when it has to be confirmed.
@@ -170,12 +179,33 @@ pub struct RolloutItem {
     pub hosts: u32,
     /// Those that are not, as far as they are named.
     pub missing: Vec<Name>,
+    /// Those of them that say that they cannot, while it is under way.
+    #[serde(default)]
+    pub failed: Vec<FailedItem>,
     /// How long the slowest switch took, in microseconds.
     pub slowest_us: Option<u64>,
     /// What was last concluded.
     pub finding: Option<Finding>,
     /// Every passage from one phase to the next, oldest first.
     pub trail: Vec<TraceItem>,
+}
+
+/// A step of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepItem {
+    /// What sets it apart, in a word or two: `5%`, `25% of hosts`, `shadow 20%`.
+    pub what: Arc<str>,
+    /// Seconds that it is watched before it is judged; 0 for not at all.
+    pub bake_s: u32,
+}
+
+/// A host that cannot do what a rollout wants of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedItem {
+    /// Which host.
+    pub host: Name,
+    /// Why, in its words.
+    pub why: Arc<str>,
 }
 
 /// A passage from one phase to the next.
@@ -254,6 +284,11 @@ impl EndpointItem {
         }
         let rollout = endpoint.rollout.as_deref();
         let readiness = readiness(state, observed, endpoint);
+        let coming = rollout.map(|rollout| &rollout.plan.intent.after);
+        let routes = endpoint.route().into_iter().chain(coming);
+        let mut versions: Vec<Reference> = routes.flat_map(Route::all_versions).cloned().collect();
+        versions.sort();
+        versions.dedup();
         Self {
             endpoint: endpoint.name.clone(),
             settings: Settings::clone(&endpoint.settings),
@@ -265,6 +300,8 @@ impl EndpointItem {
                 .map(Route::to_string)
                 .unwrap_or_default()
                 .into(),
+            versions,
+            protected: plan::is_protected(state, endpoint),
             hosts,
             heard,
             rollout: rollout.map(|rollout| RolloutItem::live(state, observed, endpoint, rollout)),
@@ -350,6 +387,15 @@ impl RolloutItem {
                 .take(crate::rollout::MAX_NAMED)
                 .cloned()
                 .collect(),
+            failed: progress
+                .failed
+                .iter()
+                .take(crate::rollout::MAX_NAMED)
+                .map(|(host, why)| FailedItem {
+                    host: host.clone(),
+                    why: why.clone(),
+                })
+                .collect(),
             slowest_us: progress.slowest_us,
             finding: judged.map(|judgement| judgement.finding.clone()),
             ..Self::past(endpoint, rollout)
@@ -385,11 +431,17 @@ impl RolloutItem {
             since_us: rollout.since_us,
             step: step.map_or(0, |step| step as u32 + 1),
             steps: intent.steps.len() as u32,
+            path: intent
+                .steps
+                .iter()
+                .map(|step| StepItem::of(step, intent))
+                .collect(),
             is_over,
             confirm_by_us: rollout.deadline_us(),
             confirmed: last.map_or(0, |moved| moved.confirmed),
             hosts: last.map_or(0, |moved| moved.hosts),
             missing: last.map(|moved| moved.missing.clone()).unwrap_or_default(),
+            failed: Vec::new(),
             slowest_us: last.and_then(|moved| moved.slowest_us),
             finding: rollout
                 .trail
@@ -401,6 +453,33 @@ impl RolloutItem {
                 .iter()
                 .map(|trace| TraceItem::of(trace))
                 .collect(),
+        }
+    }
+}
+
+impl StepItem {
+    fn of(step: &Step, intent: &Intent) -> Self {
+        use crate::endpoint::route::percent;
+
+        let is_fresh = |version: &Reference| intent.fresh().any(|fresh| fresh == version);
+        let parts = step.route.parts();
+        let splits = parts.versions.iter();
+        let splits = splits.filter(|split| is_fresh(&split.version));
+        let answered: u32 = splits.map(|split| split.weight).sum();
+        let listening = parts
+            .shadows
+            .iter()
+            .find(|shadow| is_fresh(&shadow.version));
+        let what = match (step.hosts, answered, listening) {
+            (hosts, ..) if hosts < WHOLE => format!("{} of hosts", percent(hosts.into())),
+            (_, 0, Some(shadow)) => format!("shadow {}", percent(shadow.share.into())),
+            // Nothing in it is new: it is all that is wanted.
+            (_, 0, None) => percent(WHOLE.into()),
+            (_, answered, _) => percent(answered.into()),
+        };
+        Self {
+            what: what.into(),
+            bake_s: step.bake_s,
         }
     }
 }

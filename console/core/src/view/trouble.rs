@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::peers::Unlike;
-use super::{Glance, LatencyPoint, Status};
+use super::{EndpointName, Glance, LatencyPoint, Status};
 
+pub use self::endpoints::endpoint_troubles;
+
+mod endpoints;
 mod pace;
 mod peers;
 mod silence;
@@ -53,6 +56,8 @@ pub enum Object {
     Host(Arc<str>),
     /// The hosts that this filter shows.
     Hosts(String),
+    /// This endpoint.
+    Endpoint(EndpointName),
 }
 
 /// What is wrong, and what was looked at to say so.

@@ -76,7 +76,8 @@ fn answer(question: &Question) -> Result<Answer, String> {
         | Question::Lineage { .. }
         | Question::About { .. }
         | Question::Profile { .. }
-        | Question::Distances { .. } => Err("not asked here".into()),
+        | Question::Distances { .. }
+        | Question::Endpoints(_) => Err("not asked here".into()),
         Question::Past { .. } => Ok(Answer::Past(Arc::new(fleet(42)))),
         Question::Journal { .. } => Ok(Answer::Journal([].into())),
         Question::Latency { .. }

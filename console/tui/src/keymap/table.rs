@@ -36,6 +36,13 @@ pub const VIEWS: &[View] = &[
         screen::versions::open,
     ),
     view(
+        "rollouts",
+        "Rollouts",
+        &["5", "g r"],
+        "endpoints: what serves, what is under way, whether each can go back",
+        screen::rollouts::open,
+    ),
+    view(
         "datasets",
         "Data sets",
         &["g d"],
@@ -227,6 +234,14 @@ pub(super) const BINDINGS: &[Binding] = &[
         "compare",
         "two marked versions beside each other",
         Table,
+    ),
+    bind(
+        C::RollBack,
+        "roll-back",
+        &["R"],
+        "roll back",
+        "the plan of a rollback of what is selected; nothing happens yet",
+        Everywhere,
     ),
     bind(
         C::MarkRange,

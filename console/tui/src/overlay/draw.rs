@@ -50,6 +50,8 @@ pub fn draw(
         Overlay::Confirm(asking) => draw_asking(asking, look, regions.body, buf),
         Overlay::Form(filling) => filling.draw(look, regions.body, buf),
         Overlay::Review(review) => review.draw(look, regions.body, buf),
+        Overlay::Choose(choosing) => choosing.draw(look, regions.body, buf),
+        Overlay::Plan(planning) => planning.draw(look, regions.body, buf),
         Overlay::Text { title, lines } => {
             let lines = lines
                 .iter()

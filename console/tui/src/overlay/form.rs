@@ -1,6 +1,8 @@
-//! Forms that lie over a screen: a card, or where an alias is to point.
+//! Forms that lie over a screen: a card, where an alias is to point, or what is to be deployed.
 
-use binnacle_core::view::{AliasItem, Line, Name, Number, Reference, shown};
+use binnacle_core::view::{
+    AliasItem, EndpointName, Line, Name, Number, Reference, Strategy, shown,
+};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -8,6 +10,7 @@ use super::draw::{list, typed};
 use crate::data::Known;
 use crate::edit::{Content, Draft, Subject, objectives, tags};
 use crate::question::Question;
+use crate::question::endpoint::{Inquiry, Want, Wanted};
 use crate::question::registry::{Listing, Noun, Rows, objectives_of, tags_of};
 use crate::screen::Look;
 use crate::screen::models::act;
@@ -15,6 +18,9 @@ use crate::theme::Meaning;
 use crate::widget::form::{Field, Form};
 use crate::widget::line::cut;
 use crate::widget::paged;
+
+/// Endpoints that are named beside a form: what a line has room for.
+const ENDPOINTS: usize = 6;
 
 /// Where an alias is to point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,15 @@ pub struct Pointing {
     pub to: Option<Number>,
 }
 
+/// What is to be brought where, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deploying {
+    /// To which endpoint.
+    pub endpoint: Option<EndpointName>,
+    /// Which version.
+    pub version: Option<Reference>,
+}
+
 /// What a form is for.
 #[derive(Debug)]
 pub enum Purpose {
@@ -34,6 +49,8 @@ pub enum Purpose {
     Card(Box<Draft>),
     /// A move of an alias.
     Alias(Name),
+    /// A version that is brought to an endpoint.
+    Deploy,
 }
 
 /// A form that is filled in.
@@ -67,6 +84,38 @@ fn number(text: &str) -> Result<(), String> {
 fn prose(text: &str) -> Result<(), String> {
     let read = binnacle_core::view::Prose::parse(text);
     read.map(drop).map_err(|error| error.to_string())
+}
+
+fn version(text: &str) -> Result<(), String> {
+    let read = text.parse::<Reference>();
+    read.map(drop)
+        .map_err(|_| "a version, as in fraud@8".into())
+}
+
+fn endpoint(text: &str) -> Result<(), String> {
+    let read = text.parse::<EndpointName>();
+    read.map(drop)
+        .map_err(|_| "ENVIRONMENT/NAME, as in prod/fraud".into())
+}
+
+fn strategy(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let read = text.parse::<Strategy>();
+    read.map(drop).map_err(|error| error.to_string())
+}
+
+fn span(text: &str) -> Result<Option<u32>, String> {
+    let wrong = || "a time, as in 10m; 0s for never; empty for the usual".to_owned();
+    match text.trim() {
+        "" => Ok(None),
+        text => {
+            let read: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+            let seconds = u32::try_from(read.as_secs()).map_err(|_| wrong())?;
+            Ok(Some(seconds))
+        }
+    }
 }
 
 impl Filling {
@@ -114,6 +163,55 @@ impl Filling {
         })
     }
 
+    /// The form that brings a version to an endpoint.
+    pub fn of_deploy(deploying: Deploying) -> Self {
+        let Deploying {
+            endpoint: to,
+            version: what,
+        } = deploying;
+        let to = to.map_or_else(String::new, |to| to.to_string());
+        let what = what.map_or_else(String::new, |what| what.to_string());
+        let fields = vec![
+            Field::new("version", "MODEL@NUMBER, as in fraud@8", &what, version),
+            Field::new("endpoint", "where, as in prod/fraud", &to, endpoint),
+            Field::new(
+                "strategy",
+                "empty: canary; canary:5%/10m,25%/10m rolling:25%/2m blue-green:10m all-at-once",
+                "",
+                strategy,
+            ),
+            Field::new(
+                "confirm",
+                "within: hosts go back by themselves unless confirmed, as in 10m",
+                "",
+                |text| span(text).map(drop),
+            ),
+            Field::new("reason", "why, for the journal", "", line),
+        ];
+        let mut form = Form::new(fields);
+        // What is known already need not be typed.
+        form.at = form.wrong().unwrap_or(2);
+        Self {
+            purpose: Purpose::Deploy,
+            form,
+        }
+    }
+
+    /// What a filled-in deploy asks for, and why.
+    pub fn deploy(&self) -> Option<(Wanted, String)> {
+        let Purpose::Deploy = &self.purpose else {
+            return None;
+        };
+        let form = &self.form;
+        let wanted = Wanted {
+            endpoint: form.text("endpoint").trim().parse().ok()?,
+            want: Want::Deploy(form.text("version").trim().parse().ok()?),
+            strategy: form.text("strategy").trim().into(),
+            confirm_within_s: span(form.text("confirm")).ok()?,
+        };
+        Some((wanted, form.text("reason").trim().to_owned()))
+    }
+
     /// The form that moves an alias.
     pub fn of_alias(pointing: Pointing) -> Self {
         let alias = pointing.alias.map(|alias| alias.to_string());
@@ -153,6 +251,7 @@ impl Filling {
         match &self.purpose {
             Purpose::Card(draft) => draft.itself(),
             Purpose::Alias(model) => Some(Question::Listed(aliases(model))),
+            Purpose::Deploy => Some(Question::Endpoints(Inquiry::All)),
         }
     }
 
@@ -194,6 +293,7 @@ impl Filling {
         let title = match &self.purpose {
             Purpose::Card(draft) => format!("Edit {}", draft.subject.words()),
             Purpose::Alias(model) => format!("Move an alias of {model}"),
+            Purpose::Deploy => "Deploy a version".into(),
         };
         let quiet = look.style(Meaning::Quiet);
         let mut lines: Vec<_> = Vec::new();
@@ -221,8 +321,14 @@ impl Filling {
         {
             lines.push(vec![(told, look.style(Meaning::Warn))]);
         }
+        if let Purpose::Deploy = &self.purpose {
+            lines.extend(self.where_to(look));
+        }
+        let is_deploy = matches!(self.purpose, Purpose::Deploy);
         let last = match (self.form.wrong(), self.form.is_last()) {
             (Some(_), _) => "what is marked x has to be put right first",
+            (None, true) if is_deploy => "<enter> shows the plan; nothing happens yet",
+            (None, false) if is_deploy => "<tab> next field; <enter> in the last shows the plan",
             (None, true) => "<enter> shows what it changes",
             (None, false) => "<tab> next field; <enter> in the last shows what it changes",
         };
@@ -233,9 +339,35 @@ impl Filling {
         lines.push(pieces);
         let help = match &self.purpose {
             Purpose::Card(_) => "<esc> closes and keeps a draft",
-            Purpose::Alias(_) => "<esc> leaves everything as it is",
+            Purpose::Alias(_) | Purpose::Deploy => "<esc> leaves everything as it is",
         };
         list(&title, help, lines.into_iter(), selected, look, area, buf);
+    }
+}
+
+impl Filling {
+    /// Endpoints to choose from, those of the same model first.
+    fn where_to(&self, look: &Look<'_>) -> Option<Vec<(String, ratatui::style::Style)>> {
+        let Known::Here(rows, _) = look.data.endpoints(look.here_us) else {
+            return None;
+        };
+        let model = self.form.text("version").split('@').next();
+        let model = model.unwrap_or_default();
+        let is_other = |row: &&binnacle_core::view::EndpointItem| {
+            !row.versions.iter().any(|at| at.name.as_str() == model)
+        };
+        let mut rows: Vec<_> = rows.iter().collect();
+        rows.sort_by_key(is_other);
+        let names: Vec<String> = rows
+            .iter()
+            .take(ENDPOINTS)
+            .map(|row| row.endpoint.to_string())
+            .collect();
+        let text = match names.is_empty() {
+            true => "no endpoint is named yet: binnacle endpoint create prod/NAME".to_owned(),
+            false => format!("endpoints: {}", names.join("  ")),
+        };
+        Some(vec![(text, look.style(Meaning::Quiet))])
     }
 }
 

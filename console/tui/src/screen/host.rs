@@ -21,7 +21,7 @@ use crate::data::Known;
 use crate::keymap::{Command, view_named};
 use crate::msg::Effect;
 use crate::question::{Answer, Question, Span};
-use crate::screen::{Action, Look, Place, Screen, Step, Wants, host_actions, journal};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, host_actions, journal};
 use crate::widget::page::{GUTTER, Page};
 
 mod machine;
@@ -164,7 +164,8 @@ impl HostPage {
                 | Answer::Journal(_)
                 | Answer::Past(_)
                 | Answer::Host(_)
-                | Answer::Registry(_) => None,
+                | Answer::Registry(_)
+                | Answer::Endpoints(_) => None,
             })
     }
 
@@ -239,7 +240,8 @@ fn row_of(answer: &Answer) -> Option<&Option<Arc<HostRow>>> {
         | Answer::History(_)
         | Answer::Journal(_)
         | Answer::Past(_)
-        | Answer::Registry(_) => None,
+        | Answer::Registry(_)
+        | Answer::Endpoints(_) => None,
     }
 }
 
@@ -250,7 +252,8 @@ fn past_of(answer: &Answer) -> Option<&Arc<binnacle_core::view::Glances>> {
         | Answer::History(_)
         | Answer::Journal(_)
         | Answer::Host(_)
-        | Answer::Registry(_) => None,
+        | Answer::Registry(_)
+        | Answer::Endpoints(_) => None,
     }
 }
 
@@ -309,11 +312,16 @@ impl Screen for HostPage {
             C::PageUp,
             C::Copy,
             C::Export,
+            C::RollBack,
         ]
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
         host_actions(std::slice::from_ref(&self.name), look)
+    }
+
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        Some(Concern::Host(self.name.clone()))
     }
 
     #[allow(

@@ -18,7 +18,7 @@ use crate::filter::{Value, contains};
 use crate::format;
 use crate::keymap::Command;
 use crate::msg::Effect;
-use crate::screen::{Action, Look, MAX_FOLLOWED, Place, Screen, Step, Wants, host};
+use crate::screen::{Action, Concern, Look, MAX_FOLLOWED, Place, Screen, Step, Wants, host};
 use crate::theme::Meaning;
 use crate::widget::line;
 use crate::widget::table::{Column, Row, Table, Text};
@@ -365,12 +365,17 @@ impl Screen for Hosts {
             C::Unmark,
             C::Copy,
             C::Export,
+            C::RollBack,
         ]
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
         let chosen = self.table.chosen();
         crate::screen::host_actions(&chosen, look)
+    }
+
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        Some(Concern::Host(self.table.selected()?.clone()))
     }
 
     fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {

@@ -74,7 +74,8 @@ pub fn page_of(answer: &Answer) -> Option<&Arc<[EntryRow]>> {
         | Answer::History(_)
         | Answer::Past(_)
         | Answer::Host(_)
-        | Answer::Registry(_) => None,
+        | Answer::Registry(_)
+        | Answer::Endpoints(_) => None,
     }
 }
 

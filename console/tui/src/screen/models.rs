@@ -19,7 +19,7 @@ use crate::format;
 use crate::keymap::Command;
 use crate::question::registry::{Listing, Noun, objectives_of};
 use crate::screen::registry::{self, ago, beside, parts};
-use crate::screen::{Action, Look, Place, Screen, Step, Wants, versions};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, versions};
 use crate::theme::Meaning;
 use crate::widget::grid::Drawn;
 use crate::widget::page::{Line, piece};
@@ -222,11 +222,15 @@ impl Screen for Models {
 
     fn offers(&self, _look: &Look<'_>) -> Vec<Command> {
         use Command as C;
-        registry::table_offers(&[C::Open, C::Edit, C::Actions])
+        registry::table_offers(&[C::Open, C::Edit, C::Actions, C::RollBack])
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
         act::of_model(self.table.chosen(&beside(look)), look)
+    }
+
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        Some(Concern::Model(self.table.selected()?.clone()))
     }
 
     fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {

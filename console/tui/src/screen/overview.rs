@@ -16,7 +16,10 @@
 
 use std::sync::Arc;
 
-use binnacle_core::view::{EntryRow, LatencyPage, Object, Trouble, Troubles, shown, troubles};
+use binnacle_core::view::{
+    EndpointItem, EndpointName, EntryRow, LatencyPage, Object, Trouble, Troubles,
+    endpoint_troubles, shown, troubles,
+};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 
@@ -26,10 +29,11 @@ use crate::draw::clock;
 use crate::format;
 use crate::keymap::{Command, view_named};
 use crate::msg::Effect;
+use crate::question::endpoint::Inquiry;
 use crate::question::{Answer, Question, Span};
 use crate::screen::hosts::{self, status_meaning};
 use crate::screen::latency::fleet::Fleet;
-use crate::screen::{Action, Look, Place, Screen, Step, Wants, host_actions};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, host_actions, rollouts};
 use crate::theme::Meaning;
 use crate::widget::line;
 
@@ -89,6 +93,10 @@ fn id(trouble: &Trouble) -> String {
             let words = trouble.what.chars().filter(|at| !at.is_ascii_digit());
             format!("{filter} {}", words.collect::<String>())
         }
+        Object::Endpoint(name) => {
+            let words = trouble.what.split(' ').take(4);
+            format!("{name} {}", words.collect::<Vec<_>>().join(" "))
+        }
     }
 }
 
@@ -125,7 +133,8 @@ fn entries<'a>(look: &Look<'a>) -> (Known<'a, Arc<[EntryRow]>>, Vec<&'a EntryRow
         | Answer::History(_)
         | Answer::Past(_)
         | Answer::Host(_)
-        | Answer::Registry(_) => None,
+        | Answer::Registry(_)
+        | Answer::Endpoints(_) => None,
     };
     let known = look.data.known(&journal_question(), look.here_us, pick);
     let mut entries: Vec<&EntryRow> = look.data.entries.iter().collect();
@@ -136,6 +145,28 @@ fn entries<'a>(look: &Look<'a>) -> (Known<'a, Arc<[EntryRow]>>, Vec<&'a EntryRow
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.sequence));
     entries.dedup_by_key(|entry| entry.sequence);
     (known, entries)
+}
+
+/// What is wrong with endpoints; of a moment of the past it is not known.
+fn endpoints(look: &Look<'_>) -> Vec<Trouble> {
+    match look.data.endpoints(look.here_us) {
+        Known::Here(rows, _) if look.at_us.is_none() => endpoint_troubles(rows, look.now_us),
+        Known::Here(..) | Known::Loading | Known::Broken(_) => Vec::new(),
+    }
+}
+
+/// Both together, those of endpoints first where they are as bad: people call them.
+fn worst_first(mut first: Vec<Trouble>, second: Vec<Trouble>) -> Vec<Trouble> {
+    first.extend(second);
+    first.sort_by_key(|trouble| std::cmp::Reverse(trouble.severity));
+    first
+}
+
+fn row<'a>(name: &EndpointName, look: &Look<'a>) -> Option<&'a EndpointItem> {
+    match look.data.endpoints(look.here_us) {
+        Known::Here(rows, _) => rows.iter().find(|row| row.endpoint == *name),
+        Known::Loading | Known::Broken(_) => None,
+    }
 }
 
 /// Where things are.
@@ -273,6 +304,9 @@ impl Screen for Overview {
 
     fn wants(&self, look: &Look<'_>) -> Wants {
         let mut questions = vec![latency_question(look), journal_question()];
+        if look.at_us.is_none() {
+            questions.push(Question::Endpoints(Inquiry::All));
+        }
         if !self.parts(look).map.is_empty() {
             questions.extend(self.map.question(past_span(look)));
         }
@@ -289,6 +323,9 @@ impl Screen for Overview {
             return [C::Palette, C::Help].into_iter().chain(views).collect();
         }
         let mut offers = vec![C::Open, C::Actions, C::Palette, C::Help, C::Down];
+        if let Some(Object::Endpoint(_)) = self.current().map(|trouble| &trouble.object) {
+            offers.insert(1, C::RollBack);
+        }
         offers.extend(views);
         offers.extend([C::Up, C::Top, C::Bottom, C::PageDown, C::PageUp, C::Copy]);
         offers
@@ -307,7 +344,16 @@ impl Screen for Overview {
                 };
                 host_actions(&[], look).into_iter().map(refused).collect()
             }
+            Some(Object::Endpoint(name)) => rollouts::act::of_endpoint(row(name, look), look),
             None => Vec::new(),
+        }
+    }
+
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        match &self.current()?.object {
+            Object::Host(host) => Some(Concern::Host(host.clone())),
+            Object::Endpoint(name) => Some(Concern::Endpoint(name.clone())),
+            Object::Hosts(_) => None,
         }
     }
 
@@ -325,6 +371,9 @@ impl Screen for Overview {
             Command::Copy => match self.current().map(|trouble| &trouble.object) {
                 Some(Object::Host(name)) => vec![Step::Effect(Effect::Copy(name.to_string()))],
                 Some(Object::Hosts(filter)) => vec![Step::Effect(Effect::Copy(filter.clone()))],
+                Some(Object::Endpoint(name)) => {
+                    vec![Step::Effect(Effect::Copy(name.to_string()))]
+                }
                 None => Vec::new(),
             },
             _ => Vec::new(),
@@ -338,6 +387,7 @@ impl Screen for Overview {
         };
         let hosts = look.fleet.hosts().iter().map(|line| &line.glance);
         self.found = troubles(hosts.clone(), past);
+        self.found.list = worst_first(endpoints(look), std::mem::take(&mut self.found.list));
         self.zones = Zones::of(hosts, &self.found);
         self.map.learn(look, past_span(look));
         self.at = self.place_in_list();
@@ -396,6 +446,7 @@ impl Overview {
                 place.selected = host.to_string();
             }
             Object::Hosts(filter) => place.filter.clone_from(filter),
+            Object::Endpoint(name) => return vec![Step::Go(rollouts::page(name.clone()))],
         }
         vec![Step::Go((view.open)(&place))]
     }

@@ -21,7 +21,7 @@ use crate::keymap::Command;
 use crate::question::registry::{Listing, Noun};
 use crate::screen::models::{Towards, act, drawn};
 use crate::screen::registry::{self, beside, parts, words};
-use crate::screen::{Action, Look, Place, Screen, Step, Wants, models};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, models};
 use crate::theme::Meaning;
 use crate::widget::grid::Drawn;
 use crate::widget::page::{Line, piece};
@@ -234,13 +234,18 @@ impl Screen for Versions {
 
     fn offers(&self, _look: &Look<'_>) -> Vec<Command> {
         use Command as C;
-        let mut offers = registry::table_offers(&[C::Open, C::Diff, C::Actions]);
+        let mut offers = registry::table_offers(&[C::Open, C::Diff, C::Actions, C::RollBack]);
         offers.retain(|command| !matches!(command, C::Filter | C::Sort));
         offers
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
         act::of_version(self.table.chosen(&beside(look)), look)
+    }
+
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        let version = self.table.selected()?.parse();
+        version.ok().map(Concern::Version)
     }
 
     fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {

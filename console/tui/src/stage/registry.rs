@@ -222,7 +222,8 @@ impl Registry {
             | Question::History { .. }
             | Question::Journal { .. }
             | Question::Past { .. }
-            | Question::Host { .. } => Err("not asked of the registry".into()),
+            | Question::Host { .. }
+            | Question::Endpoints(_) => Err("not asked of the registry".into()),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::overlay::review::{Review, Standing};
 use crate::question::registry::{Act, Change};
 use crate::question::{Refused, Wish};
 use crate::screen::Doing;
-use crate::update::{confirmed, keys, say};
+use crate::update::{confirmed, keys, rollouts, say};
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +35,11 @@ pub(super) fn start(model: &mut Model, doing: Doing, effects: &mut Vec<Effect>) 
             let filling = Filling::of_alias(*pointing);
             model.overlay = Some(Overlay::Form(Box::new(filling)));
         }
+        Doing::Deploy(deploying) => {
+            let filling = Filling::of_deploy(*deploying);
+            model.overlay = Some(Overlay::Form(Box::new(filling)));
+        }
+        Doing::Plan(wanted) => rollouts::open(model, *wanted, ""),
     }
 }
 
@@ -254,12 +259,15 @@ fn filled(
             say(model, Ok("nothing was changed".into()));
         }
         Some(draft) => review(model, draft, effects),
-        None => {
-            let doing = filling.move_alias(&model.look());
-            if let Some(doing) = doing {
-                start(model, doing, effects);
+        None => match filling.deploy() {
+            Some((wanted, reason)) => rollouts::open(model, wanted, &reason),
+            None => {
+                let doing = filling.move_alias(&model.look());
+                if let Some(doing) = doing {
+                    start(model, doing, effects);
+                }
             }
-        }
+        },
     }
     model.overlay.take()
 }
@@ -283,6 +291,7 @@ pub(super) fn done(
 ) {
     let subject = match wish {
         Wish::Change(change) => subject(change),
+        Wish::Endpoint(deed) => return rollouts::done(model, deed, result, effects),
         Wish::Retire { .. } | Wish::Readmit { .. } => None,
     };
     let Some(subject) = subject else {

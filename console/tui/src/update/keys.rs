@@ -7,10 +7,11 @@ use crate::key::Key;
 use crate::keymap::{Command, Found};
 use crate::model::{Dirty, LEAST, Model, Pending};
 use crate::msg::Effect;
+use crate::overlay::plan::Standing;
 use crate::overlay::{Asking, Hit, Overlay, moved};
 use crate::question::Wish;
-use crate::screen::Weight;
-use crate::update::{editing, nothing, open_place, run, say, time};
+use crate::screen::{Look, Weight};
+use crate::update::{editing, nothing, open_place, rollouts, run, say, time};
 
 /// When the keys that may follow are shown.
 const WHICH_KEY_US: i64 = 400_000;
@@ -85,6 +86,8 @@ fn close(model: &mut Model) {
             | Overlay::Actions { .. }
             | Overlay::Columns { .. }
             | Overlay::Confirm(_)
+            | Overlay::Choose(_)
+            | Overlay::Plan(_)
             | Overlay::Text { .. },
         )
         | None => {}
@@ -96,7 +99,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     let Some(mut overlay) = model.overlay.take() else {
         return say(model, Err("pasted text is not taken for keys".into()));
     };
-    if let Some(input) = input_of(&mut overlay) {
+    if let Some(input) = input_of(&mut overlay, &model.look()) {
         for letter in text.chars().filter(|letter| !letter.is_control()) {
             type_letter(input, letter);
         }
@@ -106,7 +109,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
-fn input_of(overlay: &mut Overlay) -> Option<&mut Input> {
+fn input_of<'a>(overlay: &'a mut Overlay, look: &Look<'_>) -> Option<&'a mut Input> {
     match overlay {
         Overlay::Filter { input, .. } | Overlay::Time { input, .. } => Some(input),
         Overlay::Palette(palette) => Some(&mut palette.input),
@@ -116,8 +119,13 @@ fn input_of(overlay: &mut Overlay) -> Option<&mut Input> {
             let field = form.fields.get_mut(form.at)?;
             field.long.is_none().then_some(&mut field.input)
         }
+        Overlay::Plan(planning) => match planning.standing(look) {
+            Standing::Ready(item, _) => Some(planning.input(item)),
+            Standing::Waiting | Standing::Refused(_) | Standing::Same => None,
+        },
         Overlay::Actions { .. }
         | Overlay::Columns { .. }
+        | Overlay::Choose(_)
         | Overlay::Review(_)
         | Overlay::Text { .. } => None,
     }
@@ -184,15 +192,7 @@ fn over(
     }
     match &mut overlay {
         Overlay::Text { .. } => None,
-        Overlay::Confirm(asking) => {
-            let done = confirm(asking, key, is_fresh, effects);
-            if let Some(wish) = done {
-                effects.push(Effect::Do(wish));
-                say(model, Ok("asked; the journal will tell".into()));
-                return None;
-            }
-            Some(overlay)
-        }
+        Overlay::Confirm(_) => confirming(model, overlay, key, is_fresh, effects),
         Overlay::Actions { actions, at } => {
             let count = actions.len();
             if let Some(command) = step(key) {
@@ -233,6 +233,9 @@ fn over(
         Overlay::Form(_) | Overlay::Review(_) => {
             editing::key(model, overlay, key, is_fresh, effects)
         }
+        Overlay::Choose(_) | Overlay::Plan(_) => {
+            rollouts::key(model, overlay, key, is_fresh, effects)
+        }
         Overlay::Filter { .. } | Overlay::Time { .. } | Overlay::Palette(_) => {
             prompt(model, overlay, key, effects)
         }
@@ -254,7 +257,7 @@ fn arrow(key: Key) -> Option<Command> {
 }
 
 /// The same where no letters are typed.
-fn step(key: Key) -> Option<Command> {
+pub(super) fn step(key: Key) -> Option<Command> {
     match key.types() {
         Some('j') => Some(Command::Down),
         Some('k') => Some(Command::Up),
@@ -277,13 +280,15 @@ fn prompt(
     if key.code() == KeyCode::Enter {
         return entered(model, overlay, effects);
     }
-    let is_empty = input_of(&mut overlay).is_none_or(|input| input.value().is_empty());
+    let input = input_of(&mut overlay, &model.look());
+    let is_empty = input.is_none_or(|input| input.value().is_empty());
     if key.code() == KeyCode::Backspace && is_empty {
         model.overlay = Some(overlay);
         close(model);
         return None;
     }
-    let did = input_of(&mut overlay).is_some_and(|input| edit(input, key));
+    let input = input_of(&mut overlay, &model.look());
+    let did = input.is_some_and(|input| edit(input, key));
     if did {
         typed(model, overlay)
     } else {
@@ -312,6 +317,8 @@ fn typed(model: &mut Model, mut overlay: Overlay) -> Option<Overlay> {
         }
         Overlay::Confirm(_)
         | Overlay::Review(_)
+        | Overlay::Choose(_)
+        | Overlay::Plan(_)
         | Overlay::Actions { .. }
         | Overlay::Columns { .. }
         | Overlay::Text { .. } => {}
@@ -348,11 +355,33 @@ fn entered(model: &mut Model, overlay: Overlay, effects: &mut Vec<Effect>) -> Op
         other @ (Overlay::Filter { .. }
         | Overlay::Form(_)
         | Overlay::Review(_)
+        | Overlay::Choose(_)
+        | Overlay::Plan(_)
         | Overlay::Confirm(_)
         | Overlay::Actions { .. }
         | Overlay::Columns { .. }
         | Overlay::Text { .. }) => Some(other),
     }
+}
+
+/// A key in a confirmation; what was typed is there again if the hub refuses it.
+fn confirming(
+    model: &mut Model,
+    overlay: Overlay,
+    key: Key,
+    is_fresh: bool,
+    effects: &mut Vec<Effect>,
+) -> Option<Overlay> {
+    let Overlay::Confirm(mut asking) = overlay else {
+        return Some(overlay);
+    };
+    let Some(wish) = confirm(&mut asking, key, is_fresh, effects) else {
+        return Some(Overlay::Confirm(asking));
+    };
+    effects.push(Effect::Do(wish));
+    say(model, Ok("asked; the journal will tell".into()));
+    model.asked = Some(asking);
+    None
 }
 
 /// A key in a confirmation; answers with the wish once it is confirmed.

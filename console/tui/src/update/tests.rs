@@ -216,7 +216,8 @@ fn what_is_opened_while_frozen_is_asked_once_and_then_holds_still() {
             | Question::Lineage { .. }
             | Question::About { .. }
             | Question::Profile { .. }
-            | Question::Distances { .. } => Err("not asked here".into()),
+            | Question::Distances { .. }
+            | Question::Endpoints(_) => Err("not asked here".into()),
             Question::Host { .. } => Ok(Answer::Host(Some(stage::row(number).into()))),
             Question::Latency { .. }
             | Question::HostLatency { .. }

@@ -25,6 +25,7 @@ use ratatui::{TerminalOptions, Viewport};
 use rustix::time::{ClockId, clock_gettime};
 
 mod registry;
+mod rollouts;
 
 const NOW_US: i64 = 1_795_317_060_000_000;
 

@@ -52,6 +52,7 @@ fn told_with(hosts: &[Glance], past: &[LatencyPoint]) -> Vec<String> {
         let object = match &trouble.object {
             Object::Host(host) => format!("@{host}"),
             Object::Hosts(filter) => format!("/{filter}"),
+            Object::Endpoint(name) => format!("={name}"),
         };
         let Trouble {
             severity,

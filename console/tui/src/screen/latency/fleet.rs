@@ -192,7 +192,8 @@ fn known<'a>(look: &Look<'a>, question: &Question) -> Known<'a, Arc<History>> {
             | Answer::Journal(_)
             | Answer::Past(_)
             | Answer::Host(_)
-            | Answer::Registry(_) => None,
+            | Answer::Registry(_)
+            | Answer::Endpoints(_) => None,
         })
 }
 

@@ -248,7 +248,8 @@ fn happened(look: &Look<'_>, (from_us, to_us): (i64, i64)) -> Vec<(i64, String)>
             | Answer::History(_)
             | Answer::Past(_)
             | Answer::Host(_)
-            | Answer::Registry(_),
+            | Answer::Registry(_)
+            | Answer::Endpoints(_),
             _,
         ))
         | None => &[],

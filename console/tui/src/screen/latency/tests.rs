@@ -165,7 +165,8 @@ fn answer_of(question: &Question, shapes: Vec<(Shape, f64)>) -> Result<Answer, S
         | Question::Lineage { .. }
         | Question::About { .. }
         | Question::Profile { .. }
-        | Question::Distances { .. } => Err("not asked here".into()),
+        | Question::Distances { .. }
+        | Question::Endpoints(_) => Err("not asked here".into()),
         Question::Latency { span, .. } => Ok(Answer::Latency(page(*span, shapes).into())),
         Question::History { hosts, span } => Ok(Answer::History(history(hosts, *span).into())),
         Question::Journal { .. } => {

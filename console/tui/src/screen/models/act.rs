@@ -2,11 +2,13 @@
 //! refusals as the headless commands.
 
 use binnacle_core::view::{
-    AliasItem, ModelItem, Name, Named, Numbered, Reference, RegistryObject, VersionItem, shown,
+    AliasItem, EndpointItem, ModelItem, Name, Named, Numbered, Reference, RegistryObject,
+    VersionItem, shown,
 };
 
+use crate::data::Known;
 use crate::edit::{Content, Draft, Subject};
-use crate::overlay::form::Pointing;
+use crate::overlay::form::{Deploying, Pointing};
 use crate::question::Wish;
 use crate::question::registry::{Act, Change, name_of};
 use crate::screen::sets::Kind;
@@ -272,10 +274,34 @@ pub(in crate::screen) fn of_version(row: Option<&VersionItem>, look: &Look<'_>) 
             look,
         ),
         action('e', "edit its notes…", Ok(Doing::Edit(notes(row))), look),
+        action('D', "deploy…", Ok(deploy(version, look)), look),
     ];
     let object = RegistryObject::Version(version.clone());
     actions.extend(of_numbered(Some(&row.numbered), &object, look));
     actions
+}
+
+/// The form that brings a version to an endpoint: to the one that its model serves at, where
+/// there is one alone.
+fn deploy(version: &Reference, look: &Look<'_>) -> Doing {
+    let endpoint = match look.data.endpoints(look.here_us) {
+        Known::Here(rows, _) => {
+            let is_of = |row: &&EndpointItem| {
+                let mut versions = row.versions.iter();
+                versions.any(|at| at.name == version.name)
+            };
+            let mut of_model = rows.iter().filter(is_of);
+            match (of_model.next(), of_model.next()) {
+                (Some(row), None) => Some(row.endpoint.clone()),
+                (_, _) => None,
+            }
+        }
+        Known::Loading | Known::Broken(_) => None,
+    };
+    Doing::Deploy(Box::new(Deploying {
+        endpoint,
+        version: Some(version.clone()),
+    }))
 }
 
 /// What can be done with a version of anything.

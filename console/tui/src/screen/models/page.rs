@@ -24,7 +24,7 @@ use crate::question::Question;
 use crate::question::registry::{Listing, Noun, Rows};
 use crate::screen::models::act;
 use crate::screen::registry::{self, ago, heading, words};
-use crate::screen::{Action, Look, Place, Screen, Step, Wants, journal, versions};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, journal, versions};
 use crate::theme::Meaning;
 use crate::widget::page::{Line, Page, piece};
 use crate::widget::paged;
@@ -276,7 +276,7 @@ impl Screen for ModelPage {
 
     fn offers(&self, _look: &Look<'_>) -> Vec<Command> {
         use Command as C;
-        registry::page_offers(&[C::Open, C::Edit, C::Actions])
+        registry::page_offers(&[C::Open, C::Edit, C::Actions, C::RollBack])
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
@@ -289,6 +289,15 @@ impl Screen for ModelPage {
             actions.extend(act::of_alias(row, rows, alias, look));
         }
         actions
+    }
+
+    fn concern(&self, look: &Look<'_>) -> Option<Concern> {
+        Some(match self.page(look).selected(&self.selected) {
+            Some(Spot::Version(version)) => Concern::Version(version.clone()),
+            Some(Spot::Alias(_) | Spot::Versions | Spot::Entry(_)) | None => {
+                Concern::Model(self.name.clone())
+            }
+        })
     }
 
     #[allow(

@@ -1,17 +1,19 @@
-//! What changed lately: the journal's newest entries in words.
+//! What is under way, and what changed lately: the journal's newest entries in words.
 //!
 //! ```text
 //!  GOING ON
+//!    2m  ▸ prod/fraud rev 41 → fraud@8 100%  step 2/3 baking  6/8 hosts
 //!   12m  alice retired host infer-0042 "disk is dying"
 //! ```
 
-use binnacle_core::view::{EntryRow, shown};
+use binnacle_core::view::{EntryRow, RolloutItem, shown};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
 
 use crate::data::Known;
 use crate::format;
 use crate::screen::Look;
+use crate::screen::rollouts::words as told;
 use crate::theme::Meaning;
 use crate::widget::line;
 
@@ -29,6 +31,12 @@ pub(super) fn words(entry: &EntryRow) -> String {
         "host_readmitted" => "readmitted",
         "host_drained" => "drained",
         "host_resumed" => "resumed",
+        "endpoint_created" => "named",
+        "endpoint_edited" => "edited",
+        "rollout_accepted" => "began a rollout at",
+        "rollout_moved" => "moved the rollout at",
+        "block_lifted" => "lifted a block at",
+        "overrides_adopted" => "took in decisions of hosts at",
         // A newer hub may know more kinds than this console has words for.
         other => other,
     };
@@ -39,7 +47,43 @@ pub(super) fn words(entry: &EntryRow) -> String {
     shown(&format!("{} {verb} {}{why}", entry.caller, entry.object))
 }
 
-/// Draws the newest.
+/// A rollout that is under way, on a line.
+fn draw_rollout(rollout: &RolloutItem, look: &Look<'_>, place: Rect, buf: &mut Buffer) {
+    let age = Rect {
+        width: AGE.min(place.width),
+        ..place
+    };
+    let ago = format::age(look.now_us - rollout.at_us);
+    let quiet = look.style(Meaning::Quiet);
+    line::draw_aligned(&ago, quiet, Alignment::Right, age, buf);
+    let rest = Rect {
+        x: place.x + AGE + 2,
+        width: place.width.saturating_sub(AGE + 3),
+        ..place
+    };
+    let (text, meaning) = told::underway(rollout);
+    let mut pieces = vec![
+        (
+            format!("▸ {} ", rollout.endpoint),
+            look.style(Meaning::Text),
+        ),
+        (text, look.style(meaning)),
+        (
+            format!("  {}/{} hosts", rollout.confirmed, rollout.hosts),
+            look.style(Meaning::Text),
+        ),
+    ];
+    if let Some((text, meaning)) = told::dead_man(rollout, look.now_us) {
+        pieces.push((format!("  {text}"), look.style(meaning)));
+    }
+    if let Some(finding) = &rollout.finding {
+        let (says, meaning) = told::verdict(finding);
+        pieces.push((format!("  {says}"), look.style(meaning)));
+    }
+    line::draw_pieces(&pieces, rest, buf);
+}
+
+/// Draws what is under way, and the newest entries.
 pub(super) fn draw(look: &Look<'_>, area: Rect, buf: &mut Buffer) {
     let (known, entries) = super::entries(look);
     let quiet = look.style(Meaning::Quiet);
@@ -50,6 +94,19 @@ pub(super) fn draw(look: &Look<'_>, area: Rect, buf: &mut Buffer) {
         buf,
     );
     let room = usize::from(area.height.saturating_sub(1));
+    // The last line is kept for the last change.
+    let underway = look.data.underway().iter().filter(|_| look.at_us.is_none());
+    let underway: Vec<&RolloutItem> = underway.take(room.saturating_sub(1)).collect();
+    for (at, rollout) in underway.iter().enumerate() {
+        let place = line::row(area, u16::try_from(at + 1).unwrap_or(u16::MAX));
+        draw_rollout(rollout, look, place, buf);
+    }
+    let area = Rect {
+        y: area.y + u16::try_from(underway.len()).unwrap_or(0),
+        height: area.height - u16::try_from(underway.len()).unwrap_or(0),
+        ..area
+    };
+    let room = room - underway.len();
     for (at, entry) in entries.iter().take(room).enumerate() {
         let place = line::row(area, u16::try_from(at + 1).unwrap_or(u16::MAX));
         let age = Rect {

@@ -123,6 +123,7 @@ fn command(trouble: &Trouble) -> String {
     match &trouble.object {
         Object::Host(host) => format!("binnacle host show {host}"),
         Object::Hosts(_) => "binnacle host list".into(),
+        Object::Endpoint(name) => format!("binnacle endpoint show {name}"),
     }
 }
 

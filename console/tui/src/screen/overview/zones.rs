@@ -52,7 +52,7 @@ impl Zones {
             .iter()
             .filter_map(|trouble| match &trouble.object {
                 Object::Host(host) => Some((&**host, trouble.severity)),
-                Object::Hosts(_) => None,
+                Object::Hosts(_) | Object::Endpoint(_) => None,
             });
         let named: BTreeMap<&str, Status> = named.collect();
         let mut zones = BTreeMap::<&str, Zone>::new();

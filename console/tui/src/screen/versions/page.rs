@@ -20,7 +20,7 @@ use crate::question::registry::{Listing, Noun};
 use crate::screen::models::act;
 use crate::screen::registry::{self, ago, fact, heading, words};
 use crate::screen::versions::{Compare, FIGURES};
-use crate::screen::{Action, Look, Place, Screen, Step, Wants, journal};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, journal};
 use crate::theme::Meaning;
 use crate::widget::page::{Line, Page, piece};
 use crate::widget::paged;
@@ -228,11 +228,15 @@ impl Screen for VersionPage {
 
     fn offers(&self, _look: &Look<'_>) -> Vec<Command> {
         use Command as C;
-        registry::page_offers(&[C::Open, C::Diff, C::Actions, C::Edit])
+        registry::page_offers(&[C::Open, C::Diff, C::Actions, C::Edit, C::RollBack])
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
         act::of_version(self.row(look), look)
+    }
+
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        Some(Concern::Version(self.version.clone()))
     }
 
     #[allow(

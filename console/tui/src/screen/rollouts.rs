@@ -1,0 +1,325 @@
+//! Endpoints: what serves, what is under way, and whether each can go back.
+//!
+//! ```text
+//!  Rollouts                                                                          3
+//!   ENDPOINT▴      ROUTE              UNDER WAY              ROLLBACK
+//! ▌ prod/fraud     fraud@7 100%       rev 41 2/5 baking      3/3 warm · 0 s
+//!   prod/pricing   pricing@12 100%                           2/3 warm, 1 cold ~4.0 s
+//! ```
+
+use std::sync::Arc;
+
+use binnacle_core::view::{EndpointItem, EndpointName, Labels, shown};
+use ratatui::buffer::Buffer;
+use ratatui::layout::HorizontalAlignment::{Left, Right};
+use ratatui::layout::{Alignment, Rect};
+
+use self::page::EndpointPage;
+use self::passage::Passage;
+use crate::data::Known;
+use crate::filter::{Value, contains};
+use crate::keymap::Command;
+use crate::msg::Effect;
+use crate::question::Question;
+use crate::question::endpoint::Inquiry;
+use crate::screen::registry::{self, waiting, words as quiet};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants};
+use crate::theme::Meaning;
+use crate::widget::page::{Line, piece};
+use crate::widget::table::{Column, Row, Table, Text};
+
+pub(crate) mod act;
+mod page;
+mod passage;
+#[cfg(test)]
+pub(crate) mod tests;
+pub(crate) mod words;
+
+/// Opens the list, the page of an endpoint, or how it came to a revision: `prod/fraud`,
+/// `prod/fraud@41`.
+pub fn open(place: &Place) -> Box<dyn Screen> {
+    let object = place.object.as_str();
+    if let Some((endpoint, revision)) = object.rsplit_once('@')
+        && let (Ok(endpoint), Ok(revision)) = (endpoint.parse(), revision.parse())
+    {
+        return Box::new(Passage::new(endpoint, revision));
+    }
+    if let Ok(endpoint) = object.parse() {
+        return page(endpoint);
+    }
+    let mut table = Table::new(COLUMNS, "", false);
+    // A filter that an older release wrote may not be one any more: then there is none.
+    let _dropped = table.set_filter(&place.filter);
+    if !place.selected.is_empty() {
+        table.select(place.selected.as_str().into());
+    }
+    Box::new(Rollouts {
+        table,
+        rows: Vec::new(),
+    })
+}
+
+/// The page of an endpoint.
+pub(super) fn page(endpoint: EndpointName) -> Box<dyn Screen> {
+    Box::new(EndpointPage::new(endpoint))
+}
+
+/// The list.
+#[derive(Debug)]
+struct Rollouts {
+    table: Table<EndpointLine>,
+    rows: Vec<EndpointLine>,
+}
+
+/// An endpoint, and what it is known by.
+#[derive(Debug)]
+struct EndpointLine {
+    id: Arc<str>,
+    row: EndpointItem,
+}
+
+impl Row for EndpointLine {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn has_word(&self, word: &str) -> bool {
+        contains(&self.id, word)
+            || contains(&self.row.route, word)
+            || self.row.rollout.as_ref().is_some_and(|rollout| {
+                contains(&rollout.phase, word) || contains(&rollout.after, word)
+            })
+    }
+}
+
+const fn column(
+    title: &'static str,
+    field: &'static str,
+    (width, grows): (u16, u16),
+    (align, rank): (Alignment, u8),
+    cell: fn(&EndpointLine, &Look<'_>) -> Text,
+    value: for<'a> fn(&'a EndpointLine, &Look<'_>) -> Value<'a>,
+) -> Column<EndpointLine> {
+    Column {
+        title,
+        field,
+        width,
+        grows,
+        align,
+        rank,
+        cell,
+        value,
+    }
+}
+
+fn underway(line: &EndpointLine) -> Text {
+    match &line.row.rollout {
+        Some(rollout) => words::brief(rollout),
+        None if line.row.live == 0 => ("never had a route".into(), Meaning::Unknown),
+        None => (String::new(), Meaning::Text),
+    }
+}
+
+/// The same, as what may not be so any more where the hub is not heard.
+fn aged((text, meaning): Text, look: &Look<'_>) -> Text {
+    match look.is_stale() {
+        true => (text, Meaning::Stale),
+        false => (text, meaning),
+    }
+}
+
+/// Of the hosts, those that could go back this moment, in per cent.
+fn warm(line: &EndpointLine) -> Option<f64> {
+    let ready = line.row.rollback.as_ref()?;
+    (ready.hosts > 0).then(|| f64::from(ready.warm) * 100.0 / f64::from(ready.hosts))
+}
+
+#[rustfmt::skip]
+const COLUMNS: &[Column<EndpointLine>] = &[
+    column("ENDPOINT", "endpoint", (12, 12), (Left, 0),
+        |line, _| (shown(&line.id), Meaning::Text),
+        |line, _| Value::Text((&*line.id).into())),
+    column("ROUTE", "route", (15, 24), (Left, 0),
+        |line, _| (shown(&line.row.route), Meaning::Text),
+        |line, _| Value::Text((&*line.row.route).into())),
+    column("REV", "rev", (4, 2), (Right, 3),
+        |line, _| (line.row.live.to_string(), Meaning::Quiet),
+        |line, _| Value::Number(line.row.live as f64)),
+    column("UNDER WAY", "underway", (20, 10), (Left, 0),
+        |line, look| aged(underway(line), look),
+        |line, _| Value::Text(underway(line).0.into())),
+    column("ROLLBACK", "warm", (23, 12), (Left, 0),
+        |line, look| aged(words::readiness(line.row.rollback.as_ref()), look),
+        |line, _| warm(line).map_or(Value::Unknown, Value::Number)),
+    column("TO", "to", (4, 2), (Right, 4),
+        |line, _| match &line.row.rollback {
+            Some(ready) => (ready.to.to_string(), Meaning::Quiet),
+            None => ("–".into(), Meaning::Unknown),
+        },
+        |line, _| match &line.row.rollback {
+            Some(ready) => Value::Number(ready.to as f64),
+            None => Value::Unknown,
+        }),
+    column("HEARD", "heard", (7, 2), (Right, 2),
+        |line, _| {
+            let (heard, hosts) = (line.row.heard, line.row.hosts);
+            let meaning = if heard < hosts { Meaning::Unknown } else { Meaning::Text };
+            (format!("{heard}/{hosts}"), meaning)
+        },
+        |line, _| Value::Number(line.row.heard.into())),
+    column("REMARKS", "remarks", (12, u16::MAX), (Left, 1),
+        |line, _| words::remarks(&line.row),
+        |line, _| Value::Text(words::remarks(&line.row).0.into())),
+];
+
+/// Endpoints that a host of this environment with these labels serves.
+pub(crate) fn is_served_by(row: &EndpointItem, environment: &str, labels: &Labels) -> bool {
+    row.endpoint.environment.as_str() == environment && row.settings.selector.selects(labels)
+}
+
+impl Rollouts {
+    fn chosen(&self) -> Option<&EndpointItem> {
+        let selected = self.table.selected()?;
+        let line = self.rows.iter().find(|line| line.id == *selected);
+        line.map(|line| &line.row)
+    }
+
+    fn nothing(&self, look: &Look<'_>) -> Vec<Line> {
+        let text = |text: &str| vec![piece(text, Meaning::Text)];
+        let known = look.data.endpoints(look.here_us);
+        match known {
+            Known::Here(..) if !self.table.filter_text().is_empty() => {
+                vec![text("No endpoint matches the filter; esc shows all again.")]
+            }
+            Known::Here(..) => vec![
+                text("No endpoint is named yet."),
+                Line::new(),
+                text("An endpoint is what applications call. Name the first from a shell:"),
+                text("  binnacle endpoint create prod/fraud --objective errors<=1%"),
+                text("and bring a version of a model to it:"),
+                text("  binnacle deploy fraud@1 --to prod/fraud"),
+                quiet("or here: 4, a version, a, then D"),
+            ],
+            Known::Loading | Known::Broken(_) => waiting(&known, "endpoints", look),
+        }
+    }
+}
+
+impl Screen for Rollouts {
+    fn place(&self) -> Place {
+        let selected = self.table.selected();
+        Place {
+            view: "rollouts".into(),
+            object: String::new(),
+            filter: self.table.filter_text().into(),
+            selected: selected.map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
+    fn crumbs(&self) -> Vec<String> {
+        vec!["Rollouts".into()]
+    }
+
+    fn note(&self, look: &Look<'_>) -> String {
+        let (shown, all) = self.table.counts();
+        let note = match self.table.filter_text() {
+            "" => format!("{all}"),
+            filter => format!("filter: {filter}  {shown}/{all}"),
+        };
+        match look.at_us {
+            Some(_) => format!("this list is of now  {note}"),
+            None => note,
+        }
+    }
+
+    fn wants(&self, _look: &Look<'_>) -> Wants {
+        Wants {
+            questions: vec![Question::Endpoints(Inquiry::All)],
+            ..Wants::default()
+        }
+    }
+
+    fn offers(&self, _look: &Look<'_>) -> Vec<Command> {
+        use Command as C;
+        let mut offers = registry::table_offers(&[C::Open, C::RollBack, C::Actions]);
+        offers.extend([C::Columns, C::MarkRange, C::MarkAll, C::Export]);
+        offers
+    }
+
+    fn actions(&self, look: &Look<'_>) -> Vec<Action> {
+        act::of_endpoint(self.chosen(), look)
+    }
+
+    fn concern(&self, _look: &Look<'_>) -> Option<Concern> {
+        let row = self.chosen()?;
+        Some(Concern::Endpoint(row.endpoint.clone()))
+    }
+
+    fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {
+        if let Some(steps) = self.table.on(command, &self.rows, look) {
+            return steps;
+        }
+        if command == Command::Open {
+            let opened = self.chosen().map(|row| page(row.endpoint.clone()));
+            return opened.map(Step::Go).into_iter().collect();
+        }
+        if command == Command::Export {
+            return vec![Step::Effect(Effect::Export {
+                name: "endpoints".into(),
+                suffix: ".csv",
+                text: self.table.csv(&self.rows, look),
+            })];
+        }
+        Vec::new()
+    }
+
+    fn filter(&mut self, text: &str, look: &Look<'_>) -> Result<(), String> {
+        self.table.set_filter(text)?;
+        self.learn(look);
+        Ok(())
+    }
+
+    fn filter_text(&self) -> &str {
+        self.table.filter_text()
+    }
+
+    fn filter_words(&self) -> &'static str {
+        "words, warm<100, underway~baking, remarks~blocked, rev>40"
+    }
+
+    fn toggle_column(&mut self, title: &str, look: &Look<'_>) {
+        self.table.toggle(title);
+        self.learn(look);
+    }
+
+    fn learn(&mut self, look: &Look<'_>) {
+        if let Known::Here(rows, _) = look.data.endpoints(look.here_us) {
+            let line = |row: &EndpointItem| EndpointLine {
+                id: row.endpoint.to_string().into(),
+                row: row.clone(),
+            };
+            self.rows = rows.iter().map(line).collect();
+        }
+        self.table.learn(&self.rows, look);
+    }
+
+    fn settle(&mut self) {
+        self.table.settle();
+    }
+
+    fn command(&self, _look: &Look<'_>) -> String {
+        "binnacle endpoint list".into()
+    }
+
+    fn draw(&self, look: &Look<'_>, buf: &mut Buffer) {
+        if self.table.counts().0 == 0 {
+            let below = Rect {
+                y: look.body.y + look.body.height.min(1),
+                height: look.body.height.saturating_sub(1),
+                ..look.body
+            };
+            return registry::draw_lines(&self.nothing(look), look, below, buf);
+        }
+        self.table.draw(&self.rows, look, look.body, buf);
+    }
+}
