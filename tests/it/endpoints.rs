@@ -277,7 +277,7 @@ fn no_request_fails_or_is_answered_by_a_version_outside_the_route_of_its_moment(
     lanes
         .iter_mut()
         .for_each(|lane| lane.every = Duration::ZERO);
-    let traffic = Traffic::start(&lanes.repeat(LANES));
+    let traffic = Traffic::start(&vec![lanes; LANES].concat());
     let mut settled: Vec<Settled> = Vec::new();
     for change in 1..=changes {
         // Each has its share of the requests before it.
