@@ -27,6 +27,7 @@ use crate::question::endpoint::{Inquiry, Wanted};
 use crate::screen::Look;
 use crate::screen::rollouts::words;
 use crate::theme::Meaning;
+use crate::widget::line::wrapped;
 
 /// A plan that somebody looks at.
 #[derive(Debug)]
@@ -160,7 +161,13 @@ impl Planning {
     /// Draws it at the lower edge of an area; of facts that do not fit the last are counted.
     pub fn draw(&self, look: &Look<'_>, area: Rect, buf: &mut Buffer) {
         let quiet = look.style(Meaning::Quiet);
-        let warn = |text: String| vec![vec![(text, look.style(Meaning::Warn))]];
+        // What is refused says at its end what to do next: all of it is shown.
+        let columns = area.width.saturating_sub(4);
+        let warn = |text: String| -> Vec<Pieces> {
+            wrapped(&text, columns)
+                .map(|text| vec![(text, look.style(Meaning::Warn))])
+                .collect()
+        };
         let (mut lines, below, title) = match self.standing(look) {
             Standing::Waiting if look.data.is_live() => {
                 let text = "the hub is making the plan…".to_owned();
@@ -179,7 +186,9 @@ impl Planning {
         };
         if let Some(why) = &self.refused {
             let text = format!("x not done: {}", shown(why));
-            lines.insert(0, vec![(text, look.style(Meaning::Crit))]);
+            let told = wrapped(&text, columns);
+            let told = told.map(|text| vec![(text, look.style(Meaning::Crit))]);
+            lines = told.chain(lines).collect();
         }
         let room = usize::from(area.height).saturating_sub(below.len() + 1);
         if lines.len() > room {

@@ -85,6 +85,25 @@ pub fn row(area: Rect, at: u16) -> Rect {
     }
 }
 
+/// Text in lines of so many columns, broken between words.
+pub fn wrapped(text: &str, columns: u16) -> impl Iterator<Item = String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines
+            .last_mut()
+            .expect("there is a first line, and none is taken away");
+        if last.is_empty() {
+            last.push_str(word);
+        } else if width(last) + 1 + width(word) <= columns {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.into_iter()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +121,16 @@ mod tests {
         let mut buf = Buffer::empty(Rect::new(0, 0, 5, 1));
         draw("0123456789", Style::new(), Rect::new(3, 0, 40, 9), &mut buf);
         assert_eq!(buf, Buffer::with_lines(["   0…"]));
+    }
+
+    #[test]
+    fn text_is_broken_between_words() {
+        let lines: Vec<String> = wrapped("a host that is slow", 8).collect();
+        assert_eq!(lines, ["a host", "that is", "slow"]);
+        assert_eq!(wrapped("", 8).collect::<Vec<_>>(), [""]);
+        assert_eq!(
+            wrapped("infer-0042 x", 4).collect::<Vec<_>>(),
+            ["infer-0042", "x"]
+        );
     }
 }

@@ -21,7 +21,7 @@ use crate::format;
 use crate::screen::Look;
 use crate::screen::hosts::{status_meaning, status_text};
 use crate::theme::Meaning;
-use crate::widget::line;
+use crate::widget::line::{self, wrapped};
 
 /// Lines of the preview: what fits on a page that is read half awake.
 const LINES: usize = 10;
@@ -127,25 +127,6 @@ fn command(trouble: &Trouble) -> String {
     }
 }
 
-/// Text in lines of so many columns, broken between words.
-fn wrapped(text: &str, columns: u16) -> impl Iterator<Item = String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines
-            .last_mut()
-            .expect("there is a first line, and none is taken away");
-        if last.is_empty() {
-            last.push_str(word);
-        } else if line::width(last) + 1 + line::width(word) <= columns {
-            last.push(' ');
-            last.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines.into_iter()
-}
-
 /// Nothing is wrong: what was looked at to say so.
 pub(super) fn well(found: &Troubles, look: &Look<'_>, area: Rect, buf: &mut Buffer) {
     let hosts = match found.hosts {
@@ -181,22 +162,6 @@ pub(super) fn well(found: &Troubles, look: &Look<'_>, area: Rect, buf: &mut Buff
             look.style(Meaning::Quiet),
             place,
             buf,
-        );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_broken_between_words() {
-        let lines: Vec<String> = wrapped("a host that is slow", 8).collect();
-        assert_eq!(lines, ["a host", "that is", "slow"]);
-        assert_eq!(wrapped("", 8).collect::<Vec<_>>(), [""]);
-        assert_eq!(
-            wrapped("infer-0042 x", 4).collect::<Vec<_>>(),
-            ["infer-0042", "x"]
         );
     }
 }
