@@ -10,8 +10,8 @@ use binnacle_tests::command::Ended;
 use binnacle_tests::fleet::{Agent, Hub, Runtime};
 use binnacle_tests::models::{self, Model};
 use binnacle_tests::patience::{eventually, eventually_true};
-use binnacle_tests::traffic::{Lane, Protocol, Traffic};
 use binnacle_tests::peers::{Faulty, Mailbox};
+use binnacle_tests::traffic::{Lane, Protocol, Traffic};
 
 /// Between two requests of a lane.
 const PACE: Duration = Duration::from_millis(10);

@@ -450,8 +450,8 @@ mod tests {
         page.lines("blame", text, 2);
         assert_eq!(
             page.0.join("\n"),
-            "blame     this version: fraud@8: 42.10% (421 of 1000) over 250ms, 1.00% may be;\n          \
-             fraud@7 beside it: 0.22%"
+            "blame     this version: fraud@8: 42.10% (421 of 1000) over 250ms, 1.00% may be;\n\
+             \x20         fraud@7 beside it: 0.22%"
         );
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{from_time, some_time, time};
+use super::{AlertItem, from_time, some_time, time};
 use crate::endpoint::{self, Endpoint, EndpointName, Revision, Route, Settings, WHOLE};
 use crate::judge::Finding;
 use crate::name::Name;
@@ -52,6 +52,9 @@ pub struct EndpointItem {
     pub blocked: Vec<BlockItem>,
     /// Hosts that decided for themselves.
     pub overridden: Vec<OverrideItem>,
+    /// What does not hold there now, worst first.
+    #[serde(default)]
+    pub alerts: Vec<AlertItem>,
 }
 
 /// Whether an endpoint can go back.
@@ -275,7 +278,7 @@ pub struct ProofItem {
 
 impl EndpointItem {
     /// The row of an endpoint.
-    pub fn of(state: &State, observed: &Observed, endpoint: &Endpoint) -> Self {
+    pub fn of(state: &State, observed: &Observed, endpoint: &Endpoint, now_us: i64) -> Self {
         let served = |(_, host): &(&Name, &Arc<crate::host::Host>)| endpoint.is_served_by(host);
         let (mut hosts, mut heard) = (0, 0);
         for (name, _) in state.hosts.iter().filter(served) {
@@ -308,8 +311,20 @@ impl EndpointItem {
             rollback: readiness.and_then(|readiness| ReadinessItem::of(endpoint, &readiness)),
             blocked: endpoint.blocked.iter().map(BlockItem::of).collect(),
             overridden: endpoint.overridden.iter().map(OverrideItem::of).collect(),
+            alerts: alerts(state, endpoint, now_us),
         }
     }
+}
+
+/// What does not hold at an endpoint now, worst first.
+fn alerts(state: &State, endpoint: &Endpoint, now_us: i64) -> Vec<AlertItem> {
+    let open = state.alerts.open.values();
+    let of = open.filter(|alert| alert.endpoint == endpoint.name);
+    let mut alerts: Vec<AlertItem> = of
+        .map(|alert| AlertItem::of(state, alert, now_us))
+        .collect();
+    alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.alert));
+    alerts
 }
 
 impl ReadinessItem {

@@ -88,7 +88,7 @@ impl proto::endpoints_server::Endpoints for Endpoints {
     ) -> Result<Response<proto::EndpointsResponse>, Status> {
         let asked = request.into_inner();
         let published = self.hub.engine.published();
-        let rows = rows(&published, &asked)?;
+        let rows = rows(&published, &asked, self.hub.clock.now_us())?;
         Ok(Response::new(self.answer(&published, rows)))
     }
 
@@ -141,7 +141,11 @@ impl proto::endpoints_server::Endpoints for Endpoints {
             revision: asked.revision,
             ..Default::default()
         };
-        rows(&self.hub.engine.published(), &asked)?;
+        rows(
+            &self.hub.engine.published(),
+            &asked,
+            self.hub.clock.now_us(),
+        )?;
         let beat = tokio::time::interval(EVERY);
         let start = (self.clone(), asked, beat, Vec::new());
         let told = futures::stream::try_unfold(start, |(this, asked, mut beat, last)| async move {
@@ -153,7 +157,7 @@ impl proto::endpoints_server::Endpoints for Endpoints {
                     }
                 }
                 let published = this.hub.engine.published();
-                let rows = rows(&published, &asked)?;
+                let rows = rows(&published, &asked, this.hub.clock.now_us())?;
                 if rows != last {
                     let answer = this.answer(&published, rows.clone());
                     return Ok(Some((answer, (this, asked, beat, rows))));
@@ -270,7 +274,11 @@ fn planned(published: &Published, endpoint: &Endpoint, plan: Option<Plan>) -> Pl
     }
 }
 
-fn rows(published: &Published, asked: &proto::EndpointsRequest) -> Result<Vec<Vec<u8>>, Status> {
+fn rows(
+    published: &Published,
+    asked: &proto::EndpointsRequest,
+    now_us: i64,
+) -> Result<Vec<Vec<u8>>, Status> {
     let (state, observed) = (&published.state, &published.observed);
     let limit = match asked.limit as usize {
         0 => ROWS,
@@ -288,7 +296,7 @@ fn rows(published: &Published, asked: &proto::EndpointsRequest) -> Result<Vec<Ve
         Ok(proto::EndpointNoun::Endpoints) => Ok(endpoints
             .into_iter()
             .take(limit)
-            .map(|endpoint| document_to(&EndpointItem::of(state, observed, endpoint)))
+            .map(|endpoint| document_to(&EndpointItem::of(state, observed, endpoint, now_us)))
             .collect()),
         Ok(proto::EndpointNoun::Revisions) => Ok(endpoints
             .into_iter()

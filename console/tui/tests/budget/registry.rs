@@ -7,6 +7,7 @@ use binnacle_core::view::{ModelItem, VersionItem, rfc3339};
 use binnacle_tui::draw;
 use binnacle_tui::model::Dirty;
 use binnacle_tui::msg::{Effect, Msg};
+use binnacle_tui::question::endpoint::{self as endpoints, Inquiry};
 use binnacle_tui::question::registry::{Listed, Listing, Noun, PAGE, Rows, Told};
 use binnacle_tui::question::{Answer, Question};
 use ratatui::buffer::Buffer;
@@ -118,10 +119,16 @@ impl Console {
                     generation,
                 } = effect
                 {
-                    let Question::Listed(listing) = &question else {
-                        panic!("{question:?} is not asked for");
+                    let answer = match &question {
+                        Question::Listed(listing) => {
+                            Answer::Registry(Told::Listed(Arc::new(listed(listing))))
+                        }
+                        // Asked on every screen: nothing is under way.
+                        Question::Endpoints(Inquiry::Underway) => {
+                            Answer::Endpoints(endpoints::Told::Rollouts([].into()))
+                        }
+                        other => panic!("{other:?} is not asked for"),
                     };
-                    let answer = Answer::Registry(Told::Listed(Arc::new(listed(listing))));
                     self.tell(Msg::Answered {
                         question,
                         generation,

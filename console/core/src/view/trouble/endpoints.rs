@@ -2,9 +2,11 @@
 //! was rolled back lately, and hosts that decided for themselves.
 
 use super::{Object, Trouble};
+use crate::alert::Severity;
+use crate::blame::Whom;
 use crate::judge::{Finding, Verdict};
 use crate::rollout::Verb;
-use crate::view::{BlockItem, EndpointItem, OverrideItem, RolloutItem, Status};
+use crate::view::{AlertItem, BlockItem, EndpointItem, OverrideItem, RolloutItem, Status};
 
 /// How long what was rolled back is told: an hour, in which whoever comes asks why.
 const LATELY_US: i64 = 3_600_000_000;
@@ -15,6 +17,8 @@ const URGENT_US: i64 = 120_000_000;
 pub fn endpoint_troubles(rows: &[EndpointItem], now_us: i64) -> Vec<Trouble> {
     let mut list = Vec::new();
     for row in rows {
+        let heard = row.alerts.iter().filter(|alert| alert.silenced.is_none());
+        list.extend(heard.map(|alert| alerted(row, alert)));
         let rollout = row.rollout.as_ref();
         list.extend(rollout.and_then(|rollout| underway(row, rollout, now_us)));
         list.extend(rollout.and_then(|rollout| cannot(row, rollout)));
@@ -45,6 +49,39 @@ fn trouble(row: &EndpointItem, severity: Status, since_us: i64, what: String) ->
         next: String::new(),
         object: Object::Endpoint(row.endpoint.clone()),
         hosts: row.hosts as usize,
+    }
+}
+
+/// What does not hold: with whom it is laid to, and what helps.
+fn alerted(row: &EndpointItem, alert: &AlertItem) -> Trouble {
+    let severity = match alert.severity {
+        Severity::Page => Status::Crit,
+        Severity::Warn => Status::Warn,
+    };
+    let back = row.rollback.as_ref().filter(|back| back.warm > 0);
+    let next = match (&alert.blame.whom, back) {
+        (Whom::Version(_), Some(back)) => format!(
+            "R goes back to rev {}, ready on {} of {} hosts",
+            back.to, back.warm, back.hosts
+        ),
+        (Whom::Version(_), None) => "R goes back; no host has it loaded".into(),
+        (Whom::Host(host), _) => format!("binnacle host drain {host} takes it out"),
+        (Whom::Upstream, _) => "going back does not help: look at what feeds it".into(),
+        (Whom::Caller(_) | Whom::Unknown, _) => format!("binnacle why {}", row.endpoint),
+    };
+    let next = match &alert.acknowledged {
+        Some(mark) => format!("{} knows; {next}", mark.caller),
+        None => next,
+    };
+    Trouble {
+        blame: alert.blame.why.to_string(),
+        next,
+        ..trouble(
+            row,
+            severity,
+            alert.since_us,
+            format!("not {}: {}", alert.text, alert.what),
+        )
     }
 }
 

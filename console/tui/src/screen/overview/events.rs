@@ -37,6 +37,11 @@ pub(super) fn words(entry: &EntryRow) -> String {
         "rollout_moved" => "moved the rollout at",
         "block_lifted" => "lifted a block at",
         "overrides_adopted" => "took in decisions of hosts at",
+        "alert_opened" => "raised an alert at",
+        "alert_closed" => "closed an alert at",
+        "alert_blamed" => "laid an alert to another at",
+        "alert_acknowledged" => "acknowledged an alert at",
+        "alert_silenced" => "silenced alerts at",
         // A newer hub may know more kinds than this console has words for.
         other => other,
     };
