@@ -256,6 +256,8 @@ fn plans_are_looked_at_confirmed_and_run_as_they_were() {
 /// Requests through five changes of the route; `tests/soak/run` asks for many times as many.
 const REQUESTS: u64 = 100_000;
 const CHANGES: u64 = 5;
+/// As fast as answers come.
+const SOAK_PACE: Duration = Duration::from_micros(50);
 /// Connections to each host by each protocol.
 const LANES: usize = 4;
 

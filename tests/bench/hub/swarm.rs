@@ -238,7 +238,8 @@ impl Agent {
                             self.forget(ack.durable);
                         }
                         Some(FromHub::Assignment(wanted)) => {
-                            if say.send(obeyed(wanted)).await.is_err() {
+                            let told = say.send(obeyed(wanted)).await;
+                            if told.is_err() {
                                 return;
                             }
                         }

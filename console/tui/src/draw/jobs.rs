@@ -38,9 +38,9 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let Some(rollout) = first(look.data).filter(|_| !area.is_empty()) else {
         return;
     };
-    let mark = match words::meaning(rollout) {
-        _ if look.is_stale() => Meaning::Stale,
-        meaning => meaning,
+    let mark = match look.is_stale() {
+        true => Meaning::Stale,
+        false => words::meaning(rollout),
     };
     let what = match rollout.verb {
         Verb::Deploy => format!("rev {} → {}", rollout.revision, shown(&rollout.after)),

@@ -214,7 +214,7 @@ pub(super) fn done(
         Wish::Endpoint(of) => (&of.endpoint, &of.act) == (&deed.endpoint, &deed.act),
         Wish::Retire { .. } | Wish::Readmit { .. } | Wish::Change(_) => false,
     };
-    let asked = model.asked.take_if(|asking| is_this(&**asking));
+    let asked = model.asked.take_if(|asking| is_this(asking));
     let is_free = model.overlay.is_none() && model.editing.is_none();
     match (result, &deed.act) {
         (Ok(text), Act::Run { plan, .. }) => {
