@@ -186,7 +186,7 @@ fn a_version_that_fails_once_it_serves_is_blamed_taken_back_and_told_of() {
     eventually_true("the alert is over", SOON, || stand.alerts("").is_empty());
     let closed = stand.does(&format!("alert show {number}"));
     assert!(
-        closed["closed"]["why"].as_str().unwrap().contains("holds"),
+        closed["closed"]["why"].as_str().unwrap().contains("again"),
         "{closed}"
     );
     let incident = stand.does("incident export test/scan");

@@ -212,8 +212,8 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Objective(objective) => write!(f, "{objective}"),
-            Self::Golden => f.write_str("golden requests"),
-            Self::HostsLost => f.write_str("hosts heard"),
+            Self::Golden => f.write_str("golden requests answered right"),
+            Self::HostsLost => f.write_str("all hosts heard"),
             Self::OddHost(host) => write!(f, "{host} like its peers"),
         }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::{OFTENER, limits, share};
 use crate::name::Name;
 use crate::registry::Reference;
-use crate::rollout::strategy::span;
+use crate::why::lasts;
 
 /// Requests under which a share says nothing.
 pub const LEAST: u64 = 20;
@@ -77,6 +77,9 @@ pub struct Switched {
     pub at_us: i64,
     /// Versions that it brought.
     pub brought: Vec<Reference>,
+    /// Versions that answered before it: only these are what served before. One that was taken
+    /// back an hour ago says nothing of what is to be expected.
+    pub replaced: Vec<Reference>,
 }
 
 /// What was measured, beside each other.
@@ -252,7 +255,9 @@ impl Evidence {
             return None;
         }
         let brought = |version: &Reference| switched.brought.contains(version);
-        let old = self.before.iter().filter(|(version, _)| !brought(version));
+        let was_there =
+            |version: &Reference| switched.replaced.contains(version) && !brought(version);
+        let old = self.before.iter().filter(|(version, _)| was_there(version));
         let old = sum(old.map(|(_, share)| *share));
         let fresh = self.now.iter().filter(|(version, _)| brought(version));
         let (version, worst) = fresh.max_by(|a, b| a.1.part().total_cmp(&b.1.part()))?;
@@ -344,7 +349,7 @@ fn sum(all: impl Iterator<Item = Share>) -> Share {
 
 /// How long before, in words.
 fn ago(us: i64) -> String {
-    span(u32::try_from(us.max(0) / SECOND_US).unwrap_or(u32::MAX))
+    lasts(us)
 }
 
 impl Whom {

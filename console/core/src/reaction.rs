@@ -13,9 +13,10 @@ use crate::alert::change::{Blamed, Change as Alerts, OfAlert, Opened};
 use crate::alert::{MAX_BLAMED, Reaction, Subject};
 use crate::blame::{Blame, Whom};
 use crate::caller::Caller;
-use crate::endpoint::{self, Endpoint, EndpointName, command};
+use crate::endpoint::{self, Endpoint, EndpointName, Route, command};
 use crate::journal::Change;
 use crate::observed::Observed;
+use crate::registry::Reference;
 use crate::rollout::{Ask, Plan, Want};
 use crate::state::State;
 
@@ -224,11 +225,22 @@ impl<'a> Desk<'a> {
                 let to = &plan.intent.after;
                 tell(format!("what it would go back to has {version} too: {to}"))
             }
-            Ok(Some(plan)) => Ok(plan),
+            Ok(Some(plan)) => match blocked(endpoint, &plan.intent.after) {
+                Some(bad) => tell(format!(
+                    "what it would go back to was taken back itself: {bad}"
+                )),
+                None => Ok(plan),
+            },
             Ok(None) => tell("it serves what it would go back to".into()),
             Err(refusal) => tell(refusal.to_string()),
         }
     }
+}
+
+/// A version of a route that was taken back: a person may go there again, the hub does not.
+fn blocked<'a>(endpoint: &Endpoint, route: &'a Route) -> Option<&'a Reference> {
+    let mut versions = route.all_versions();
+    versions.find(|version| endpoint.blocked.contains_key(*version))
 }
 
 /// Why an endpoint is not taken back by itself any more, for now.

@@ -116,7 +116,7 @@ pub fn why(
         hosts: hosts.len() as u32,
         heard: (hosts.len() - silent.len()) as u32,
         silent: silent.into_iter().take(NAMED).cloned().collect(),
-        changes: changes(entries, until_us),
+        changes: changes(entries, until_us, alert),
         helps: alert.and_then(|alert| alert.blame.whom.is_helped_by_rollback()),
         rollback: ready.and_then(|ready| ReadinessItem::of(endpoint, &ready)),
         command: "".into(),
@@ -128,10 +128,12 @@ pub fn why(
 }
 
 /// The last changes until a moment that somebody would think of, newest first.
-fn changes(entries: &[Entry], until_us: i64) -> Vec<ChangeItem> {
+fn changes(entries: &[Entry], until_us: i64, alert: Option<&Alert>) -> Vec<ChangeItem> {
     let mut entries: Vec<&Entry> = entries
         .iter()
         .filter(|entry| entry.at_us <= until_us)
+        // What followed from the alert is not why.
+        .filter(|entry| alert.is_none_or(|alert| entry.sequence < alert.number))
         .collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.sequence));
     let item = |entry: &Entry| {

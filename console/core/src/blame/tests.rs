@@ -39,6 +39,7 @@ fn came(seconds: i64, brought: u32) -> Option<Switched> {
     Some(Switched {
         at_us: NOW - seconds * SECOND_US,
         brought: vec![version(brought)],
+        replaced: vec![version(1)],
     })
 }
 
@@ -73,7 +74,11 @@ fn a_version_is_blamed_for_what_began_when_it_came() {
         switched: came(600, 2),
         ..all.clone()
     };
-    check(&later, Whom::Unknown, "m@2 came 10m before and is suspect");
+    check(
+        &later,
+        Whom::Unknown,
+        "m@2 came 10m 0s before and is suspect",
+    );
     let bad_before = Evidence {
         before: versions(&[(1, share(3_000, 9_000))]),
         ..all

@@ -141,9 +141,12 @@ pub fn switched(endpoint: &Endpoint) -> Option<Switched> {
         Some(rollout) => rollout,
         None => &endpoint.revision(endpoint.live)?.rollout,
     };
+    let before = rollout.plan.intent.before.iter();
+    let before = before.flat_map(|route| route.versions());
     Some(Switched {
         at_us: rollout.stepped_us,
         brought: rollout.plan.intent.fresh().cloned().collect(),
+        replaced: before.cloned().collect(),
     })
 }
 

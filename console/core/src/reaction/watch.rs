@@ -177,7 +177,7 @@ impl Watch {
             if open.is_some() && lasts(standing.held_since_us, closes_s).is_some() {
                 let why = match closes_s {
                     0 => format!("{subject} again"),
-                    closes_s => format!("{subject} holds for {}", span(closes_s)),
+                    closes_s => format!("{subject} again, for {}", span(closes_s)),
                 };
                 due.push(Due::Over {
                     subject: subject.clone(),
@@ -327,7 +327,7 @@ pub(super) fn found(objective: &Objective, counts: &Counts) -> String {
     let all = Share { beyond: events, of };
     let quantile = match objective.figure {
         Figure::Errors => {
-            return format!("{all} requests failed, {} may", share(fair));
+            return format!("{all} of the requests failed, {} may", share(fair));
         }
         Figure::P50 => 0.5,
         Figure::P90 => 0.9,

@@ -122,7 +122,7 @@ impl Alerting {
         due: &binnacle_core::reaction::Due,
         now_us: i64,
     ) -> Measured {
-        let binnacle_core::reaction::Due::Breached { since_us, .. } = due else {
+        let binnacle_core::reaction::Due::Breached { since_us, subject } = due else {
             return Measured::default();
         };
         let mut measured = Measured::default();
@@ -135,7 +135,11 @@ impl Alerting {
             side.entry(version.clone()).or_default().merge(counts);
         }
         let minute_us = now_us - 60 * 1_000_000;
-        measured.hosts = hosts(&self.served, name, minute_us.max(*since_us));
+        let from_us = match subject {
+            alert::Subject::OddHost(_) => minute_us,
+            _ => minute_us.max(*since_us),
+        };
+        measured.hosts = hosts(&self.served, name, from_us);
         measured
     }
 }
