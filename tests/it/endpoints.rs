@@ -276,9 +276,7 @@ fn no_request_fails_or_is_answered_by_a_version_outside_the_route_of_its_moment(
     let stand = Stand::start(3);
     stand.served();
     let mut lanes = stand.lanes();
-    lanes
-        .iter_mut()
-        .for_each(|lane| lane.every = Duration::ZERO);
+    lanes.iter_mut().for_each(|lane| lane.every = SOAK_PACE);
     let traffic = Traffic::start(&vec![lanes; LANES].concat());
     let mut settled: Vec<Settled> = Vec::new();
     for change in 1..=changes {
