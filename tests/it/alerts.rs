@@ -155,24 +155,7 @@ fn a_version_that_fails_once_it_serves_is_blamed_taken_back_and_told_of() {
     assert_eq!(alert["blame"]["word"], "this version", "{alert}");
     assert_eq!(alert["blame"]["whom"]["version"], "tumour@2", "{alert}");
     assert_eq!(alert["reaction"]["roll_back"]["to"], 1, "{alert}");
-    let why = stand.does("why test/scan");
-    assert_eq!(why["helps"], true, "{why}");
-    assert_eq!(why["runbook"], "https://wiki/scan", "{why}");
-    let lines = why["lines"].as_array().unwrap();
-    let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
-    let is_wide = |line: &&str| line.chars().count() > 80;
-    assert!(
-        lines.len() <= 10 && !lines.iter().any(is_wide),
-        "{lines:#?}"
-    );
-    let says = |text: &str| lines.iter().any(|line| line.contains(text));
-    for text in [
-        "not errors<=5%",
-        "this version: tumour@2",
-        "revision 2: tumour@2",
-    ] {
-        assert!(says(text), "{text}: {lines:#?}");
-    }
+    explained(&stand);
     let number = alert["alert"].as_u64().unwrap();
     let shown = stand.hub.show(&["why", "tumour"]);
     assert!(
@@ -210,6 +193,29 @@ fn a_version_that_fails_once_it_serves_is_blamed_taken_back_and_told_of() {
     assert!((1..=failed).contains(&tally.failed), "{tally:?}");
     assert_eq!(tally.unanswered, 0, "{:?}", tally.failures);
     told(&mailbox, number);
+}
+
+/// The ten lines that tell of a version that fails.
+#[track_caller]
+fn explained(stand: &Stand) {
+    let why = stand.does("why test/scan");
+    assert_eq!(why["helps"], true, "{why}");
+    assert_eq!(why["runbook"], "https://wiki/scan", "{why}");
+    let lines = why["lines"].as_array().unwrap();
+    let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
+    let is_wide = |line: &&str| line.chars().count() > 80;
+    assert!(
+        lines.len() <= 10 && !lines.iter().any(is_wide),
+        "{lines:#?}"
+    );
+    let says = |text: &str| lines.iter().any(|line| line.contains(text));
+    for text in [
+        "not errors<=5%",
+        "this version: tumour@2",
+        "revision 2: tumour@2",
+    ] {
+        assert!(says(text), "{text}: {lines:#?}");
+    }
 }
 
 /// What each sink was told of an alert that was opened and is over.
@@ -305,6 +311,23 @@ fn letters_arrive_at_least_once_though_the_sink_and_the_hub_were_away() {
         1,
         "the same alert, and not another one"
     );
+    marked(&stand, number);
+    stand.agents[0].start_again();
+    eventually_true("the alert is over", SOON, || stand.alerts("").is_empty());
+    eventually_true("that it is over is told", SOON, || {
+        let letters = mailbox.at("/hook");
+        letters
+            .iter()
+            .any(|letter| letter.body["event"] == "closed")
+    });
+    assert_eq!(stand.alerts("--all").len(), 1);
+    let well = stand.does("why test/scan");
+    assert_eq!(well["alert"], Value::Null, "{well}");
+}
+
+/// People say that they know of an alert, or want nobody told; and what is refused.
+#[track_caller]
+fn marked(stand: &Stand, number: u64) {
     assert_eq!(
         stand.ask(&format!("alert silence {number} --for 1h")).code,
         2
@@ -326,15 +349,4 @@ fn letters_arrive_at_least_once_though_the_sink_and_the_hub_were_away() {
             .code,
         2
     );
-    stand.agents[0].start_again();
-    eventually_true("the alert is over", SOON, || stand.alerts("").is_empty());
-    eventually_true("that it is over is told", SOON, || {
-        let letters = mailbox.at("/hook");
-        letters
-            .iter()
-            .any(|letter| letter.body["event"] == "closed")
-    });
-    assert_eq!(stand.alerts("--all").len(), 1);
-    let well = stand.does("why test/scan");
-    assert_eq!(well["alert"], Value::Null, "{well}");
 }

@@ -2,6 +2,8 @@
 //! that a terminal would get, over a fleet of fifty thousand hosts, and over as many models.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
     clippy::indexing_slicing,
     reason = "a test may stop at what cannot be"
 )]
