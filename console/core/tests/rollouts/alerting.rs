@@ -137,7 +137,9 @@ impl Alerting {
         let minute_us = now_us - 60 * 1_000_000;
         let from_us = match subject {
             alert::Subject::OddHost(_) => minute_us,
-            _ => minute_us.max(*since_us),
+            alert::Subject::Objective(_) | alert::Subject::Golden | alert::Subject::HostsLost => {
+                minute_us.max(*since_us)
+            }
         };
         measured.hosts = hosts(&self.served, name, from_us);
         measured
