@@ -13,6 +13,7 @@
 )]
 
 mod alerts;
+mod approvals;
 mod artifacts;
 mod commands;
 mod console;

@@ -76,6 +76,7 @@ packed!(FeatureSetVersion {
 });
 packed!(Environment {
     rules,
+    frozen_by,
     revision,
     at_us,
     history,

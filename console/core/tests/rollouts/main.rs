@@ -12,3 +12,4 @@ mod fleet;
 mod judging;
 mod laws;
 mod scenario;
+mod telling;
