@@ -380,6 +380,14 @@ pub(crate) fn conclude(
 
 fn ending(told: &Outcome<'_>) -> String {
     let rollout = told.rollout;
+    if let (Some("approval"), Some(said)) = (told.waiting_for, &rollout.approvals) {
+        let (endpoint, revision) = (&rollout.endpoint, rollout.revision);
+        return format!(
+            "{endpoint} revision {revision} waits for approval, {} of {}: another person says \
+             `binnacle approval approve {endpoint} {revision} --reason TEXT`",
+            said.have, said.of
+        );
+    }
     let mut text = format!(
         "{} revision {} {}: {}/{} hosts",
         rollout.endpoint, rollout.revision, told.outcome, rollout.confirmed, rollout.hosts
@@ -440,7 +448,11 @@ pub(crate) fn page(rollout: &RolloutItem) -> String {
     }
     if let Some(approvals) = &rollout.approvals {
         let ApprovalsItem { have, of, by } = approvals;
-        lines.push(format!("approved  {have} of {of}: {}", by.join(", ")));
+        let by = match by.as_slice() {
+            [] => String::new(),
+            by => format!(": {}", by.join(", ")),
+        };
+        lines.push(format!("approved  {have} of {of}{by}"));
     }
     for trace in &rollout.trail {
         let why = match (trace.why.is_empty(), &trace.finding) {

@@ -20,7 +20,7 @@ use crate::question::Question;
 use crate::question::endpoint::Inquiry;
 use crate::screen::list::List;
 use crate::screen::registry::{self, waiting, words as quiet};
-use crate::screen::rollouts::act;
+use crate::screen::rollouts::{act, words};
 use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, rollouts};
 use crate::theme::Meaning;
 use crate::widget::page::{Line, piece};
@@ -136,6 +136,7 @@ impl Screen for Approvals {
 
     fn note(&self, look: &Look<'_>) -> String {
         let all = match self.list.rows.len() {
+            0 => String::new(),
             1 => "1 waits".to_owned(),
             all => format!("{all} wait"),
         };
@@ -210,7 +211,7 @@ impl Screen for Approvals {
     fn learn(&mut self, look: &Look<'_>) {
         if let Known::Here(rows, _) = look.data.endpoints(look.here_us) {
             let plan = |row: &EndpointItem| {
-                let rollout = row.rollout.as_ref().filter(|it| act::is_waiting(it))?;
+                let rollout = row.rollout.as_ref().filter(|it| words::is_waiting(it))?;
                 Some(Plan {
                     id: row.endpoint.to_string().into(),
                     endpoint: row.clone(),

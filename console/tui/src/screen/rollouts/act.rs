@@ -60,7 +60,11 @@ pub(in crate::screen) fn of_endpoint(row: Option<&EndpointItem>, look: &Look<'_>
         action('R', "roll back…", back, look),
         action('D', "deploy a version…", deploy, look),
     ];
-    if let Some(rollout) = row.rollout.as_ref().filter(|rollout| is_waiting(rollout)) {
+    if let Some(rollout) = row
+        .rollout
+        .as_ref()
+        .filter(|rollout| words::is_waiting(rollout))
+    {
         let words = [('y', "approve…"), ('n', "reject…")].into_iter();
         let said = words.zip([Steer::Approve, Steer::Reject]);
         actions.splice(
@@ -71,11 +75,6 @@ pub(in crate::screen) fn of_endpoint(row: Option<&EndpointItem>, look: &Look<'_>
         );
     }
     actions
-}
-
-/// Whether people have to say yes before it begins.
-pub(in crate::screen) fn is_waiting(rollout: &RolloutItem) -> bool {
-    &*rollout.phase == "awaiting_approval"
 }
 
 /// The question before somebody says yes or no to a plan, or why they may not.

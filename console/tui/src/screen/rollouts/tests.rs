@@ -245,7 +245,7 @@ fn a_rollback_is_proved_before_it_is_confirmed_and_once_for_each_asking() {
     assert_eq!(replays(&stage), 1);
     told(&mut stage, &fleet);
     let text = stage.text();
-    let shown = "512 recent inputs through fraud@7 on 8 of 8 hosts: 1.4 % change class";
+    let shown = "512 inputs through fraud@7, 8/8 hosts: 1.4 % change class";
     assert!(text.contains(shown), "{text}");
     stage.effects.clear();
     stage.wait(60_000_000);

@@ -54,6 +54,11 @@ pub(crate) fn readiness(ready: Option<&ReadinessItem>) -> Text {
     (text, meaning)
 }
 
+/// Whether people have to say yes before it begins.
+pub(crate) fn is_waiting(rollout: &RolloutItem) -> bool {
+    &*rollout.phase == "awaiting_approval"
+}
+
 /// Where a rollout is, in a word.
 pub(crate) fn phase(rollout: &RolloutItem) -> String {
     shown(&rollout.phase.replace('_', " "))
@@ -306,7 +311,7 @@ pub(crate) fn proof(proof: &ProofItem) -> Text {
         failed => format!(", {} fail", format::count(failed)),
     };
     let text = format!(
-        "{} recent inputs through {} on {} of {} hosts: {share:.1} % change class{failed}",
+        "{} inputs through {}, {}/{} hosts: {share:.1} % change class{failed}",
         format::count(inputs),
         proof.version,
         proof.answered,
