@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::inputs::{self, InputWindow};
 use crate::window::{Sealed, SealedSeries};
 
 /// One start of the agent: 16 random bytes. Sequences count within it.
@@ -76,6 +77,8 @@ pub struct Window {
     pub series: Vec<SealedSeries>,
     /// Requests under way when it was sealed.
     pub in_flight: u32,
+    /// What inputs were counted: every few windows.
+    pub inputs: Vec<InputWindow>,
 }
 
 impl Window {
@@ -109,6 +112,7 @@ impl Window {
             ..Sealed::default()
         });
         self.series = sum.series;
+        inputs::merge(&mut self.inputs, later.inputs);
     }
 }
 
@@ -160,6 +164,7 @@ impl Sealer {
             span_ms: whole_ms(span),
             series,
             in_flight,
+            inputs: Vec::new(),
         };
         self.next += 1;
         self.opened = now;

@@ -18,6 +18,7 @@ mod commands;
 mod console;
 mod day;
 mod demo;
+mod drift;
 mod endpoints;
 mod faults;
 mod glance;
