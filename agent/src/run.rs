@@ -115,9 +115,7 @@ impl Agent {
         let assignment = assignment::load(&config.data)?;
         let control = Control::bind(&config.control).await?;
         let known = Known::default();
-        let models = config.models.clone();
-        let (lookout, lights) =
-            Lookout::new(&config.upstream, config.server, models, known.clone());
+        let (lookout, lights) = lookout(&config, &known);
         let (routes, in_flight) = (Routes::default(), Arc::<AtomicU32>::default());
         let (inputs, items) = Inputs::new(rand::random());
         let (mirror, copies) = Mirror::new(Some(inputs.queue()));
@@ -127,23 +125,14 @@ impl Agent {
         let ground = ground(&config, lights.clone(), beside, proved);
         // Before anybody is served: the routes that were live are again.
         let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
-        let shelf = Shelf::open(&config.data, config.artifact_limit_bytes);
-        let references = References {
-            inputs: inputs.clone(),
-            routes: routes.clone(),
-            shelf: shelf.map_err(ObeyError::from)?,
-            hubs: config.hubs.clone(),
-            assigned: orders.assignments(),
-        };
+        let references = references(&config, &inputs, &routes, &orders)?;
         inputs::start(&inputs, items, config.inputs_cpu_percent).map_err(StartError::Inputs)?;
         let settings = settings(&config, listeners, routes, mirror);
         let proxy = start_proxy(settings, known).await?;
-        let listen = proxy.local_addr();
+        let (listen, now) = (proxy.local_addr(), clock::now());
         let (events, heard) = mpsc::channel(EVENTS_MOST);
-        let now = clock::now();
-        let seed = u64::from_le_bytes(*boot.0.first_chunk().expect("a boot id has 16 bytes"));
         let keeper = Keeper {
-            uplink: Uplink::new(config.hubs.len(), seed, now),
+            uplink: Uplink::new(config.hubs.len(), boot.seed(), now),
             host: Host::new(&config.data, now),
             inputs,
             inputs_since: now,
@@ -249,6 +238,26 @@ fn ground(
         shadows,
         proved,
     }
+}
+
+fn lookout(config: &Config, known: &Known) -> (Lookout, watch::Receiver<Arc<ServerHealth>>) {
+    let models = config.models.clone();
+    Lookout::new(&config.upstream, config.server, models, known.clone())
+}
+
+fn references(
+    config: &Config,
+    inputs: &Inputs,
+    routes: &Routes,
+    orders: &Orders,
+) -> Result<References, ObeyError> {
+    Ok(References {
+        inputs: inputs.clone(),
+        routes: routes.clone(),
+        shelf: Shelf::open(&config.data, config.artifact_limit_bytes)?,
+        hubs: config.hubs.clone(),
+        assigned: orders.assignments(),
+    })
 }
 
 fn settings(

@@ -24,6 +24,12 @@ impl BootId {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    /// A number that is this boot's own.
+    pub fn seed(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl fmt::Display for BootId {

@@ -222,7 +222,7 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
 #[test]
 fn what_the_budget_leaves_no_time_for_is_counted_as_left_out() {
     let stand = Stand::start(1);
-    let lanes = [Protocol::Http, Protocol::Grpc].map(|it| stand.lane(it, Duration::ZERO));
+    let lanes = [Protocol::Http, Protocol::Grpc].map(|it| stand.lane(it, Duration::from_micros(1)));
     let traffic = Traffic::start(&lanes);
     eventually_true("sampling has begun", SOON, || {
         let status = stand.agent.control("/status").map(|answer| answer.json());

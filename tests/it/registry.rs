@@ -386,15 +386,10 @@ fn a_data_set_is_read_once_known_by_its_content_and_compared() {
             .as_f64()
             .unwrap()
     };
-    assert!(
-        psi(of("amount")) > 1.0 && psi(of("age")) < 0.01,
-        "{compared:?}"
-    );
-    assert!(
-        of("amount")["drift"]["moved"][0].is_string(),
-        "{compared:?}"
-    );
-    assert_eq!(of("age")["drift"], "same");
+    let (amount, age) = (of("amount"), of("age"));
+    assert!(psi(amount) > 1.0 && psi(age) < 0.01, "{compared:?}");
+    assert!(amount["drift"]["moved"][0].is_string(), "{compared:?}");
+    assert_eq!(age["drift"], "same");
     assert_eq!(desk.items("profile compare t@1 t@1")[0]["drift"], "same");
     // The same without a hub, on the files themselves.
     let offline = desk.ask(&format!("profile compare {file} {moved}"));

@@ -360,8 +360,8 @@ impl Agent {
         agent
     }
 
-    /// As [`start_placing`](Self::start_placing), for an agent that tells each second what its inputs
-    /// are like, and may take so many percent of a core for it.
+    /// As [`start_placing`](Self::start_placing), for an agent that tells each second what its
+    /// inputs are like, and may take so many percent of a core for it.
     #[track_caller]
     pub fn start_watching(
         folder: &Path,

@@ -34,8 +34,8 @@ const PAGES_A_DAY: f64 = 1.0;
 /// How inputs are looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// How long a tick is. The budget is kept for ticks of five seconds; shorter ones, for demos and
-    /// tests, run faster than the clock.
+    /// How long a tick is. The budget is kept for ticks of five seconds; shorter ones, for demos
+    /// and tests, run faster than the clock.
     pub tick: Duration,
     /// False pages a day over all models, features and looks together.
     pub pages_a_day: f64,

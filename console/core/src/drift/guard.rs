@@ -67,6 +67,8 @@ struct Kept {
     seen_us: i64,
     episode: Episode,
     page: Option<Page>,
+    /// When the evidence last reached the threshold of a warning.
+    warned_us: Option<i64>,
     /// The entry of the journal that was last heeded.
     heeded: u64,
     /// Shares that were accepted as normal, by stream.
@@ -183,6 +185,7 @@ impl Guard {
             seen_us: 0,
             episode: Episode::default(),
             page: None,
+            warned_us: None,
             heeded: 0,
             normal: Vec::new(),
         };
@@ -321,7 +324,11 @@ impl Guard {
                 let all = all.clone();
                 self.page(now_us, tick, verdict.evidence, all)
             }
-            Outcome::Quiet | Outcome::Warning(_) => Event::Passed(passed),
+            Outcome::Warning(_) => {
+                self.kept.warned_us = Some(now_us);
+                Event::Passed(passed)
+            }
+            Outcome::Quiet => Event::Passed(passed),
         };
         self.verdict = Some(verdict);
         match self.kept.episode.on(turn) {
@@ -361,6 +368,11 @@ impl Guard {
     /// The episode, as it stands.
     pub fn episode(&self) -> &Episode {
         &self.kept.episode
+    }
+
+    /// When it was last warned of: shown, never paged.
+    pub fn warned_us(&self) -> Option<i64> {
+        self.kept.warned_us
     }
 
     /// What was said when it began; of an episode that is over, the last one.

@@ -48,6 +48,9 @@ pub struct DriftItem {
     pub skipped: u64,
     /// Requests that there was no room for.
     pub dropped: u64,
+    /// When the evidence last reached the threshold of a warning, which pages nobody.
+    #[serde(rename = "warned_at", with = "some_time", default)]
+    pub warned_us: Option<i64>,
     /// The last page, and whether it is still open.
     pub page: Option<PageItem>,
 }
@@ -173,6 +176,7 @@ impl DriftItem {
             unfit: 0,
             skipped: 0,
             dropped: 0,
+            warned_us: None,
             page: None,
         }
     }
@@ -224,6 +228,7 @@ impl DriftItem {
             unfit: totals.unfit,
             skipped: totals.skipped,
             dropped: totals.dropped,
+            warned_us: guard.warned_us(),
             page,
         }
     }
