@@ -66,6 +66,12 @@ pub struct Wanted {
     pub artifact: Option<Artifact>,
     /// Its golden requests.
     pub golden: Option<Digest>,
+    /// The profile that its inputs are held against.
+    #[serde(default)]
+    pub profile: Option<Digest>,
+    /// Its feature vector in order.
+    #[serde(default)]
+    pub features: Arc<[Arc<str>]>,
 }
 
 /// A version's files.
@@ -324,6 +330,8 @@ mod tests {
                     format: "onnx".into(),
                 }),
                 golden: Some(Digest([8; 32])),
+                profile: Some(Digest([9; 32])),
+                features: Arc::from([Arc::from("amount")]),
             }],
             endpoints: vec![Endpoint {
                 name: "pay".into(),

@@ -100,6 +100,16 @@ pub struct RunArgs {
     /// Bytes of models that may lie on this host's disk
     #[arg(long, value_name = "BYTES")]
     artifact_limit_bytes: Option<String>,
+    /// How long a window of figures lasts, 50ms to 1s; shorter ones are for demos [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    window: Option<String>,
+    /// How often counts of inputs are sent [default: 5s]
+    #[arg(long, value_name = "TIME")]
+    inputs_every: Option<String>,
+    /// Percent of one core that counting inputs may take; beyond it requests are sampled
+    /// [default: 2]
+    #[arg(long, value_name = "PERCENT")]
+    inputs_cpu_percent: Option<String>,
     /// How the agent's own log is written to standard error
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: LogForm,
@@ -235,6 +245,9 @@ impl RunArgs {
             server: text("server", &self.server),
             repository: text("repository", &self.repository),
             artifact_limit_bytes: text("artifact-limit-bytes", &self.artifact_limit_bytes),
+            window: text("window", &self.window),
+            inputs_every: text("inputs-every", &self.inputs_every),
+            inputs_cpu_percent: text("inputs-cpu-percent", &self.inputs_cpu_percent),
         })
     }
 }

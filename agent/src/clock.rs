@@ -28,6 +28,14 @@ pub fn since_boot() -> Duration {
     Duration::new(seconds, nanoseconds)
 }
 
+/// Processor time that the calling thread has used.
+pub fn thread_cpu() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(used.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(used.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanoseconds)
+}
+
 /// What names this start of the machine: [`since_boot`] means nothing without it. Empty where
 /// the kernel does not say.
 pub fn machine_boot() -> String {
@@ -35,20 +43,17 @@ pub fn machine_boot() -> String {
     named.unwrap_or_default().trim().to_owned()
 }
 
-/// How long it is from `wall_us` to the next whole second, never under [`SHORTEST_SECOND`]:
-/// a timer that fires a little early must not seal a window of nothing.
-pub fn to_next_second(wall_us: i64) -> Duration {
-    const SECOND_US: i64 = 1_000_000;
-    let left = Duration::from_micros((SECOND_US - wall_us.rem_euclid(SECOND_US)).unsigned_abs());
-    if left < SHORTEST_SECOND {
-        left + Duration::from_secs(1)
+/// How long it is from `wall_us` to the next whole `period` (a second but in demos), never under a
+/// tenth of it: a timer that fires a little early must not seal a window of nothing.
+pub fn to_next(wall_us: i64, period: Duration) -> Duration {
+    let period_us = i64::try_from(period.as_micros()).unwrap_or(i64::MAX).max(1);
+    let left = Duration::from_micros((period_us - wall_us.rem_euclid(period_us)).unsigned_abs());
+    if left < period / 10 {
+        left + period
     } else {
         left
     }
 }
-
-/// The least time between two seals.
-pub const SHORTEST_SECOND: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -71,7 +76,7 @@ mod tests {
             (-200_000, 200_000),
         ] {
             assert_eq!(
-                to_next_second(wall_us),
+                to_next(wall_us, Duration::from_secs(1)),
                 Duration::from_micros(expected_us),
                 "{wall_us}"
             );

@@ -41,6 +41,15 @@ const SPOOL_LEAST: u64 = 64 << 10;
 /// How long the upstream may be silent when nothing else was asked for.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a window lasts: what the hub and every screen are made for.
+const WINDOW: Duration = Duration::from_secs(1);
+/// The shortest window that is worth its message.
+const WINDOW_LEAST: Duration = Duration::from_millis(50);
+/// How often inputs are told: a tick of the hub's.
+const INPUTS_EVERY: Duration = Duration::from_secs(5);
+/// Of one core, what counting inputs may take: beside an inference server it is not seen.
+const INPUTS_CPU_PERCENT: u8 = 2;
+
 /// Everything that an agent needs to know to run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -79,6 +88,12 @@ pub struct Config {
     pub repository: Option<PathBuf>,
     /// Bytes of artifacts on disk.
     pub artifact_limit_bytes: u64,
+    /// How long a window lasts that is sealed and sent: a second, but for demos and tests.
+    pub window: Duration,
+    /// How often what inputs were counted goes with one.
+    pub inputs_every: Duration,
+    /// Percent of one core that counting inputs may take.
+    pub inputs_cpu_percent: u8,
 }
 
 /// Where a hub listens.
@@ -224,6 +239,18 @@ impl Config {
                 Some(text) => parsed(text, artifact_limit)?,
                 None => artifact::LIMIT_BYTES,
             },
+            window: match given.window {
+                Some(text) => parsed(text, window)?,
+                None => WINDOW,
+            },
+            inputs_every: match given.inputs_every {
+                Some(text) => parsed(text, duration)?,
+                None => INPUTS_EVERY,
+            },
+            inputs_cpu_percent: match given.inputs_cpu_percent {
+                Some(text) => parsed(text, percent)?,
+                None => INPUTS_CPU_PERCENT,
+            },
             data,
         })
     }
@@ -274,6 +301,22 @@ fn duration(text: &str) -> Result<Duration, String> {
         Some(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
         Some(_) | None => Err(format!("{text:?} is no time: write it as 500ms, 30s or 2m")),
     }
+}
+
+fn window(text: &str) -> Result<Duration, String> {
+    let window = duration(text)?;
+    let is_one = (WINDOW_LEAST..=WINDOW).contains(&window);
+    is_one
+        .then_some(window)
+        .ok_or_else(|| format!("{text:?} is no window: it lasts 50ms to 1s"))
+}
+
+fn percent(text: &str) -> Result<u8, String> {
+    let percent = text
+        .parse()
+        .ok()
+        .filter(|percent| (1..=100).contains(percent));
+    percent.ok_or_else(|| format!("{text:?} is no percentage from 1 to 100"))
 }
 
 fn spool_limit(text: &str) -> Result<u64, String> {

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::report::Tally;
+use crate::artifact::Shelf;
 use crate::assignment::obey::{Ground, Obey, ObeyError, Orders, Work};
 use crate::assignment::observed::Observed;
 use crate::assignment::{self, Assignment, KeepError};
@@ -24,6 +25,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::host::{Host, Vitals};
+use crate::inputs::reference::References;
+use crate::inputs::{self, InputWindow, Inputs};
 use crate::proxy::mirror::Mirror;
 use crate::proxy::routes::Routes;
 use crate::proxy::{self, Known, Proxy, ProxyError, Settings};
@@ -86,6 +89,9 @@ pub enum StartError {
     /// What this host stands by, or its artifacts.
     #[error(transparent)]
     Obey(#[from] ObeyError),
+    /// The thread that counts inputs.
+    #[error("cannot start the thread that counts inputs")]
+    Inputs(#[source] std::io::Error),
 }
 
 impl Drop for Agent {
@@ -109,26 +115,27 @@ impl Agent {
         let assignment = assignment::load(&config.data)?;
         let control = Control::bind(&config.control).await?;
         let known = Known::default();
-        let models = config.models.clone();
-        let (lookout, lights) =
-            Lookout::new(&config.upstream, config.server, models, known.clone());
+        let (lookout, lights) = lookout(&config, &known);
         let (routes, in_flight) = (Routes::default(), Arc::<AtomicU32>::default());
-        let (mirror, copies) = Mirror::new();
+        let (inputs, items) = Inputs::new(rand::random());
+        let (mirror, copies) = Mirror::new(Some(inputs.queue()));
         let shadows = Shadows::new(&config.upstream, &config.grpc_upstream, routes.clone());
         let (proved, proofs) = mpsc::channel(PROOFS_MOST);
         let beside = (routes.clone(), in_flight.clone(), shadows.clone());
         let ground = ground(&config, lights.clone(), beside, proved);
         // Before anybody is served: the routes that were live are again.
         let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
+        let references = references(&config, &inputs, &routes, &orders)?;
+        inputs::start(&inputs, items, config.inputs_cpu_percent).map_err(StartError::Inputs)?;
         let settings = settings(&config, listeners, routes, mirror);
         let proxy = start_proxy(settings, known).await?;
-        let listen = proxy.local_addr();
+        let (listen, now) = (proxy.local_addr(), clock::now());
         let (events, heard) = mpsc::channel(EVENTS_MOST);
-        let now = clock::now();
-        let seed = u64::from_le_bytes(*boot.0.first_chunk().expect("a boot id has 16 bytes"));
         let keeper = Keeper {
-            uplink: Uplink::new(config.hubs.len(), seed, now),
+            uplink: Uplink::new(config.hubs.len(), boot.seed(), now),
             host: Host::new(&config.data, now),
+            inputs,
+            inputs_since: now,
             sealer: Sealer::new(boot, now, clock::wall_us()),
             config,
             boot,
@@ -160,6 +167,7 @@ impl Agent {
             tokio::spawn(lookout.run()),
             tokio::spawn(obey.run()),
             tokio::spawn(shadows.run(copies)),
+            tokio::spawn(references.run()),
             tokio::spawn(control.serve(status.clone(), orders)),
         ];
         Ok(Self {
@@ -232,6 +240,26 @@ fn ground(
     }
 }
 
+fn lookout(config: &Config, known: &Known) -> (Lookout, watch::Receiver<Arc<ServerHealth>>) {
+    let models = config.models.clone();
+    Lookout::new(&config.upstream, config.server, models, known.clone())
+}
+
+fn references(
+    config: &Config,
+    inputs: &Inputs,
+    routes: &Routes,
+    orders: &Orders,
+) -> Result<References, ObeyError> {
+    Ok(References {
+        inputs: inputs.clone(),
+        routes: routes.clone(),
+        shelf: Shelf::open(&config.data, config.artifact_limit_bytes)?,
+        hubs: config.hubs.clone(),
+        assigned: orders.assignments(),
+    })
+}
+
 fn settings(
     config: &Config,
     listeners: Vec<TcpListener>,
@@ -273,6 +301,9 @@ struct Keeper {
     proofs: mpsc::Receiver<Proved>,
     proved: Option<Proved>,
     host: Option<Host>,
+    inputs: Inputs,
+    /// They were last taken then.
+    inputs_since: Instant,
     lights: watch::Receiver<Arc<ServerHealth>>,
     line: Option<Line>,
     events: mpsc::Sender<Event>,
@@ -295,7 +326,7 @@ impl Keeper {
         shown: watch::Sender<Arc<Status>>,
         mut stopped: oneshot::Receiver<()>,
     ) {
-        let mut second = clock::now() + clock::to_next_second(clock::wall_us());
+        let mut second = self.next_seal();
         loop {
             let wake = self.wake_at(second);
             tokio::select! {
@@ -304,7 +335,7 @@ impl Keeper {
                 () = tokio::time::sleep_until(second.into()) => {
                     let sealed = proxy.seal().await;
                     self.sealed(sealed);
-                    second = clock::now() + clock::to_next_second(clock::wall_us());
+                    second = self.next_seal();
                     shown.send_replace(Arc::new(self.status()));
                 }
                 Some(event) = heard.recv() => self.happened(event),
@@ -329,6 +360,11 @@ impl Keeper {
         shown.send_replace(Arc::new(self.status()));
     }
 
+    /// When the open window is to be sealed.
+    fn next_seal(&self) -> Instant {
+        clock::now() + clock::to_next(clock::wall_us(), self.config.window)
+    }
+
     /// When to look again if nothing happens before.
     fn wake_at(&self, second: Instant) -> Instant {
         let backlog = self.line.is_some() && self.spool.pending_at_all() && self.reports_left > 0;
@@ -340,9 +376,21 @@ impl Keeper {
             .fold(second, Instant::min)
     }
 
-    /// A second is over.
+    /// What inputs were counted, if it is time to tell; a tenth of a window early is in time.
+    fn take_inputs(&mut self, now: Instant) -> Vec<InputWindow> {
+        let counted = now.saturating_duration_since(self.inputs_since);
+        if counted + self.config.window / 10 < self.config.inputs_every {
+            return Vec::new();
+        }
+        self.inputs_since = now;
+        self.inputs
+            .take(u32::try_from(counted.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    /// A window is over.
     fn sealed(&mut self, sealed: Sealed) {
         let now = clock::now();
+        let inputs = self.take_inputs(now);
         self.tally.add(&sealed);
         self.in_flight.store(sealed.in_flight, Ordering::Relaxed);
         self.vitals = self.host.as_mut().map(|host| host.vitals(now));
@@ -353,10 +401,11 @@ impl Keeper {
             self.sealer.take_back();
         }
         let in_flight = sealed.in_flight;
-        let window = self
+        let mut window = self
             .sealer
             .seal(sealed.series, in_flight, now, clock::wall_us());
-        if window.requests() > 0 {
+        window.inputs = inputs;
+        if window.requests() > 0 || !window.inputs.is_empty() {
             self.spool.append(&window);
         } else {
             self.idle = Some(window);
@@ -502,6 +551,9 @@ impl Keeper {
     /// The way out.
     async fn leave(&mut self, proxy: Proxy, mut heard: mpsc::Receiver<Event>) {
         let sealed = proxy.drain(DRAIN_LONGEST).await;
+        self.inputs.settled().await;
+        // Whatever was counted, whether it is time or not.
+        self.config.inputs_every = Duration::ZERO;
         self.sealed(sealed);
         self.spool.sync();
         let deadline = clock::now() + DELIVER_LONGEST;

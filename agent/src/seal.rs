@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::inputs::{self, InputWindow};
 use crate::window::{Sealed, SealedSeries};
 
 /// One start of the agent: 16 random bytes. Sequences count within it.
@@ -22,6 +23,12 @@ impl BootId {
     /// A boot that was never before.
     pub fn random() -> Self {
         Self(rand::random())
+    }
+
+    /// A number that is this boot's own.
+    pub fn seed(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -76,6 +83,8 @@ pub struct Window {
     pub series: Vec<SealedSeries>,
     /// Requests under way when it was sealed.
     pub in_flight: u32,
+    /// What inputs were counted: every few windows.
+    pub inputs: Vec<InputWindow>,
 }
 
 impl Window {
@@ -109,6 +118,7 @@ impl Window {
             ..Sealed::default()
         });
         self.series = sum.series;
+        inputs::merge(&mut self.inputs, later.inputs);
     }
 }
 
@@ -160,6 +170,7 @@ impl Sealer {
             span_ms: whole_ms(span),
             series,
             in_flight,
+            inputs: Vec::new(),
         };
         self.next += 1;
         self.opened = now;

@@ -143,10 +143,9 @@ impl Shadows {
     }
 
     /// Takes copies as they come, until no proxy makes any.
-    pub async fn run(self, mut copies: mpsc::Receiver<Copied>) {
+    pub async fn run(self, mut copies: mpsc::Receiver<Input>) {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         while let Some(copied) = copies.recv().await {
-            let copied = Arc::new(copied);
             if copied.keep {
                 self.remember(&copied);
             }

@@ -48,6 +48,9 @@ pub struct Status {
     pub traffic: Traffic,
     /// Since the agent started.
     pub totals: Totals,
+    /// Whose inputs are watched.
+    #[serde(default)]
+    pub inputs: Watched,
     /// What was dropped, and what waits.
     pub losses: Losses,
     /// Why windows wait in memory instead of on disk; empty when they do not.
@@ -113,6 +116,15 @@ pub struct Traffic {
     pub p50_us: Option<u64>,
     /// 99th percentile; absent when too few requests ended to tell.
     pub p99_us: Option<u64>,
+}
+
+/// What becomes of inputs here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Versions at endpoints whose inputs are held against a reference.
+    pub versions: usize,
+    /// Of their requests, how many are looked at, in 1/1000: less than 1000 is sampling.
+    pub share_permille: u32,
 }
 
 /// What the agent counted since it started.

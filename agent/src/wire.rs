@@ -4,6 +4,7 @@
 //! field. Also the bytes of a window in the spool, which are a report without its moment.
 
 mod assignment;
+mod inputs;
 
 use std::sync::Arc;
 
@@ -221,6 +222,11 @@ pub fn window_from_bytes(bytes: &[u8]) -> Result<Window, Malformed> {
             .map(series_from_proto)
             .collect::<Result<_, _>>()?,
         in_flight: report.in_flight,
+        inputs: report
+            .inputs
+            .into_iter()
+            .map(inputs::from_proto)
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -233,6 +239,7 @@ fn window_to_proto(window: &Window) -> proto::Report {
         span_ms: window.span_ms,
         series: window.series.iter().map(series_to_proto).collect(),
         in_flight: window.in_flight,
+        inputs: window.inputs.iter().map(inputs::to_proto).collect(),
         ..proto::Report::default()
     }
 }

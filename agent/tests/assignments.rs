@@ -150,6 +150,7 @@ impl Kept {
             bytes: self.file.len() as u64,
             format: "onnx".into(),
             golden_sha256: golden.unwrap_or_default().into(),
+            ..Default::default()
         }
     }
 }

@@ -177,6 +177,7 @@ fn assignment(
         bytes: file.len() as u64,
         format: format.into(),
         golden_sha256: bytes::Bytes::new(),
+        ..Default::default()
     });
     let shares = weights.iter().map(|(version, weight)| proto::Share {
         model: "tumour".into(),

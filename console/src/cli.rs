@@ -20,6 +20,7 @@ mod dataset;
 mod demo;
 mod deploy;
 mod doctor;
+mod drift;
 mod endpoint;
 mod environment;
 mod featureset;
@@ -47,7 +48,7 @@ mod why;
 #[command(name = "binnacle", version, about, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 not permitted, \
-    6 conflict, 7 refused or rolled back, 8 still pending, 9 hub unreachable or data stale, \
+    6 conflict, 7 refused, rolled back or drift, 8 still pending, 9 hub unreachable or data stale, \
     10 confirmation needed, 130 interrupted."
 )]
 pub(crate) struct Cli {
@@ -143,6 +144,9 @@ enum Command {
     /// What does not hold: list, show, acknowledge, silence.
     #[command(subcommand)]
     Alert(alert::Verb),
+    /// Live inputs held against the training data: list, show, explain, episodes, rebaseline.
+    #[command(subcommand)]
+    Drift(drift::Verb),
     /// What is wrong at an endpoint, since when, by whose fault, and what helps: ten lines.
     Why(why::Ask),
     /// What happened at an endpoint, from its onset to its end: export.
@@ -249,6 +253,7 @@ impl Command {
             Self::Rollback(rollback) => rollback.run(global).await,
             Self::Rollout(verb) => verb.run(global).await,
             Self::Alert(verb) => verb.run(global).await,
+            Self::Drift(verb) => verb.run(global).await,
             Self::Why(ask) => ask.run(global).await,
             Self::Incident(verb) => verb.run(global).await,
             Self::Export(export) => export.run(global).await,

@@ -6,6 +6,7 @@ use binnacle_core::address::Address;
 use binnacle_proto::v1 as proto;
 use proto::alerts_client::AlertsClient;
 use proto::artifacts_client::ArtifactsClient;
+use proto::drift_client::DriftClient;
 use proto::endpoints_client::EndpointsClient;
 use proto::fleet_client::FleetClient;
 use proto::registry_client::RegistryClient;
@@ -99,6 +100,11 @@ impl Link {
     /// The service that knows alerts, and why.
     pub(crate) fn alerts(&self) -> AlertsClient<Channel> {
         AlertsClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
+    }
+
+    /// The service that holds live inputs against the training data.
+    pub(crate) fn drift(&self) -> DriftClient<Channel> {
+        DriftClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER)
     }
 
     /// A question, with its time limit.

@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     NotPermitted = 4,
     /// Somebody else changed it first.
     Conflict = 6,
-    /// It was refused by a gate, or rolled back.
+    /// It was refused by a gate, or rolled back; or what was compared has drifted.
     Refused = 7,
     /// It is still under way.
     Pending = 8,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "binnacle/v1/common.proto",
     "binnacle/v1/agent.proto",
     "binnacle/v1/fleet.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 8] = [
     "binnacle/v1/artifact.proto",
     "binnacle/v1/endpoint.proto",
     "binnacle/v1/alert.proto",
+    "binnacle/v1/drift.proto",
 ];
 
 #[test]

@@ -19,6 +19,7 @@ mod commands;
 mod console;
 mod day;
 mod demo;
+mod drift;
 mod endpoints;
 mod faults;
 mod glance;

@@ -377,20 +377,26 @@ fn a_data_set_is_read_once_known_by_its_content_and_compared() {
         (amount["mean"].as_f64().unwrap() - 50.0).abs() < 2.0,
         "{amount}"
     );
-    let compared = desk.items("profile compare t@1 t@2");
+    let ended = desk.ask("profile compare t@1 t@2");
+    assert_eq!(ended.code, 7, "drift: {}", ended.stdout);
+    let compared = ended.json()["items"].as_array().unwrap().clone();
     let of = |name: &str| compared.iter().find(|row| row["name"] == name).unwrap();
     let psi = |row: &Value| {
         row["compared"]["distances"]["psi"]["value"]
             .as_f64()
             .unwrap()
     };
-    assert!(
-        psi(of("amount")) > 1.0 && psi(of("age")) < 0.01,
-        "{compared:?}"
-    );
+    let (amount, age) = (of("amount"), of("age"));
+    assert!(psi(amount) > 1.0 && psi(age) < 0.01, "{compared:?}");
+    assert!(amount["drift"]["moved"][0].is_string(), "{compared:?}");
+    assert_eq!(age["drift"], "same");
+    assert_eq!(desk.items("profile compare t@1 t@1")[0]["drift"], "same");
     // The same without a hub, on the files themselves.
-    let offline = desk.items(&format!("profile compare {file} {moved}"));
-    assert_eq!(offline, compared);
+    let offline = desk.ask(&format!("profile compare {file} {moved}"));
+    assert_eq!(
+        (offline.code, &offline.json()["items"]),
+        (7, &ended.json()["items"])
+    );
 
     let ragged = desk.file("ragged.csv", "a,b\n1,2\n3\n");
     desk.refuses(

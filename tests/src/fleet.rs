@@ -360,6 +360,25 @@ impl Agent {
         agent
     }
 
+    /// As [`start_placing`](Self::start_placing), for an agent that tells each second what its
+    /// inputs are like, and may take so many percent of a core for it.
+    #[track_caller]
+    pub fn start_watching(
+        folder: &Path,
+        host: &str,
+        hub: &str,
+        server: &Runtime,
+        percent: u8,
+    ) -> Self {
+        let mut agent = Self::start_placing(folder, host, hub, server);
+        agent.kill();
+        let percent = percent.to_string();
+        let more = ["--inputs-every", "1s", "--inputs-cpu-percent", &percent];
+        agent.args.extend(more.map(str::to_owned));
+        agent.start_again();
+        agent
+    }
+
     /// As [`start_placing`](Self::start_placing), with something between the agent and the HTTP of
     /// its server.
     #[track_caller]

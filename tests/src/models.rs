@@ -72,6 +72,19 @@ impl Model {
         })
     }
 
+    /// Writes its rows as a table, as a data set is registered from.
+    pub fn table(&self, to: &Path) {
+        let text = std::fs::read_to_string(source().join(&self.name).join("rows.json")).unwrap();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let names: Vec<String> = serde_json::from_value(document["features"].clone()).unwrap();
+        let mut table = names.join(",");
+        for row in &self.rows {
+            let numbers: Vec<String> = row.iter().map(f32::to_string).collect();
+            table.push_str(&format!("\n{}", numbers.join(",")));
+        }
+        std::fs::write(to, table + "\n").unwrap();
+    }
+
     /// Where a version is asked: the protocol's path, or the unversioned one for an empty version.
     pub fn path(&self, version: &str) -> String {
         if version.is_empty() {

@@ -46,6 +46,23 @@ impl Magnitudes {
         self.fit();
     }
 
+    /// What is written down of it: how much wider than the narrowest its buckets are, and each
+    /// with its count, in ascending order.
+    pub fn parts(&self) -> (u8, &[(i32, u64)]) {
+        (self.width, &self.buckets)
+    }
+
+    /// The numbers that were written down so; `None` of what none are written down as.
+    pub fn from_parts(width: u8, buckets: Vec<(i32, u64)>) -> Option<Self> {
+        let ordered = buckets.is_sorted_by(|a, b| a.0 < b.0);
+        let counted = buckets.iter().all(|(_, count)| *count > 0);
+        let fits = buckets.len() <= BUCKETS && width <= WIDEST;
+        let most = ((f64::MAX.to_bits() >> BELOW) as i32 + 1) >> width;
+        let bounded = |(bucket, _): &(i32, u64)| bucket.unsigned_abs() <= most.unsigned_abs() + 1;
+        let sound = ordered && counted && fits && buckets.iter().all(bounded);
+        sound.then_some(Self { width, buckets })
+    }
+
     /// How many numbers.
     pub fn count(&self) -> u64 {
         let counts = self.buckets.iter();
@@ -218,6 +235,8 @@ mod tests {
             prop_assert_eq!(&left, &whole);
             prop_assert_eq!(&right, &whole);
             prop_assert_eq!(&merged(&parts[1], &parts[0]), &merged(&parts[0], &parts[1]));
+            let (width, buckets) = whole.parts();
+            prop_assert_eq!(Magnitudes::from_parts(width, buckets.to_vec()), Some(whole.clone()));
             values.reverse();
             prop_assert_eq!(&of(&values), &whole);
         }

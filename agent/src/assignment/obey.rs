@@ -81,6 +81,11 @@ impl Orders {
         answered.await.ok()
     }
 
+    /// What the hub wants, as it changes.
+    pub fn assignments(&self) -> watch::Receiver<Arc<Assignment>> {
+        self.assigned.subscribe()
+    }
+
     /// Has recent inputs replayed; false where too much is asked at once.
     pub fn prove(&self, asked: Prove) -> bool {
         self.asked.try_send(Asked::Prove(asked)).is_ok()
@@ -539,7 +544,8 @@ impl Obey {
         let held = self.held.values().filter_map(|held| held.wanted.as_ref());
         held.flat_map(|wanted| {
             let artifact = wanted.artifact.as_ref().map(|artifact| artifact.digest);
-            artifact.into_iter().chain(wanted.golden)
+            let beside = wanted.golden.into_iter().chain(wanted.profile);
+            artifact.into_iter().chain(beside)
         })
         .collect()
     }

@@ -73,6 +73,12 @@ pub struct Given {
     pub repository: Option<Text>,
     /// A number of bytes.
     pub artifact_limit_bytes: Option<Text>,
+    /// `500ms`, `1s`.
+    pub window: Option<Text>,
+    /// `500ms`, `5s`.
+    pub inputs_every: Option<Text>,
+    /// A number from 1 to 100.
+    pub inputs_cpu_percent: Option<Text>,
 }
 
 /// The keys of the file.
@@ -99,6 +105,9 @@ struct Keys {
     server: Option<Spanned<String>>,
     repository: Option<Spanned<String>>,
     artifact_limit_bytes: Option<Spanned<u64>>,
+    window: Option<Spanned<String>>,
+    inputs_every: Option<Spanned<String>>,
+    inputs_cpu_percent: Option<Spanned<u64>>,
 }
 
 const KEYS: &[&str] = &[
@@ -119,6 +128,9 @@ const KEYS: &[&str] = &[
     "server",
     "repository",
     "artifact_limit_bytes",
+    "window",
+    "inputs_every",
+    "inputs_cpu_percent",
 ];
 
 impl Given {
@@ -175,6 +187,9 @@ impl Given {
             server: keys.server.map(string),
             repository: keys.repository.map(string),
             artifact_limit_bytes: keys.artifact_limit_bytes.map(number),
+            window: keys.window.map(string),
+            inputs_every: keys.inputs_every.map(string),
+            inputs_cpu_percent: keys.inputs_cpu_percent.map(number),
         })
     }
 
@@ -200,6 +215,9 @@ impl Given {
             server: flags.server.or(self.server),
             repository: flags.repository.or(self.repository),
             artifact_limit_bytes: flags.artifact_limit_bytes.or(self.artifact_limit_bytes),
+            window: flags.window.or(self.window),
+            inputs_every: flags.inputs_every.or(self.inputs_every),
+            inputs_cpu_percent: flags.inputs_cpu_percent.or(self.inputs_cpu_percent),
         }
     }
 }

@@ -320,8 +320,8 @@ impl Call {
                     }
                     ticket.outcome(outcome);
                     let copying = self.routing.as_mut().and_then(|of| of.copying.take());
-                    if let Some(copying) = copying.filter(|_| outcome == Outcome::Ok) {
-                        copying.finish();
+                    if let Some(copying) = copying.filter(|_| outcome != Outcome::ClientGone) {
+                        copying.finish(outcome == Outcome::Ok);
                     }
                 }
             }

@@ -1,9 +1,11 @@
-//! Copies of routed requests with their answers: for shadows, which answer them as well, and for
-//! replays, which need recent inputs. Never in a request's way.
+//! Copies of routed requests with their answers: for shadows, which answer them as well, for
+//! replays, which need recent inputs, and for whoever counts what inputs look like. Never in a
+//! request's way.
 //!
 //! Whether a request is copied is decided before its first byte. Its bytes and those of its
-//! answer are gathered under a limit, and offered to a bounded queue when the answer was good;
-//! what does not fit is dropped whole, and counted. What becomes of copies is left to others.
+//! answer are gathered under a limit, and offered to a bounded queue: to shadows and replays when
+//! the answer was good, to be counted however it was answered. What does not fit is dropped
+//! whole, and counted. What becomes of copies is left to others.
 
 use std::sync::{
     Arc,
@@ -13,6 +15,7 @@ use std::sync::{
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::routes::Leg;
+use crate::inputs::{Item, Meter};
 
 /// Copies that may wait: a second of a shadow that takes as long as the version it shadows.
 const QUEUE: usize = 256;
@@ -24,7 +27,9 @@ const ONE_MOST: usize = 1 << 20;
 /// Where copies go. Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct Mirror {
-    queue: mpsc::Sender<Copied>,
+    queue: mpsc::Sender<Arc<Copied>>,
+    /// Where inputs are counted.
+    inputs: Option<mpsc::Sender<Item>>,
     budget: Arc<Budget>,
 }
 
@@ -57,6 +62,8 @@ pub struct Copied {
     pub shadows: Vec<Arc<Leg>>,
     /// It is to be kept for a replay.
     pub keep: bool,
+    /// Its inputs are to be counted.
+    pub meter: Option<Arc<Meter>>,
     /// How the bodies are to be read.
     pub spoken: Spoken,
     /// The request's body.
@@ -75,10 +82,14 @@ impl Drop for Copied {
 
 impl Mirror {
     /// A mirror, and the end where copies come out.
-    pub fn new() -> (Self, mpsc::Receiver<Copied>) {
+    pub fn new(inputs: Option<mpsc::Sender<Item>>) -> (Self, mpsc::Receiver<Arc<Copied>>) {
         let (queue, copies) = mpsc::channel(QUEUE);
-        let budget = Arc::default();
-        (Self { queue, budget }, copies)
+        let mirror = Self {
+            queue,
+            inputs,
+            budget: Arc::default(),
+        };
+        (mirror, copies)
     }
 
     /// Copies that did not fit, since the start.
@@ -92,59 +103,95 @@ impl Mirror {
         control: Arc<Leg>,
         shadows: Vec<Arc<Leg>>,
         keep: bool,
+        meter: Option<Arc<Meter>>,
     ) -> Box<Copying> {
+        let answered = keep || !shadows.is_empty();
         Box::new(Copying {
-            queue: self.queue.clone(),
+            mirror: self.clone(),
             whole: true,
-            copied: Copied {
+            answered,
+            copied: Some(Copied {
                 control,
                 shadows,
                 keep,
+                meter,
                 spoken: Spoken::Grpc,
                 request: Vec::new(),
                 answer: Vec::new(),
                 budget: self.budget.clone(),
-            },
+            }),
         })
+    }
+
+    /// Gives a copy to those who want it.
+    fn offer(&self, copied: Copied, is_good: bool) {
+        let copied = Arc::new(copied);
+        if let Some(meter) = &copied.meter {
+            let item = Item::Copied(copied.clone());
+            let taken = self.inputs.as_ref().map(|inputs| inputs.try_send(item));
+            if !matches!(taken, Some(Ok(()))) {
+                meter.count_dropped();
+            }
+        }
+        if !is_good || !(copied.keep || !copied.shadows.is_empty()) {
+            return;
+        }
+        match self.queue.try_send(copied) {
+            Ok(()) => {}
+            Err(TrySendError::Full(copied) | TrySendError::Closed(copied)) => lost(&copied),
+        }
     }
 }
 
 /// A copy that is being made.
 #[derive(Debug)]
 pub(crate) struct Copying {
-    queue: mpsc::Sender<Copied>,
+    mirror: Mirror,
     /// Nothing was left out so far.
     whole: bool,
-    copied: Copied,
+    /// The answer is wanted as well.
+    answered: bool,
+    /// There until it is finished.
+    copied: Option<Copied>,
+}
+
+/// A copy that comes to nothing: the application left, or the server was not there.
+impl Drop for Copying {
+    fn drop(&mut self) {
+        if let Some(meter) = self.copied.take().and_then(|copied| copied.meter.clone()) {
+            meter.count_dropped();
+        }
+    }
 }
 
 impl Copying {
     /// It was asked over HTTP.
     pub(crate) fn asked_in(&mut self, request_json: Option<usize>) {
-        self.copied.spoken = Spoken::Http {
-            request_json,
-            answer_json: None,
-        };
+        if let Some(copied) = &mut self.copied {
+            copied.spoken = Spoken::Http {
+                request_json,
+                answer_json: None,
+            };
+        }
     }
 
     /// It was answered over HTTP.
     pub(crate) fn answered_in(&mut self, json: Option<usize>) {
-        if let Spoken::Http { answer_json, .. } = &mut self.copied.spoken {
+        let spoken = self.copied.as_mut().map(|copied| &mut copied.spoken);
+        if let Some(Spoken::Http { answer_json, .. }) = spoken {
             *answer_json = json;
         }
     }
 
     /// Bytes of the request.
     pub(crate) fn request(&mut self, bytes: &[u8]) {
-        if self.fits(bytes.len()) {
-            self.copied.request.extend_from_slice(bytes);
-        }
+        self.gather(bytes, |copied| &mut copied.request);
     }
 
     /// Bytes of the answer.
     pub(crate) fn answer(&mut self, bytes: &[u8]) {
-        if self.fits(bytes.len()) {
-            self.copied.answer.extend_from_slice(bytes);
+        if self.answered {
+            self.gather(bytes, |copied| &mut copied.answer);
         }
     }
 
@@ -153,28 +200,38 @@ impl Copying {
         self.whole = false;
     }
 
-    fn fits(&mut self, bytes: usize) -> bool {
-        let one = self.copied.request.len() + self.copied.answer.len() + bytes;
-        if !self.whole || one > ONE_MOST {
-            self.whole = false;
-            return false;
-        }
-        let held = self.copied.budget.held.fetch_add(bytes, Ordering::Relaxed);
-        if held + bytes > BYTES_MOST {
-            self.copied.budget.held.fetch_sub(bytes, Ordering::Relaxed);
-            self.whole = false;
-        }
-        self.whole
+    /// The answer cannot be copied: of the request it matters only to those who want both.
+    pub(crate) fn spoil_answer(&mut self) {
+        self.whole &= !self.answered;
     }
 
-    /// The answer was good, and has passed: the copy goes where copies go.
-    pub(crate) fn finish(self) {
-        if !self.whole {
-            return lost(&self.copied);
+    fn gather(&mut self, bytes: &[u8], part: impl FnOnce(&mut Copied) -> &mut Vec<u8>) {
+        let Some(copied) = self.copied.as_mut().filter(|_| self.whole) else {
+            return;
+        };
+        let one = copied.request.len() + copied.answer.len() + bytes.len();
+        let held = copied.budget.held.fetch_add(bytes.len(), Ordering::Relaxed);
+        if one > ONE_MOST || held + bytes.len() > BYTES_MOST {
+            copied.budget.held.fetch_sub(bytes.len(), Ordering::Relaxed);
+            self.whole = false;
+            return;
         }
-        match self.queue.try_send(self.copied) {
-            Ok(()) => {}
-            Err(TrySendError::Full(copied) | TrySendError::Closed(copied)) => lost(&copied),
+        part(copied).extend_from_slice(bytes);
+    }
+
+    /// The answer has passed, good or not: the copy goes where copies go.
+    pub(crate) fn finish(mut self, is_good: bool) {
+        let Some(copied) = self.copied.take() else {
+            return;
+        };
+        if self.whole {
+            return self.mirror.offer(copied, is_good);
+        }
+        if let Some(meter) = &copied.meter {
+            meter.count_dropped();
+        }
+        if is_good {
+            lost(&copied);
         }
     }
 }

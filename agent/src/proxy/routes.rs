@@ -12,12 +12,12 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use bytes::Bytes;
 use http::HeaderValue;
 
@@ -25,6 +25,7 @@ pub(crate) use self::chance::Draws;
 use self::chance::hash;
 pub use self::chance::seed;
 use super::route::escape;
+use crate::inputs::{Meter, Meters, Subject};
 
 /// A whole route in units of weight.
 pub const WHOLE: u32 = 10_000;
@@ -35,12 +36,18 @@ pub const VERSION_HEADER: &str = "x-binnacle-version";
 
 /// The routes that the proxy goes by. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Routes(Arc<ArcSwap<Table>>);
+pub struct Routes {
+    table: Arc<ArcSwap<Table>>,
+    /// Versions whose inputs are watched, wherever a route leads to them.
+    meters: Arc<Mutex<Meters>>,
+}
 
 /// All routes of one moment.
 #[derive(Debug, Default)]
 pub struct Table {
     endpoints: HashMap<Arc<str>, Route>,
+    /// The inputs of some version in it are watched.
+    watches: AtomicBool,
     /// What pins and stickiness look at, in small letters.
     headers: Vec<Box<str>>,
 }
@@ -78,6 +85,8 @@ pub struct Leg {
     fields: Bytes,
     /// Copies meant for it that did not fit.
     dropped: AtomicU64,
+    /// Where its inputs are watched.
+    meter: ArcSwapOption<Meter>,
 }
 
 /// Requests with this header and value go to one version.
@@ -153,21 +162,32 @@ impl Routes {
     /// Takes the place of all routes before. A request that begins after this returns goes by
     /// the new ones.
     pub fn replace(&self, routes: impl IntoIterator<Item = Route>) {
-        self.0.store(Arc::new(Table::new(routes)));
+        let table = Table::new(routes);
+        // Held until the table is there, or a change of the meters in between would be lost.
+        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        table.watch(&meters);
+        self.table.store(Arc::new(table));
+    }
+
+    /// Has the inputs of these versions watched and of no others.
+    pub fn watch(&self, meters: Meters) {
+        let mut own = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = meters;
+        self.table.load().watch(&own);
     }
 
     pub(crate) fn load(&self) -> Guard<Arc<Table>> {
-        self.0.load()
+        self.table.load()
     }
 
     /// All routes, as they stand now.
     pub fn all(&self) -> Vec<Route> {
-        self.0.load().endpoints.values().cloned().collect()
+        self.table.load().endpoints.values().cloned().collect()
     }
 
     /// The route of one endpoint, as it stands now.
     pub fn of(&self, endpoint: &str) -> Option<Route> {
-        self.0.load().find(endpoint).cloned()
+        self.table.load().find(endpoint).cloned()
     }
 }
 
@@ -201,7 +221,22 @@ impl Table {
 
     /// Whether any request is copied.
     pub(crate) fn copies(&self) -> bool {
-        self.endpoints.values().any(Route::copies)
+        self.watches.load(Ordering::Relaxed) || self.endpoints.values().any(Route::copies)
+    }
+
+    fn watch(&self, meters: &Meters) {
+        let mut watches = false;
+        for leg in self.endpoints.values().flat_map(Route::answering) {
+            let subject = Subject {
+                endpoint: leg.endpoint.clone(),
+                model: leg.model.clone(),
+                version: leg.version.clone(),
+            };
+            let meter = meters.get(&subject).cloned();
+            watches |= meter.is_some();
+            leg.meter.store(meter);
+        }
+        self.watches.store(watches, Ordering::Relaxed);
     }
 
     /// What must be kept of a request's headers until its name is known.
@@ -291,12 +326,18 @@ impl Route {
         legs.chain(shadows).map(Arc::downgrade)
     }
 
+    /// The versions that may answer.
+    fn answering(&self) -> impl Iterator<Item = &Arc<Leg>> {
+        let pinned = self.pins.iter().map(|pin| &pin.leg);
+        self.legs.iter().map(|(_, leg)| leg).chain(pinned)
+    }
+
     /// The versions that get copies.
     pub fn shadows(&self) -> impl Iterator<Item = &Arc<Leg>> {
         self.shadows.iter().map(|(_, leg)| leg)
     }
 
-    /// Whether any request is copied.
+    /// Whether any request is copied for a shadow or a replay.
     pub(crate) fn copies(&self) -> bool {
         self.keeps || !self.shadows.is_empty()
     }
@@ -374,7 +415,13 @@ impl Leg {
             name: name.into(),
             fields: fields.into(),
             dropped: AtomicU64::new(0),
+            meter: ArcSwapOption::empty(),
         }
+    }
+
+    /// Where the inputs of its requests are watched, if they are.
+    pub(crate) fn meter(&self) -> Option<Arc<Meter>> {
+        self.meter.load_full()
     }
 
     /// A copy that was meant for it did not fit.

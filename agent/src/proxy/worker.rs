@@ -392,13 +392,18 @@ impl Worker {
 
     /// A copy of a request, if its route wants one.
     fn copy(&self, route: &Route, leg: &Arc<Leg>) -> Option<Box<Copying>> {
-        let mirror = self.mirror.as_ref().filter(|_| route.copies())?;
+        let mirror = self.mirror.as_ref()?;
+        let meter = leg.meter().filter(|meter| meter.takes(self.draws.next()));
+        if meter.is_none() && !route.copies() {
+            return None;
+        }
         let keep = route.keeps() && self.kept.get() < KEPT_PER_SECOND;
         let shadows = route.shadowed(|| self.draws.next());
         if keep {
             self.kept.set(self.kept.get() + 1);
         }
-        (keep || !shadows.is_empty()).then(|| mirror.open(leg.clone(), shadows, keep))
+        let wanted = keep || meter.is_some() || !shadows.is_empty();
+        wanted.then(|| mirror.open(leg.clone(), shadows, keep, meter))
     }
 
     /// A timer that goes off at this time or earlier.

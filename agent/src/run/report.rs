@@ -7,7 +7,7 @@ use binnacle_sketch::Latency;
 use super::Keeper;
 use crate::clock;
 use crate::spool::Losses;
-use crate::status::{Hub, HubState, SCHEMA, Status, Totals, Traffic};
+use crate::status::{Hub, HubState, SCHEMA, Status, Totals, Traffic, Watched};
 use crate::uplink::{Ending, State, Uplink};
 use crate::window::{Outcome, Sealed};
 
@@ -91,6 +91,10 @@ pub(super) fn status(keeper: &Keeper) -> Status {
         server: (**keeper.lights.borrow()).clone(),
         traffic: keeper.tally.traffic.clone(),
         totals: keeper.tally.totals.clone(),
+        inputs: Watched {
+            versions: keeper.inputs.watched(),
+            share_permille: (keeper.inputs.share() * 1e3).round() as u32,
+        },
         losses: keeper.tally.losses(keeper.spool.losses()),
         spool_trouble: keeper.spool.trouble().unwrap_or_default().into(),
         vitals: keeper.vitals,

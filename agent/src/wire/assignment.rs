@@ -10,6 +10,7 @@ use crate::assignment::{
     Artifact, Assignment, DeadMan, Endpoint, Nearness, OverrideId, Pin, Route, Share, Version,
     Wanted,
 };
+use crate::inputs::FEATURES_MOST;
 use crate::proxy::routes::{LEGS_MOST, WHOLE};
 use crate::shadow::{Compared, Pair, Prove, Proved};
 use crate::window::MAX_NAME_BYTES;
@@ -57,7 +58,7 @@ fn at_most(field: &'static str, count: usize, most: usize) -> Result<(), Malform
     Ok(())
 }
 
-fn name(field: &'static str, name: &str) -> Result<std::sync::Arc<str>, Malformed> {
+pub(super) fn name(field: &'static str, name: &str) -> Result<std::sync::Arc<str>, Malformed> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
         return Err(Malformed::Name { field });
     }
@@ -71,7 +72,7 @@ fn version(model: &str, version: &str) -> Result<Version, Malformed> {
     })
 }
 
-fn digest(field: &'static str, bytes: &[u8]) -> Result<Option<Digest>, Malformed> {
+pub(super) fn digest(field: &'static str, bytes: &[u8]) -> Result<Option<Digest>, Malformed> {
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -106,7 +107,15 @@ fn wanted(wanted: proto::WantedVersion) -> Result<Wanted, Malformed> {
             format: wanted.format,
         }),
         golden: digest("wanted_version.golden_sha256", &wanted.golden_sha256)?,
+        profile: digest("wanted_version.profile_sha256", &wanted.profile_sha256)?,
+        features: features(wanted.features)?,
     })
+}
+
+fn features(given: Vec<String>) -> Result<std::sync::Arc<[std::sync::Arc<str>]>, Malformed> {
+    at_most("wanted_version.features", given.len(), FEATURES_MOST)?;
+    let all = given.iter().map(|one| name("wanted_version.features", one));
+    all.collect()
 }
 
 fn shares(field: &'static str, shares: Vec<proto::Share>) -> Result<Vec<Share>, Malformed> {
@@ -342,6 +351,7 @@ mod tests {
                 bytes: 77,
                 format: "onnx".into(),
                 golden_sha256: vec![2; 32].into(),
+                ..Default::default()
             }],
             endpoints: vec![proto::EndpointAssignment {
                 endpoint: "pay".into(),

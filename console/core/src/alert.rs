@@ -42,6 +42,8 @@ pub struct Alerts {
     pub closed: Vector<Arc<Alert>>,
     /// At most [`MAX_SILENCES`], the latest at the end.
     pub silences: Vector<Arc<Silence>>,
+    /// The entry that last said that an endpoint's inputs are normal as they are.
+    pub rebaselined: OrdMap<EndpointName, u64>,
 }
 
 /// An alert.
@@ -85,6 +87,8 @@ pub enum Subject {
     HostsLost,
     /// This host is far from its peers.
     OddHost(Name),
+    /// Inputs have moved away from what its versions were trained on.
+    Drift,
 }
 
 /// How loud an alert is.
@@ -192,7 +196,7 @@ impl Subject {
     /// How loud it is.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Objective(_) | Self::Golden | Self::HostsLost => Severity::Page,
+            Self::Objective(_) | Self::Golden | Self::HostsLost | Self::Drift => Severity::Page,
             Self::OddHost(_) => Severity::Warn,
         }
     }
@@ -204,6 +208,7 @@ impl Subject {
             Self::Golden => "golden",
             Self::HostsLost => "hosts_lost",
             Self::OddHost(_) => "odd_host",
+            Self::Drift => "drift",
         }
     }
 }
@@ -215,6 +220,7 @@ impl fmt::Display for Subject {
             Self::Golden => f.write_str("golden requests answered right"),
             Self::HostsLost => f.write_str("all hosts heard"),
             Self::OddHost(host) => write!(f, "{host} like its peers"),
+            Self::Drift => f.write_str("inputs like the training data"),
         }
     }
 }

@@ -257,6 +257,13 @@ impl Evidence {
         let brought = |version: &Reference| switched.brought.contains(version);
         let was_there =
             |version: &Reference| switched.replaced.contains(version) && !brought(version);
+        // What breaks for those that were there as well did not come with the new one; where they
+        // answer, and it cannot be told yet, it is too early to say.
+        let mut stayed = self.now.iter().filter(|(version, _)| was_there(version));
+        let is_early = |share: &Share| share.of > 0 && !share.is_enough();
+        if stayed.any(|(_, share)| share.breaks(self.fair) || is_early(share)) {
+            return None;
+        }
         let old = self.before.iter().filter(|(version, _)| was_there(version));
         let old = sum(old.map(|(_, share)| *share));
         let fresh = self.now.iter().filter(|(version, _)| brought(version));

@@ -16,15 +16,18 @@
 //!
 //! Everything is a function of what was counted: no clock, no randomness without a seed.
 
+mod accuse;
 mod budget;
 mod episode;
 mod experts;
 mod explain;
+mod guard;
 mod judge;
 #[cfg(test)]
 mod laws;
 mod neyman;
 mod proof;
+mod recent;
 mod replay;
 mod share;
 mod signal;
@@ -36,12 +39,14 @@ mod unit;
 mod watch;
 mod words;
 
+pub use accuse::{Accused, accuse};
 pub use budget::{Budget, TICKS_A_DAY};
 pub use episode::{
     Acknowledged, Effect, Episode, Event, INCIDENTS, Incident, Incidents, Joined, Open, TOGETHER_US,
 };
 pub use experts::{Experts, MAX_EXPERTS, Shape};
 pub use explain::{Explanation, Lately, explain, moved};
+pub use guard::{Beyond, Guard, NotKept, Page, StreamStands, Totals, Turn, Yardstick, key};
 pub use judge::{Judged, Judgement, LEVEL, judge};
 pub use neyman::{
     Apart, DEGREES, LEAST_REFERENCE, LOOKS, RESAMPLES, Rows, canary, on_arrival, scores,

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use binnacle_sketch::profile::Live;
 use serde::{Deserialize, Serialize};
 
+use crate::registry::{Digest, Reference};
 use crate::series::SeriesWindow;
 
 /// One start of an agent: 16 random bytes. Sequences count within it.
@@ -43,6 +45,33 @@ pub struct Report {
     pub in_flight: u32,
     /// The moment of sealing; absent in windows that waited.
     pub moment: Option<Moment>,
+    /// What inputs were counted.
+    pub inputs: Vec<InputWindow>,
+}
+
+/// The inputs of one version at one endpoint, counted against its reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputWindow {
+    /// The endpoint: without its environment, as hosts know it.
+    pub endpoint: Arc<str>,
+    /// The version.
+    pub version: Reference,
+    /// The profile that it was counted against.
+    pub profile: Digest,
+    /// When the counting began, by the agent's wall clock.
+    pub from_us: i64,
+    /// When it ended.
+    pub to_us: i64,
+    /// Requests that were looked at.
+    pub requests: u64,
+    /// Of these, those that do not fit the features.
+    pub unfit: u64,
+    /// Requests that sampling left out.
+    pub skipped: u64,
+    /// Requests that there was no room for.
+    pub dropped: u64,
+    /// Each feature that was counted, by name.
+    pub features: Vec<(Arc<str>, Live)>,
 }
 
 /// What a host says of the moment, rather than of the span.

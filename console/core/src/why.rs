@@ -209,6 +209,7 @@ pub fn event(entry: &Entry) -> Option<String> {
             alert::Change::Closed(of) => format!("alert {} closed", of.alert),
             alert::Change::Acknowledged(of) => format!("alert {} acknowledged", of.alert),
             alert::Change::Silenced(_) => "silenced".into(),
+            alert::Change::Rebaselined(_) => "inputs accepted as normal".into(),
         }),
         Change::Genesis { .. }
         | Change::HostAdmitted(_)
@@ -239,6 +240,9 @@ fn command(endpoint: &Endpoint, alert: Option<&Alert>, can_go_back: bool) -> Str
     match (&alert.subject, &alert.blame.whom) {
         (_, Whom::Version(_)) if can_go_back => {
             format!("binnacle rollback {name} --reason 'alert {}'", alert.number)
+        }
+        (Subject::Drift, Whom::Upstream | Whom::Caller(_) | Whom::Unknown) => {
+            format!("binnacle drift explain {name}")
         }
         (Subject::HostsLost, Whom::Host(host)) => format!("binnacle host show {host}"),
         (Subject::HostsLost, _) => "binnacle host list".into(),

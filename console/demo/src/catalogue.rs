@@ -16,6 +16,8 @@ pub(crate) const ENVIRONMENT: &str = "prod";
 const OBJECTIVES: [&str; 2] = ["errors<=1%", "p99<=100ms"];
 /// Requests that a verdict needs: some seconds of the demo's traffic.
 const MIN_REQUESTS: &str = "60";
+/// What is said of the rows of a model.
+const ROWS: &str = "the rows that the demo sends";
 /// Why everything of it is done, in the journal.
 const WHY: &str = "the demo's beginnings";
 
@@ -55,12 +57,33 @@ async fn register(hub: &Hub, model: &BuiltIn, folder: &Path) -> Result<(), DemoE
         WHY,
     ];
     hub.does("to register a model", &create).await?;
+    let table = models::table(folder, model.name).display().to_string();
+    let (data_set, features) = (
+        format!("{}-rows", model.name),
+        format!("{}-features", model.name),
+    );
+    let mut rows = vec!["dataset", "register", &data_set, "--file", &table];
+    rows.extend(["--notes", ROWS, "--reason", WHY]);
+    hub.does("to register a data set", &rows).await?;
+    let first = format!("{data_set}@1");
+    let vector = [
+        "featureset",
+        "register",
+        &features,
+        "--from",
+        &first,
+        "--reason",
+        WHY,
+    ];
+    hub.does("to register a feature set", &vector).await?;
+    let (data_set, features) = (format!("{first}:train"), format!("{features}@1"));
     for (at, version) in model.versions.iter().enumerate() {
         let file = models::file(folder, model.name, at + 1);
         let file = file.display().to_string();
         let accuracy = format!("accuracy={}", version.accuracy);
         let mut register = vec!["version", "register", "--model", model.name];
         register.extend(["--file", &file, "--notes", version.notes, "--reason", WHY]);
+        register.extend(["--dataset", &data_set, "--featureset", &features]);
         if !version.accuracy.is_empty() {
             register.extend(["--metric", &accuracy]);
         }

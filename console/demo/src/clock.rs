@@ -19,6 +19,11 @@ impl Stopwatch {
     }
 }
 
+/// The wall clock, now.
+pub(crate) fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// The wall clock's time that long ago, in RFC 3339.
 pub(crate) fn now_minus(ago: Duration) -> String {
     let now = jiff::Timestamp::now();

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use self::program::{Program, Reaper};
 use crate::hub::Hub;
-use crate::{DemoError, catalogue, models};
+use crate::{DemoError, catalogue, models, moved};
 
 /// Hosts in the fleet: the fewest in which one can differ from the rest.
 const HOSTS: usize = 3;
@@ -36,12 +36,15 @@ struct Rooms {
     agent: PathBuf,
     runtime: PathBuf,
     folder: PathBuf,
+    /// Ticks and windows run faster than the clock.
+    is_fast: bool,
 }
 
 impl Fleet {
     /// Starts everything and waits until the hub knows every host.
     pub(crate) async fn start(
         binaries: &Path,
+        is_fast: bool,
         progress: &impl Fn(&str),
     ) -> Result<Self, DemoError> {
         let console = found(binaries, "binnacle")?;
@@ -55,6 +58,7 @@ impl Fleet {
             agent,
             runtime,
             folder,
+            is_fast,
         };
         let files = rooms.folder.join("files");
         models::lay_out(&files)?;
@@ -127,6 +131,9 @@ impl Rooms {
             .args(["hub", "run", "--data"])
             .arg(self.folder.join("hub"));
         command.args(["--listen", &hub.address()]);
+        if self.is_fast {
+            command.args(["--drift-tick", &tick()]);
+        }
         Program::start("hub", command, &self.folder, reaper).await
     }
 
@@ -171,8 +178,18 @@ impl Rooms {
             .arg(self.folder.join(host))
             .arg("--repository")
             .arg(self.repository(host));
+        if self.is_fast {
+            let tick = tick();
+            command.args(["--window", &tick, "--inputs-every", &tick]);
+            command.args(["--inputs-cpu-percent", "50"]);
+        }
         Program::start(&format!("{host}-agent"), command, &self.folder, reaper).await
     }
+}
+
+/// A tick that is faster than the clock, as it is typed.
+fn tick() -> String {
+    format!("{}ms", moved::TICK.as_millis())
 }
 
 fn found(folder: &Path, name: &'static str) -> Result<PathBuf, DemoError> {

@@ -1,4 +1,5 @@
-//! Incidents: a version with a fault comes to the demo's fleet, and is put right again.
+//! Incidents: a version with a fault comes to the demo's fleet, and is put right again; or what
+//! is sent to it changes ([`crate::moved`]).
 //!
 //! Each is a real version with a fault that happens in practice. Played through by itself, a
 //! canary brings it and the hub's judge sends it back; for a person, somebody has confirmed it
@@ -34,6 +35,17 @@ pub enum Incident {
     SlowVersion,
     /// A version fails for transactions of the last hour of the day.
     FailingVersion,
+    /// Whoever sends the requests sends one feature in another unit, to all hosts.
+    UpstreamDrift,
+}
+
+/// A version with a fault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    incident: Incident,
+    version: &'static str,
+    /// What was promised of it.
+    why: &'static str,
 }
 
 /// What became of an incident that played through by itself.
@@ -96,7 +108,7 @@ struct Items {
 
 impl Incident {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::SlowVersion, Self::FailingVersion];
+    pub const ALL: [Self; 3] = [Self::SlowVersion, Self::FailingVersion, Self::UpstreamDrift];
 
     /// Its word on the command line.
     #[must_use]
@@ -104,27 +116,31 @@ impl Incident {
         match self {
             Self::SlowVersion => "slow-version",
             Self::FailingVersion => "failing-version",
+            Self::UpstreamDrift => "upstream-drift",
         }
     }
 
-    fn version(self) -> &'static str {
-        match self {
-            Self::SlowVersion => "fraud@3",
-            Self::FailingVersion => "fraud@4",
-        }
+    /// The version that brings it; `None` where inputs do.
+    pub(crate) fn fault(self) -> Option<Fault> {
+        let (version, why) = match self {
+            Self::SlowVersion => ("fraud@3", "embeddings of the merchant: auc +0.01"),
+            Self::FailingVersion => ("fraud@4", "corrects for the hour of the day: auc +0.02"),
+            Self::UpstreamDrift => return None,
+        };
+        let incident = self;
+        Some(Fault {
+            incident,
+            version,
+            why,
+        })
     }
+}
 
-    fn why(self) -> &'static str {
-        match self {
-            Self::SlowVersion => "embeddings of the merchant: auc +0.01",
-            Self::FailingVersion => "corrects for the hour of the day: auc +0.02",
-        }
-    }
-
+impl Fault {
     /// The deploy of it, in a way.
     fn deploy<'a>(self, endpoint: &'a str, way: &[&'a str]) -> Vec<&'a str> {
-        let mut words = vec!["deploy", self.version(), "--to", endpoint];
-        words.extend(["--reason", self.why(), "--confirm", endpoint]);
+        let mut words = vec!["deploy", self.version, "--to", endpoint];
+        words.extend(["--reason", self.why, "--confirm", endpoint]);
         words.extend(way);
         words
     }
@@ -151,9 +167,9 @@ impl Incident {
         let is_judged = told.trail.iter().any(|one| one.finding.is_some());
         Some(Healed {
             schema: SCHEMA,
-            incident: self.word(),
+            incident: self.incident.word(),
             endpoint,
-            version: self.version().to_owned(),
+            version: self.version.to_owned(),
             detected_after_s: seconds(exposed, decided),
             rolled_back_in_ms: seconds(decided, at("rolled back")?) * 1e3,
             swap_ms_max: told.swap_ms_max,

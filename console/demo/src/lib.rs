@@ -14,6 +14,7 @@ mod fleet;
 mod hub;
 mod incident;
 mod models;
+mod moved;
 pub mod reaper;
 mod summary;
 mod traffic;
@@ -28,6 +29,7 @@ use crate::hub::Hub;
 use crate::traffic::Traffic;
 
 pub use incident::{Blame, Healed, Incident};
+pub use moved::Moved;
 pub use summary::{Client, ModelSummary, Percentiles, Summary};
 
 /// How often a demo that ends by itself tells how far it is.
@@ -51,6 +53,18 @@ pub struct Settings {
     pub binaries: PathBuf,
     /// Requests a second, over all hosts and protocols together.
     pub rate: u32,
+    /// Inputs are looked at in ticks that run faster than the clock, for an incident that is played
+    /// through by itself.
+    pub is_fast: bool,
+}
+
+/// What became of an incident.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Played {
+    /// A version was taken back.
+    Healed(Healed),
+    /// Inputs moved, and it was noticed.
+    Moved(Moved),
 }
 
 /// When the traffic ends.
@@ -184,7 +198,8 @@ impl Running {
         self.fleet.hub().address()
     }
 
-    /// Plays an incident through: a version with a fault comes, is judged and taken back.
+    /// Plays an incident through: a version with a fault comes, is judged and taken back, or inputs
+    /// move and somebody is told.
     ///
     /// # Errors
     /// When the hub does not answer, or does not take the version back.
@@ -192,30 +207,48 @@ impl Running {
         &self,
         incident: Incident,
         progress: impl Fn(&str),
-    ) -> Result<Healed, DemoError> {
+    ) -> Result<Played, DemoError> {
+        let Some(fault) = incident.fault() else {
+            let change = || self.traffic.moves();
+            let moved = tokio::select! {
+                moved = moved::play(self.fleet.hub(), change, &progress) => moved?,
+                _ = tokio::signal::ctrl_c() => return Err(DemoError::Interrupted),
+            };
+            return Ok(Played::Moved(Moved {
+                failed_requests: self.traffic.failed(),
+                sent: self.traffic.sent(),
+                ..moved
+            }));
+        };
         tokio::time::sleep(BASELINE).await;
         progress(&format!(
             "bringing a version with a fault: {}",
             incident.word()
         ));
         let healed = tokio::select! {
-            healed = incident.play(self.fleet.hub()) => healed?,
+            healed = fault.play(self.fleet.hub()) => healed?,
             _ = tokio::signal::ctrl_c() => return Err(DemoError::Interrupted),
         };
         let why = &healed.blame.why;
         progress(&format!("{} was taken back: {why}", healed.version));
-        Ok(Healed {
+        Ok(Played::Healed(Healed {
             failed_requests: self.traffic.failed(),
             sent: self.traffic.sent(),
             ..healed
-        })
+        }))
     }
 
     /// Has an incident befall the fleet once it was calm for a while; `None` where it could not.
     /// Ended by dropping what is returned.
     pub async fn befall(&self, incident: Incident) -> Option<()> {
         tokio::time::sleep(CALM).await;
-        incident.befall(self.fleet.hub()).await.ok()
+        match incident.fault() {
+            Some(fault) => fault.befall(self.fleet.hub()).await.ok(),
+            None => {
+                self.traffic.moves();
+                Some(())
+            }
+        }
     }
 
     /// Waits until the traffic has lasted as long as it is to, or Ctrl-C.
@@ -264,7 +297,7 @@ async fn prepare(
     progress: &impl Fn(&str),
 ) -> Result<(Fleet, Traffic), DemoError> {
     let models = models::built_in()?;
-    let fleet = Fleet::start(&settings.binaries, progress).await?;
+    let fleet = Fleet::start(&settings.binaries, settings.is_fast, progress).await?;
     let traffic = Traffic::start(fleet.addresses(), models, rate).await?;
     Ok((fleet, traffic))
 }

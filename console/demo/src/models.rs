@@ -116,6 +116,23 @@ pub(crate) const BUILT_IN: [BuiltIn; 3] = [
     },
 ];
 
+/// A feature that may come in another unit.
+pub(crate) struct Change {
+    /// Of which model.
+    pub(crate) model: &'static str,
+    /// Which.
+    pub(crate) feature: &'static str,
+    /// What every value is divided by: milligrams become grams.
+    by: f32,
+}
+
+/// What changes when something changes upstream.
+pub(crate) const MOVED: Change = Change {
+    model: "wine",
+    feature: "proline",
+    by: 1_000.0,
+};
+
 /// One request, made once and sent many times.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
@@ -125,26 +142,44 @@ pub(crate) struct Question {
     pub(crate) json: Bytes,
     /// The message over gRPC.
     pub(crate) message: proto::ModelInferRequest,
+    /// The same row as it is sent once something changed upstream; nothing where it is the same.
+    pub(crate) moved: Option<Box<Question>>,
 }
 
 #[derive(Deserialize)]
 struct Rows {
+    features: Vec<String>,
     rows: Vec<Vec<f32>>,
 }
 
-/// Every row of every model as a request to its endpoint, the models taking turns.
+impl BuiltIn {
+    fn read(&self) -> Result<Rows, DemoError> {
+        serde_json::from_str(self.rows).map_err(|source| DemoError::Rows {
+            model: self.name,
+            source,
+        })
+    }
+}
+
+/// Every row of every model as a request to its endpoint, each model spread over all of them.
 pub(crate) fn built_in() -> Result<Arc<[Question]>, DemoError> {
     let mut all = Vec::new();
     for model in &BUILT_IN {
-        let parsed: Rows = serde_json::from_str(model.rows).map_err(|source| DemoError::Rows {
-            model: model.name,
-            source,
-        })?;
-        for (at, row) in parsed.rows.into_iter().enumerate() {
-            all.push((at, question(model.name, row)));
+        let Rows { features, rows } = model.read()?;
+        let place = features.iter().position(|name| name == MOVED.feature);
+        let place = place.filter(|_| model.name == MOVED.model);
+        let count = rows.len() as f64;
+        for (at, row) in rows.into_iter().enumerate() {
+            let moved = place.and_then(|place| {
+                let mut row = row.clone();
+                *row.get_mut(place)? /= MOVED.by;
+                Some(Box::new(question(model.name, row)))
+            });
+            let question = question(model.name, row);
+            all.push(((at as f64 + 0.5) / count, Question { moved, ..question }));
         }
     }
-    all.sort_by_key(|(at, _)| *at);
+    all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     Ok(all.into_iter().map(|(_, question)| question).collect())
 }
 
@@ -161,8 +196,31 @@ pub(crate) fn lay_out(folder: &Path) -> Result<(), DemoError> {
                 source,
             })?;
         }
+        let written = fs::write(table(folder, model.name), csv(&model.read()?));
+        written.map_err(|source| DemoError::Folder {
+            what: "write a data set",
+            folder: folder.to_owned(),
+            source,
+        })?;
     }
     Ok(())
+}
+
+/// Where the rows of a model were written, as a data set is registered from.
+pub(crate) fn table(folder: &Path, model: &str) -> PathBuf {
+    folder.join(format!("{model}.csv"))
+}
+
+/// Rows as a table: no name and no number of them needs quotes.
+fn csv(Rows { features, rows }: &Rows) -> String {
+    let mut text = features.join(",");
+    for row in rows {
+        text.push('\n');
+        let numbers: Vec<String> = row.iter().map(f32::to_string).collect();
+        text.push_str(&numbers.join(","));
+    }
+    text.push('\n');
+    text
 }
 
 /// Where the file of a version was written.
@@ -189,6 +247,7 @@ fn question(endpoint: &str, row: Vec<f32>) -> Question {
         path: format!("/v2/models/{endpoint}/infer"),
         json: json.body,
         message: grpc::encode_request(endpoint, "", request, DataForm::Raw),
+        moved: None,
     }
 }
 
@@ -211,6 +270,43 @@ mod tests {
         let expected = [("tumour", 171), ("wine", 54), ("fraud", 270)];
         let expected = expected.map(|(name, rows)| (name.to_owned(), rows));
         assert_eq!(asked, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn what_changes_upstream_is_one_feature_of_one_model() {
+        let all = built_in().unwrap();
+        let moved = all
+            .iter()
+            .filter_map(|one| Some((one, one.moved.as_ref()?)));
+        let moved: Vec<_> = moved.collect();
+        assert_eq!(moved.len(), 54);
+        for (before, after) in moved {
+            let row = |question: &Question| -> Vec<f32> {
+                let raw = &question.message.raw_input_contents[0];
+                let (values, _) = raw.as_chunks::<4>();
+                values
+                    .iter()
+                    .map(|value| f32::from_le_bytes(*value))
+                    .collect()
+            };
+            let (before, after) = (row(before), row(after));
+            let differ = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+            assert_eq!((differ, before[12] / after[12]), (1, 1_000.0));
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_name_for_each_column_and_a_line_for_each_row() {
+        for model in &BUILT_IN {
+            let rows = model.read().unwrap();
+            let text = csv(&rows);
+            assert_eq!(text.lines().count(), rows.rows.len() + 1);
+            let columns = |line: &str| line.split(',').count();
+            assert!(
+                text.lines()
+                    .all(|line| columns(line) == rows.features.len())
+            );
+        }
     }
 
     #[test]

@@ -62,6 +62,8 @@ struct Shared {
     sent: AtomicU64,
     errors: AtomicU64,
     stopping: AtomicBool,
+    /// Something changed upstream: rows are sent as they are from then on.
+    moved: AtomicBool,
 }
 
 enum Connection {
@@ -175,6 +177,11 @@ impl Traffic {
         self.shared.errors.load(Ordering::Relaxed)
     }
 
+    /// Something changes upstream.
+    pub(crate) fn moves(&self) {
+        self.shared.moved.store(true, Ordering::Relaxed);
+    }
+
     /// Stops sending, and gives what was sent once the last answer has come.
     pub(crate) async fn stop(self) -> Sent {
         self.shared.stopping.store(true, Ordering::Relaxed);
@@ -202,6 +209,9 @@ async fn send(
         if shared.stopping.load(Ordering::Relaxed) {
             break;
         }
+        let moved = question.moved.as_deref();
+        let moved = moved.filter(|_| shared.moved.load(Ordering::Relaxed));
+        let question = moved.unwrap_or(question);
         let watch = Stopwatch::start();
         let ended = tokio::time::timeout(ANSWER_MAX, connection.ask(question)).await;
         let took_us = u64::try_from(watch.elapsed().as_micros()).unwrap_or(LATENCY_MAX_US);

@@ -16,6 +16,7 @@ use ulid::Ulid;
 
 use crate::artifact::{ArtifactUrl, Blobs, Cloud, PlaceError};
 use crate::clock::Clock;
+use crate::drift::Drift;
 use crate::engine::{Engine, EngineError};
 use crate::listen::{ListenError, Listener, Loopback};
 use crate::sinks::Sink;
@@ -26,6 +27,7 @@ pub use crate::notify::{Phase, notify};
 
 pub mod artifact;
 pub mod clock;
+pub mod drift;
 pub mod engine;
 mod identity;
 pub mod listen;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub loopback: Loopback,
     /// Who is told of alerts: at most [`sinks::MAX_SINKS`], the others are not.
     pub sinks: Vec<Sink>,
+    /// How inputs are looked at.
+    pub drift: drift::Settings,
 }
 
 impl Settings {
@@ -110,6 +114,7 @@ pub struct Running {
     serving: Vec<JoinHandle<Result<(), tonic::transport::Error>>>,
     watching: Vec<JoinHandle<()>>,
     telemetry: Telemetry,
+    drift: Drift,
     store: SharedStore,
     /// Held until the hub has stopped.
     _lock: std::fs::File,
@@ -123,7 +128,15 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     let new_store = Ulid::generate().to_string();
     let engine = Engine::start(store.clone(), clock.clone(), new_store).await?;
     tokio::spawn(snapshots::keep(engine.clone(), store.clone()));
-    let telemetry = Telemetry::start(store.clone(), clock.clone(), Default::default()).await?;
+    let beside = (blobs.clone(), clock.clone());
+    let drift = Drift::start(engine.clone(), store.clone(), beside, settings.drift).await?;
+    let telemetry = Telemetry::start_after(
+        store.clone(),
+        clock.clone(),
+        Default::default(),
+        drift.before(),
+    );
+    let telemetry = telemetry.await?;
     let mut listeners = Vec::new();
     for address in &settings.listen {
         listeners.push(Listener::open(address, settings.loopback).await?);
@@ -151,6 +164,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     let hub = Arc::new(server::Hub {
         engine,
         shadows,
+        drift: drift.clone(),
         proofs: Default::default(),
         telemetry: telemetry.clone(),
         store: store.clone(),
@@ -167,6 +181,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         serving: server::serve(hub, listeners).await,
         watching,
         telemetry,
+        drift,
         store,
         _lock: lock,
     })
@@ -192,6 +207,10 @@ impl Running {
                 error = engine::chain(&error),
                 "the last windows are not written"
             );
+        }
+        if let Err(error) = self.drift.persist().await {
+            let error = engine::chain(&error);
+            tracing::error!(error, "the last evidence is not written");
         }
         self.store.close().await;
     }

@@ -11,6 +11,7 @@ use tonic::transport::Server;
 
 use crate::artifact::Blobs;
 use crate::clock::Clock;
+use crate::drift::Drift;
 use crate::engine::Engine;
 use crate::listen::Listener;
 use crate::rollouts::Shadows;
@@ -22,6 +23,7 @@ use crate::telemetry;
 mod agent;
 mod alert;
 mod artifact;
+mod drift;
 mod endpoint;
 mod entries;
 mod fleet;
@@ -61,6 +63,7 @@ pub(crate) struct Hub {
     pub(crate) glances: glance::Board,
     pub(crate) blobs: Blobs,
     pub(crate) shadows: Shadows,
+    pub(crate) drift: Drift,
     pub(crate) proofs: Proofs,
     pub(crate) board: Board,
     /// True from when the hub begins to stop.
@@ -101,6 +104,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
     use proto::agents_server::AgentsServer;
     use proto::alerts_server::AlertsServer;
     use proto::artifacts_server::ArtifactsServer;
+    use proto::drift_server::DriftServer;
     use proto::endpoints_server::EndpointsServer;
     use proto::fleet_server::FleetServer;
     use proto::registry_server::RegistryServer;
@@ -120,6 +124,8 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .max_decoding_message_size(MAX_QUESTION);
     let alerts = AlertsServer::new(alert::Alerts { hub: hub.clone() })
         .max_decoding_message_size(MAX_QUESTION);
+    let drift =
+        DriftServer::new(drift::Drift { hub: hub.clone() }).max_decoding_message_size(MAX_QUESTION);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<AgentsServer<agent::Agents>>().await;
     reporter.set_serving::<FleetServer<fleet::Fleet>>().await;
@@ -136,6 +142,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .set_serving::<EndpointsServer<endpoint::Endpoints>>()
         .await;
     reporter.set_serving::<AlertsServer<alert::Alerts>>().await;
+    reporter.set_serving::<DriftServer<drift::Drift>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(binnacle_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -148,6 +155,7 @@ async fn routes(hub: &Arc<Hub>) -> Routes {
         .add_service(artifacts)
         .add_service(endpoints)
         .add_service(alerts)
+        .add_service(drift)
         .add_service(health)
         .add_service(reflection)
 }

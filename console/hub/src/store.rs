@@ -51,7 +51,12 @@ const COMPACT: &str = "add old roll-ups together";
 const SNAPSHOT: &str = "keep a snapshot of the state";
 const MARK: &str = "note how far the journal was read";
 const READ_MARK: &str = "read how far the journal was read";
+const GUARD: &str = "keep what is known of watched inputs";
+const READ_GUARD: &str = "read what is known of watched inputs";
 const UPGRADE: &str = "bring the store up to this release";
+
+/// What is to be kept of watched inputs, by name; what has no bytes is let go of.
+pub type Guards = Vec<(String, Option<Vec<u8>>)>;
 
 /// What keeps the journal and the roll-ups.
 pub trait Store: Send + Sync + fmt::Debug {
@@ -101,6 +106,14 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Notes how far somebody who reads the journal has come.
     fn set_mark(&self, reader: String, at: u64) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What is known of watched inputs, by name, in order of name. What the bytes mean is for
+    /// others to see.
+    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>>;
+
+    /// Keeps these in place of what was kept under their names, or lets go of those without bytes:
+    /// all or none.
+    fn save_guards(&self, guards: Guards) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Writes a batch, all or none. A batch that is there already, by its flush and writer,
     /// is confirmed and not written again. [`StoreError::Conflict`] when another writer has

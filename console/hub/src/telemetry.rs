@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use binnacle_core::report::{BootId, Moment, Report};
 use binnacle_core::series::{SeriesKey, SeriesWindow};
 use binnacle_core::view::{Cell, History, ModelRow, Status as HostStatus, Traffic};
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -278,6 +279,9 @@ pub enum TelemetryError {
     Unwritten(#[source] Arc<StoreError>),
 }
 
+/// What has to be on the disk before reports are: others that take something of them.
+pub type Before = Arc<dyn Fn() -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
+
 /// A handle to what the fleet measures.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
@@ -296,6 +300,18 @@ impl Telemetry {
         clock: Clock,
         settings: Settings,
     ) -> Result<Self, TelemetryError> {
+        let before: Before = Arc::new(|| Box::pin(async { Ok(()) }));
+        Self::start_after(store, clock, settings, before).await
+    }
+
+    /// As [`Telemetry::start`]; no report is durable before what `before` does is done, which is
+    /// asked for after the report was received.
+    pub async fn start_after(
+        store: SharedStore,
+        clock: Clock,
+        settings: Settings,
+        before: Before,
+    ) -> Result<Self, TelemetryError> {
         let flushed = store.flushed().await.map_err(TelemetryError::Store)?;
         let marks = store
             .all_watermarks()
@@ -313,6 +329,7 @@ impl Telemetry {
             clock: clock.clone(),
             full: full.clone(),
             memory_limit: settings.memory_limit as u64,
+            before,
             work: Work::default(),
         };
         tokio::spawn(owner.run(inbox));

@@ -17,7 +17,7 @@ use binnacle_core::state::{Greeting, Input};
 use binnacle_hub::clock::Clock;
 use binnacle_hub::engine::{Engine, Rejected};
 use binnacle_hub::store::{
-    self, Compaction, Flushed, MinuteCell, MinuteQuery, Rollup, RollupBatch, RollupQuery,
+    self, Compaction, Flushed, Guards, MinuteCell, MinuteQuery, Rollup, RollupBatch, RollupQuery,
     SharedStore, Snapshot, Store, StoreError, StoreUrl, Watermark,
 };
 use futures::future::BoxFuture;
@@ -91,6 +91,12 @@ impl Store for Failing {
     }
     fn entries(&self, after: u64, limit: u32) -> Answer<'_, Vec<Stored>> {
         self.store.entries(after, limit)
+    }
+    fn guards(&self) -> Answer<'_, Vec<(String, Vec<u8>)>> {
+        self.store.guards()
+    }
+    fn save_guards(&self, guards: Guards) -> Answer<'_, ()> {
+        self.store.save_guards(guards)
     }
     fn mark(&self, reader: String) -> Answer<'_, Option<u64>> {
         self.store.mark(reader)

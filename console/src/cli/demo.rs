@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use binnacle_core::address::NotAnAddress;
-use binnacle_demo::{DemoError, Incident, Running, Settings, Summary, Until, reaper};
+use binnacle_demo::{DemoError, Incident, Played, Running, Settings, Summary, Until, reaper};
 use clap::Args;
 
 use crate::cli::{Global, console, time};
@@ -16,6 +16,10 @@ use crate::output::{self, Form};
 
 /// How long a headless demo sends traffic if nobody says.
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
+
+/// Requests a second at least, where ticks run faster than the clock: each version is to be asked
+/// in nearly all of them.
+const RATE_FAST: u32 = 600;
 
 /// Starts a hub, three agents with an inference server each, brings three models to their
 /// endpoints, and sends rows to them, over HTTP and gRPC. On a terminal the console opens on it,
@@ -59,9 +63,11 @@ impl Ask {
         memory::plenty();
         let own = std::env::current_exe()?;
         let binaries = own.parent().map(PathBuf::from).unwrap_or_default();
+        let is_fast = self.headless && self.incident == Some(Incident::UpstreamDrift);
         let settings = Settings {
             binaries,
-            rate: self.rate,
+            rate: self.rate.max(if is_fast { RATE_FAST } else { 0 }),
+            is_fast,
         };
         let tell = |line: &str| eprintln!("{line}");
         let running = binnacle_demo::start(&settings, tell)
@@ -140,12 +146,12 @@ fn incident(word: &str) -> Result<Incident, String> {
 /// Plays an incident through, and tells what became of it.
 async fn play(running: Running, incident: Incident, form: Form) -> Result<Exit, Failure> {
     let tell = |line: &str| eprintln!("{line}");
-    let healed = running.play(incident, tell).await;
+    let played = running.play(incident, tell).await;
     let summary = running.finish(tell).await.map_err(failed)?;
-    let healed = healed.map_err(failed)?;
-    match form {
-        Form::Json => output::json(&healed)?,
-        Form::Text => output::text(format!(
+    match (form, played.map_err(failed)?) {
+        (Form::Json, Played::Healed(healed)) => output::json(&healed)?,
+        (Form::Json, Played::Moved(moved)) => output::json(&moved)?,
+        (Form::Text, Played::Healed(healed)) => output::text(format!(
             "{} at {}: detected after {:.1} s, {} hosts back in {:.0} ms, {} of {} requests \
              failed\nblame: {}",
             healed.version,
@@ -156,6 +162,19 @@ async fn play(running: Running, incident: Incident, form: Form) -> Result<Exit, 
             healed.failed_requests,
             healed.sent,
             healed.blame.why,
+        ))?,
+        (Form::Text, Played::Moved(moved)) => output::text(format!(
+            "{} at {}: {}\nfound after {} requests, {:.1} s; no alarm in {} ticks before: {}\n\
+             blame: {}: {}",
+            moved.version,
+            moved.endpoint,
+            moved.explanation,
+            moved.observations_to_alarm,
+            moved.detected_after_s,
+            moved.ticks_before,
+            moved.episodes_before == 0,
+            moved.blame,
+            moved.blame_why,
         ))?,
     }
     match summary.agrees() {

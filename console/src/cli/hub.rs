@@ -1,6 +1,7 @@
 //! `binnacle hub run`: the always-on half, in the foreground, as a service runs it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use binnacle_core::address::Address;
 use binnacle_hub::artifact::ArtifactUrl;
@@ -12,10 +13,14 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::cli::time;
 use crate::context;
 use crate::memory;
 use crate::outcome::{Exit, Failure};
 use crate::output;
+
+/// Under this a hub would do little else.
+const DRIFT_TICK_LEAST: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -43,6 +48,14 @@ pub(crate) struct Run {
     /// @FILE in place of what is secret, the first line of that file. May be given more than once.
     #[arg(long, value_name = "KIND=WHERE")]
     sink: Vec<String>,
+    /// False pages a day that are accepted over the whole fleet, where inputs are held against the
+    /// training data.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = pages)]
+    drift_pages_a_day: f64,
+    /// How often what was counted of inputs is looked at; shorter than five seconds is for demos,
+    /// which run faster than the clock.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time::duration)]
+    drift_tick: Duration,
     /// Allow loopback addresses, where callers are not known.
     #[arg(long)]
     insecure_loopback: bool,
@@ -114,8 +127,20 @@ impl Run {
             listen,
             loopback,
             sinks: sinks(&self.sink)?,
+            drift: binnacle_hub::drift::Settings {
+                tick: self.drift_tick.max(DRIFT_TICK_LEAST),
+                pages_a_day: self.drift_pages_a_day,
+            },
         })
     }
+}
+
+fn pages(text: &str) -> Result<f64, String> {
+    let pages = text
+        .parse()
+        .ok()
+        .filter(|pages: &f64| (0.001..=1_000.0).contains(pages));
+    pages.ok_or_else(|| "it is a number from 0.001 to 1000".to_owned())
 }
 
 /// Sinks as they are typed, with what is secret read from its file.

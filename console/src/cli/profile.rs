@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use binnacle_core::drift::{Judged, Judgement, LEVEL, judge};
 use binnacle_core::view::{DataSetItem, Reference, shown};
 use binnacle_data::Options;
 use binnacle_proto::v1 as proto;
-use binnacle_sketch::profile::{Compared, Comparison, Profile, Row, compare, rows};
+use binnacle_sketch::profile::{Compared, Profile, Row, rows};
 use clap::{Args, Subcommand};
 
 use crate::cli::dataset::whole;
@@ -28,7 +29,8 @@ pub(crate) enum Verb {
         /// A version, as in transactions@3, or a file that is read here, with no hub.
         what: String,
     },
-    /// Two data sets held against each other, feature by feature.
+    /// Two data sets held against each other, feature by feature. Ends with 7 when the second
+    /// has drifted: of a hundred that have not, at most one is called so.
     Compare(Compare),
 }
 
@@ -63,14 +65,17 @@ impl Verb {
             Self::Compare(Compare { reference, other }) => {
                 let reference = profile(&reference, global).await?;
                 let other = profile(&other, global).await?;
-                let compared = compare(&reference, &other);
+                let judged = judge(&reference, &other, LEVEL);
                 match form {
                     Form::Json => {
                         let now_us = time::now_us();
                         let schema = "binnacle.profile-comparison/v1";
-                        output::json(&Document::new(schema, now_us, &compared))?;
+                        output::json(&Document::new(schema, now_us, &judged))?;
                     }
-                    Form::Text => output::text(comparison(&compared))?,
+                    Form::Text => output::text(comparison(&judged))?,
+                }
+                if judged.iter().any(Judged::drifted) {
+                    return Ok(Exit::Refused);
                 }
             }
         }
@@ -148,7 +153,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn comparison(rows: &[Comparison]) -> String {
+fn comparison(rows: &[Judged]) -> String {
     let columns = [
         Column::Left("FEATURE"),
         Column::Right("PSI"),
@@ -156,43 +161,59 @@ fn comparison(rows: &[Comparison]) -> String {
         Column::Right("KS"),
         Column::Right("MOVED, IN SD"),
         Column::Right("MISSING"),
-        Column::Left("SAYS"),
+        Column::Left("DRIFT"),
     ];
-    let cells = |row: &Comparison| {
+    let cells = |judged: &Judged| {
+        let row = &judged.comparison;
         let dash = || "–".to_owned();
         let share =
             |share: Option<f64>| share.map_or_else(dash, |share| format!("{:.1} %", share * 100.0));
         let missing = format!("{} → {}", share(row.nulls), share(row.other_nulls));
-        let (psi, noise, ks, moved, says) = match &row.compared {
-            Compared::Distances(found) => {
-                let says = if found.psi.value > found.psi.chance_high {
-                    "differs"
-                } else {
-                    ""
-                };
-                (
-                    format!("{:.4}", found.psi.value),
-                    format!("{:.4}", found.psi.chance_high),
-                    format!("{:.3}", found.ks.value),
-                    found
-                        .wasserstein
-                        .map_or_else(dash, |moved| format!("{moved:.2}")),
-                    says.to_owned(),
-                )
-            }
-            Compared::Gone => (dash(), dash(), dash(), dash(), "gone".to_owned()),
-            Compared::New => (dash(), dash(), dash(), dash(), "new".to_owned()),
-            Compared::Kinds { .. } => (dash(), dash(), dash(), dash(), "another type".to_owned()),
-            Compared::Empty => (dash(), dash(), dash(), dash(), "no values".to_owned()),
-            Compared::Text => (
-                dash(),
-                dash(),
-                dash(),
-                dash(),
-                "text: not compared".to_owned(),
+        let (psi, noise, ks, moved) = match &row.compared {
+            Compared::Distances(found) => (
+                format!("{:.4}", found.psi.value),
+                format!("{:.4}", found.psi.chance_high),
+                format!("{:.3}", found.ks.value),
+                found
+                    .wasserstein
+                    .map_or_else(dash, |moved| format!("{moved:.2}")),
             ),
+            Compared::Gone
+            | Compared::New
+            | Compared::Kinds { .. }
+            | Compared::Empty
+            | Compared::Text => (dash(), dash(), dash(), dash()),
         };
-        vec![shown(&row.name), psi, noise, ks, moved, missing, says]
+        vec![
+            shown(&row.name),
+            psi,
+            noise,
+            ks,
+            moved,
+            missing,
+            said(judged),
+        ]
     };
-    output::table(&columns, rows.iter().map(cells))
+    let drifted = rows.iter().filter(|row| row.drifted()).count();
+    let end = match drifted {
+        0 => "no drift: nothing moved that would matter and could not be chance".to_owned(),
+        some => format!("drift in {some} of {} features", rows.len()),
+    };
+    format!(
+        "{}\n\n{end}",
+        output::table(&columns, rows.iter().map(cells))
+    )
+}
+
+/// What is concluded of a feature, and why nothing can be.
+fn said(judged: &Judged) -> String {
+    match (&judged.drift, &judged.comparison.compared) {
+        (Judgement::Moved(words), _) => shown(&words.join("; ")),
+        (Judgement::Schema, Compared::Kinds { .. }) => "another type".to_owned(),
+        (Judgement::Schema, _) => "gone".to_owned(),
+        (Judgement::New, _) => "new".to_owned(),
+        (Judgement::Same, Compared::Empty) => "no values".to_owned(),
+        (Judgement::Same, Compared::Text) => "text: not compared".to_owned(),
+        (Judgement::Same, _) => String::new(),
+    }
 }

@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod glance;
 pub mod greeting;
 pub mod host;
+mod inputs;
 pub mod journal;
 pub mod proof;
 pub mod registry;

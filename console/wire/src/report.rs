@@ -8,7 +8,7 @@ use binnacle_core::report::{
 use binnacle_core::series::MAX_UPSTREAM_NAME;
 use binnacle_proto::v1 as proto;
 
-use crate::{Refused, refuse, series};
+use crate::{Refused, inputs, refuse, series};
 
 /// Series in one report: an agent keeps 4,096 of each of the outcomes.
 pub const MAX_SERIES: usize = 4_096 * 7;
@@ -50,6 +50,8 @@ pub fn from_proto(report: proto::Report) -> Result<Report, Refused> {
             })
         })
         .transpose()?;
+    let span_us = i64::from(report.span_ms).saturating_mul(1_000);
+    let inputs = inputs::from_proto(report.inputs, report.start_us.saturating_add(span_us))?;
     Ok(Report {
         boot,
         first,
@@ -59,6 +61,7 @@ pub fn from_proto(report: proto::Report) -> Result<Report, Refused> {
         series,
         in_flight: report.in_flight,
         moment,
+        inputs,
     })
 }
 

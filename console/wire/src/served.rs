@@ -142,6 +142,7 @@ pub fn work_to(work: &Work, assignment: &mut proto::Assignment) {
                 Some((sha256, bytes)) => (sha256.0.to_vec().into(), bytes),
                 None => Default::default(),
             };
+            let inputs = wanted.reference.as_ref();
             proto::WantedVersion {
                 model: wanted.version.name.to_string(),
                 version: wanted.version.number.to_string(),
@@ -150,6 +151,12 @@ pub fn work_to(work: &Work, assignment: &mut proto::Assignment) {
                 bytes,
                 format: wanted.format.to_string(),
                 golden_sha256: Default::default(),
+                profile_sha256: inputs
+                    .map_or_else(Default::default, |inputs| inputs.profile.0.to_vec().into()),
+                features: inputs.map_or_else(Vec::new, |inputs| {
+                    let names = inputs.features.iter();
+                    names.map(|name| name.to_string()).collect()
+                }),
             }
         })
         .collect();

@@ -322,6 +322,65 @@ pub struct Report {
     pub sent_at_us: i64,
     #[prost(message, repeated, tag = "12")]
     pub shadows: ::prost::alloc::vec::Vec<ShadowWindow>,
+    /// What inputs were counted, every few seconds; no value leaves the host. They add up.
+    #[prost(message, repeated, tag = "20")]
+    pub inputs: ::prost::alloc::vec::Vec<InputWindow>,
+}
+/// The inputs of one version at one endpoint, held against its reference: requests that were
+/// looked at, those of them that do not fit its features, and requests that were not looked at.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InputWindow {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    /// The profile that they were counted against.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub profile_sha256: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "5")]
+    pub requests: u64,
+    /// Of the requests: unreadable, too wide or narrow, or with an input that is no feature.
+    #[prost(uint64, tag = "6")]
+    pub unfit: u64,
+    /// Left out by sampling, and for want of room: whatever the agent did not look at.
+    #[prost(uint64, tag = "7")]
+    pub skipped: u64,
+    #[prost(uint64, tag = "8")]
+    pub dropped: u64,
+    #[prost(message, repeated, tag = "9")]
+    pub features: ::prost::alloc::vec::Vec<FeatureWindow>,
+    /// How long it was counted, to the end of the report that it came with.
+    #[prost(uint32, tag = "10")]
+    pub span_ms: u32,
+}
+/// The values of one feature, by bin of the reference.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FeatureWindow {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// 20 numbers.
+    #[prost(uint64, repeated, tag = "2")]
+    pub bins: ::prost::alloc::vec::Vec<u64>,
+    /// Missing, not finite, or of a wrong type: they have no bin.
+    #[prost(uint64, tag = "3")]
+    pub missing: u64,
+    /// Of the binned: categories that the reference never saw, numbers below and above its range.
+    #[prost(uint64, tag = "4")]
+    pub unseen: u64,
+    #[prost(uint64, tag = "5")]
+    pub under: u64,
+    #[prost(uint64, tag = "6")]
+    pub over: u64,
+    /// Numbers by sign and size: how much wider than the narrowest the buckets are, the buckets in
+    /// ascending order, each as the difference to the one before, and their counts.
+    #[prost(uint32, tag = "7")]
+    pub magnitude_width: u32,
+    #[prost(sint32, repeated, tag = "8")]
+    pub magnitude_buckets: ::prost::alloc::vec::Vec<i32>,
+    #[prost(uint64, repeated, tag = "9")]
+    pub magnitude_counts: ::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {
@@ -379,6 +438,13 @@ pub struct WantedVersion {
     /// Of its golden requests, a blob; empty for none.
     #[prost(bytes = "bytes", tag = "7")]
     pub golden_sha256: ::prost::bytes::Bytes,
+    /// Of the profile that its inputs are held against, a blob; empty for none.
+    #[prost(bytes = "bytes", tag = "20")]
+    pub profile_sha256: ::prost::bytes::Bytes,
+    /// Its feature vector in order. A request has them as the columns of its one input, or as
+    /// inputs of these names.
+    #[prost(string, repeated, tag = "21")]
+    pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One version's part of what an endpoint is asked.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5939,6 +6005,534 @@ pub mod alerts_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "binnacle.v1.Alerts";
     impl<T> tonic::server::NamedService for AlertsServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriftRequest {
+    /// ENVIRONMENT/NAME; empty for all.
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// model@number; empty for all.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriftResponse {
+    /// JSON, one document a row.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    #[prost(int64, tag = "2")]
+    pub as_of_us: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RebaselineRequest {
+    /// ENVIRONMENT/NAME.
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// Why, for the journal.
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
+    /// The same key from the same caller within a day is done once.
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RebaselineResponse {
+    /// The entry that says so.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(bool, tag = "2")]
+    pub changed: bool,
+}
+/// Generated client implementations.
+pub mod drift_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct DriftClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> DriftClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> DriftClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            DriftClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// What is watched, version by version: how far the evidence is, and what there was of data.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DriftRequest>,
+        ) -> std::result::Result<tonic::Response<super::DriftResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static("/binnacle.v1.Drift/List");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("binnacle.v1.Drift", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The streams of the versions that are asked for, feature by feature, in order of evidence.
+        pub async fn show(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DriftRequest>,
+        ) -> std::result::Result<tonic::Response<super::DriftResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static("/binnacle.v1.Drift/Show");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("binnacle.v1.Drift", "Show"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What moved, how, since when, how far, and by whose fault.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DriftRequest>,
+        ) -> std::result::Result<tonic::Response<super::DriftResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Drift/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("binnacle.v1.Drift", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// From now on what is measured counts as normal, and what is open is over.
+        pub async fn rebaseline(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RebaselineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RebaselineResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/binnacle.v1.Drift/Rebaseline",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("binnacle.v1.Drift", "Rebaseline"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod drift_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with DriftServer.
+    #[async_trait]
+    pub trait Drift: std::marker::Send + std::marker::Sync + 'static {
+        /// What is watched, version by version: how far the evidence is, and what there was of data.
+        async fn list(
+            &self,
+            request: tonic::Request<super::DriftRequest>,
+        ) -> std::result::Result<tonic::Response<super::DriftResponse>, tonic::Status>;
+        /// The streams of the versions that are asked for, feature by feature, in order of evidence.
+        async fn show(
+            &self,
+            request: tonic::Request<super::DriftRequest>,
+        ) -> std::result::Result<tonic::Response<super::DriftResponse>, tonic::Status>;
+        /// What moved, how, since when, how far, and by whose fault.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::DriftRequest>,
+        ) -> std::result::Result<tonic::Response<super::DriftResponse>, tonic::Status>;
+        /// From now on what is measured counts as normal, and what is open is over.
+        async fn rebaseline(
+            &self,
+            request: tonic::Request<super::RebaselineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RebaselineResponse>,
+            tonic::Status,
+        >;
+    }
+    #[derive(Debug)]
+    pub struct DriftServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> DriftServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for DriftServer<T>
+    where
+        T: Drift,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/binnacle.v1.Drift/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: Drift>(pub Arc<T>);
+                    impl<T: Drift> tonic::server::UnaryService<super::DriftRequest>
+                    for ListSvc<T> {
+                        type Response = super::DriftResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DriftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Drift>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Drift/Show" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowSvc<T: Drift>(pub Arc<T>);
+                    impl<T: Drift> tonic::server::UnaryService<super::DriftRequest>
+                    for ShowSvc<T> {
+                        type Response = super::DriftResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DriftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Drift>::show(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Drift/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: Drift>(pub Arc<T>);
+                    impl<T: Drift> tonic::server::UnaryService<super::DriftRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::DriftResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DriftRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Drift>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/binnacle.v1.Drift/Rebaseline" => {
+                    #[allow(non_camel_case_types)]
+                    struct RebaselineSvc<T: Drift>(pub Arc<T>);
+                    impl<T: Drift> tonic::server::UnaryService<super::RebaselineRequest>
+                    for RebaselineSvc<T> {
+                        type Response = super::RebaselineResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RebaselineRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Drift>::rebaseline(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RebaselineSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for DriftServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "binnacle.v1.Drift";
+    impl<T> tonic::server::NamedService for DriftServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -78,6 +78,7 @@ fn report(host: usize, second: u64, now_us: i64, windows: &[Vec<SeriesWindow>]) 
             sent_at_us: now_us,
             ..Moment::default()
         }),
+        inputs: Vec::new(),
     }
 }
 

@@ -148,6 +148,7 @@ async fn start(one: &One) -> color_eyre::Result<(Running, f64)> {
         listen: vec![Address::Unix(one.folder.join("hub.sock"))],
         loopback: Loopback::Refused,
         sinks: Vec::new(),
+        drift: Default::default(),
     };
     let began = Instant::now();
     let hub = binnacle_hub::start(settings, Clock::system()).await?;

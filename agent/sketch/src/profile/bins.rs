@@ -100,6 +100,17 @@ impl Bins {
         edges
     }
 
+    /// The bins of the same reference with its values rounded. Edges that come together stay in
+    /// order.
+    pub(crate) fn rounded(&self, round: impl Fn(f64) -> f64) -> Self {
+        let mut edges = self.edges().map(|edge| match edge.x.is_finite() {
+            true => (round(edge.x), edge.v),
+            false => (edge.x, edge.v),
+        });
+        edges.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        Self::laid_out(&edges, self.sampled)
+    }
+
     /// Reference values behind the edges: `m`.
     pub fn sampled(&self) -> u32 {
         self.sampled

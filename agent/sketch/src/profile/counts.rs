@@ -6,7 +6,7 @@ use super::categories::Rank;
 use super::{Feature, Found};
 
 /// Live values, counted against a reference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Values in each bin.
     pub bins: [u64; BINS],
@@ -38,7 +38,7 @@ impl Counts {
     }
 
     #[inline]
-    fn bin(&mut self, bin: usize) {
+    pub(super) fn bin(&mut self, bin: usize) {
         if let Some(count) = self.bins.get_mut(bin) {
             *count += 1;
         }

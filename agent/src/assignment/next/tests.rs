@@ -24,6 +24,8 @@ fn wanted(number: u8, nearness: Nearness) -> Wanted {
             format: "onnx".into(),
         }),
         golden: None,
+        profile: None,
+        features: Arc::default(),
     }
 }
 

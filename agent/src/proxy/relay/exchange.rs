@@ -299,7 +299,7 @@ impl<'a> Exchange<'a> {
                         if let Some(copying) = &mut self.sending.copying {
                             copying.answered_in(answering.json_bytes);
                             if framing == Framing::CHUNKED {
-                                copying.spoil();
+                                copying.spoil_answer();
                             }
                         }
                         continue;
@@ -433,8 +433,10 @@ impl<'a> Exchange<'a> {
         match verdict {
             Verdict::Answered => {
                 let good = self.answering.outcome == Outcome::Ok;
-                if let Some(copying) = self.sending.copying.take().filter(|_| good) {
-                    copying.finish();
+                // One that was answered before all of it was sent is no whole request.
+                let is_whole = self.sending.framing.is_over();
+                if let Some(copying) = self.sending.copying.take().filter(|_| is_whole) {
+                    copying.finish(good);
                 }
                 self.end(self.answering.outcome);
             }

@@ -51,6 +51,9 @@ impl Alerts {
             Change::Acknowledged(of) => {
                 self.settle(of.alert, |alert| alert.acknowledged = Some(mark()));
             }
+            Change::Rebaselined(of) => {
+                self.rebaselined.insert(of.endpoint.clone(), at.sequence);
+            }
             Change::Silenced(silenced) => {
                 self.silences.retain(|silence| {
                     let is_replaced = silence.endpoint == silenced.endpoint

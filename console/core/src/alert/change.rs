@@ -27,6 +27,9 @@ pub enum Change {
     /// Nobody is to be told for a while.
     #[serde(rename = "alert_silenced/v1")]
     Silenced(Silenced),
+    /// What is measured of an endpoint's inputs counts as normal from now on.
+    #[serde(rename = "inputs_rebaselined/v1")]
+    Rebaselined(Rebaselined),
 }
 
 /// A new alert. Its number is that of the entry.
@@ -88,25 +91,35 @@ pub struct Silenced {
     pub until_us: i64,
 }
 
+/// Whose inputs are accepted as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rebaselined {
+    /// Of which endpoint.
+    pub endpoint: EndpointName,
+}
+
 impl Change {
     /// Every kind that is written today.
-    pub const KINDS: [&str; 5] = [
+    pub const KINDS: [&str; 6] = [
         "alert_opened/v1",
         "alert_blamed/v1",
         "alert_closed/v1",
         "alert_acknowledged/v1",
         "alert_silenced/v1",
+        "inputs_rebaselined/v1",
     ];
 
     /// The payload's kind and version, as it is stored.
     pub fn kind(&self) -> &'static str {
-        let [opened, blamed, closed, acknowledged, silenced] = Self::KINDS;
+        let [opened, blamed, closed, acknowledged, silenced, rebaselined] = Self::KINDS;
         match self {
             Self::Opened(_) => opened,
             Self::Blamed(_) => blamed,
             Self::Closed(_) => closed,
             Self::Acknowledged(_) => acknowledged,
             Self::Silenced(_) => silenced,
+            Self::Rebaselined(_) => rebaselined,
         }
     }
 
@@ -117,6 +130,7 @@ impl Change {
             Self::Blamed(blamed) => &blamed.endpoint,
             Self::Closed(of) | Self::Acknowledged(of) => &of.endpoint,
             Self::Silenced(silenced) => &silenced.endpoint,
+            Self::Rebaselined(rebaselined) => &rebaselined.endpoint,
         }
     }
 
@@ -126,7 +140,7 @@ impl Change {
             Self::Opened(_) => Some(sequence),
             Self::Blamed(blamed) => Some(blamed.alert),
             Self::Closed(of) | Self::Acknowledged(of) => Some(of.alert),
-            Self::Silenced(_) => None,
+            Self::Silenced(_) | Self::Rebaselined(_) => None,
         }
     }
 }

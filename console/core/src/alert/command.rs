@@ -1,6 +1,6 @@
 //! What people may ask of alerts, and what is said to it.
 
-use super::change::{Change, OfAlert, Silenced};
+use super::change::{Change, OfAlert, Rebaselined, Silenced};
 use super::{Alert, Subject};
 use crate::endpoint::EndpointName;
 use crate::state::State;
@@ -15,6 +15,8 @@ pub enum Command {
     Acknowledge(u64),
     /// Nobody is to be told for so many seconds; 0 ends a silence.
     Silence(Of, u32),
+    /// What is measured of an endpoint's inputs counts as normal from now on.
+    Rebaseline(EndpointName),
 }
 
 /// What is silenced.
@@ -78,6 +80,12 @@ pub(crate) fn decide(
                 until_us: now_us.saturating_add(i64::from(*seconds) * 1_000_000),
             })))
         }
+        Command::Rebaseline(name) if state.endpoints.get(name).is_none() => {
+            Err(crate::endpoint::Refusal::Unknown(name.clone()).into())
+        }
+        Command::Rebaseline(name) => Ok(Some(Change::Rebaselined(Rebaselined {
+            endpoint: name.clone(),
+        }))),
     }
 }
 
@@ -87,6 +95,7 @@ impl Command {
         match self {
             Self::Acknowledge(_) => false,
             Self::Silence(_, seconds) => *seconds > 0,
+            Self::Rebaseline(_) => true,
         }
     }
 }

@@ -8,6 +8,7 @@ packed!(Alerts {
     open,
     closed,
     silences,
+    rebaselined,
 });
 packed!(Alert {
     number,

@@ -87,6 +87,18 @@ fn a_version_is_blamed_for_what_began_when_it_came() {
 }
 
 #[test]
+fn a_version_that_just_came_is_not_blamed_for_what_those_that_stayed_do_as_well() {
+    let all = Evidence {
+        now: versions(&[(1, share(300, 900)), (2, share(40, 100))]),
+        before: versions(&[(1, share(10, 9_000))]),
+        hosts: hosts(1, &[share(150, 450), share(150, 450)]),
+        switched: came(40, 2),
+        ..evidence()
+    };
+    check(&all, Whom::Upstream, "all 2 versions alike");
+}
+
+#[test]
 fn what_all_versions_and_hosts_share_is_upstream() {
     let both = Evidence {
         now: versions(&[(1, share(300, 900)), (2, share(35, 100))]),

@@ -40,8 +40,6 @@ pub struct Watch {
     /// In the order of the profile's features, those of one feature side by side.
     held: Vec<Held>,
     state: State,
-    /// What came in since the last tick, by stream.
-    pending: BTreeMap<usize, [u64; BINS]>,
 }
 
 /// What is kept over restarts.
@@ -56,6 +54,9 @@ pub struct State {
     /// Counts that their reference could not have given.
     impossible: u64,
     warned: bool,
+    /// What came in since the last tick, by stream: a report may be acknowledged once this is
+    /// kept, whether its tick is over or not.
+    pending: BTreeMap<usize, [u64; BINS]>,
 }
 
 /// What became of a report.
@@ -116,12 +117,9 @@ impl Watch {
             forgotten: 0,
             impossible: 0,
             warned: false,
-        };
-        Self {
-            held,
-            state,
             pending: BTreeMap::new(),
-        }
+        };
+        Self { held, state }
     }
 
     /// Goes on with what was kept.
@@ -136,8 +134,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// What is to be kept. What came in since the last tick is no part of it: a report is to be
-    /// acknowledged only after the tick that took it.
+    /// What is to be kept.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -194,7 +191,7 @@ impl Watch {
     }
 
     fn add(&mut self, stream: usize, counts: [u64; BINS]) {
-        let pending = self.pending.entry(stream).or_default();
+        let pending = self.state.pending.entry(stream).or_default();
         for (all, more) in pending.iter_mut().zip(counts) {
             *all = all.saturating_add(more);
         }
@@ -202,7 +199,7 @@ impl Watch {
 
     /// Closes a tick in an hour of the week, counted from Monday at midnight (UTC).
     pub fn tick(&mut self, tick: u32, hour: usize, budget: &Budget) -> Verdict {
-        for (at, counts) in std::mem::take(&mut self.pending) {
+        for (at, counts) in std::mem::take(&mut self.state.pending) {
             let (Some(stream), Some(held)) =
                 (self.state.streams.get_mut(at), self.held.get_mut(at))
             else {
@@ -223,26 +220,14 @@ impl Watch {
     }
 
     fn judged(&mut self, budget: &Budget) -> Verdict {
-        let streams = self.state.streams.iter().zip(&self.held).enumerate();
-        let moved = streams.map(|(stream, (state, held))| {
-            let evidence = state.evidence(held.null());
-            let alone = evidence.agreed() >= budget.alone(self.held.len());
-            Moved {
-                stream,
-                evidence,
-                alone,
-            }
-        });
-        let mut moved: Vec<Moved> = moved.collect();
+        let moved = self.standing(budget);
         let all: f64 = moved.iter().map(|moved| moved.evidence.agreed()).sum();
         let evidence = all / moved.len().max(1) as f64;
         let page = budget.page();
         let meter = (evidence.max(1.0).ln() / page.ln()).min(1.0);
-        moved.sort_by(|a, b| b.evidence.agreed().total_cmp(&a.evidence.agreed()));
         let warning = budget.warning().min(page);
         let outcome = if evidence >= page {
-            self.state.streams.iter_mut().for_each(Stream::reset);
-            self.state.warned = false;
+            self.reset();
             Outcome::Page(moved)
         } else if evidence >= warning && !self.state.warned {
             self.state.warned = true;
@@ -256,6 +241,34 @@ impl Watch {
             meter,
             outcome,
         }
+    }
+
+    /// Whether anything came in since the last tick.
+    pub fn has_news(&self) -> bool {
+        !self.state.pending.is_empty()
+    }
+
+    /// Sets all evidence to nothing: what moved is accepted, or was looked at.
+    pub fn reset(&mut self) {
+        self.state.streams.iter_mut().for_each(Stream::reset);
+        self.state.warned = false;
+    }
+
+    /// What there is against each stream now, in falling order of evidence.
+    pub fn standing(&self, budget: &Budget) -> Vec<Moved> {
+        let streams = self.state.streams.iter().zip(&self.held).enumerate();
+        let moved = streams.map(|(stream, (state, held))| {
+            let evidence = state.evidence(held.null());
+            let alone = evidence.agreed() >= budget.alone(self.held.len());
+            Moved {
+                stream,
+                evidence,
+                alone,
+            }
+        });
+        let mut moved: Vec<Moved> = moved.collect();
+        moved.sort_by(|a, b| b.evidence.agreed().total_cmp(&a.evidence.agreed()));
+        moved
     }
 
     /// How many streams the model has: `F`.

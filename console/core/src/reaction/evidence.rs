@@ -49,7 +49,7 @@ impl Due {
             Self::Breached { subject, .. } => match subject {
                 Subject::Objective(_) => Needs::Requests,
                 Subject::OddHost(_) => Needs::Hosts,
-                Subject::Golden | Subject::HostsLost => Needs::Nothing,
+                Subject::Golden | Subject::HostsLost | Subject::Drift => Needs::Nothing,
             },
         }
     }
@@ -82,6 +82,11 @@ pub fn conclude(
         }
         Subject::Golden => golden(&golden_answers(state, observed, endpoint)),
         Subject::HostsLost => hosts_lost(state, observed, endpoint),
+        // What moved is concluded of the inputs themselves, and is not due here.
+        Subject::Drift => {
+            let (whom, why) = (Whom::Unknown, "inputs are looked at by themselves".into());
+            ("inputs moved".to_owned(), Blame { whom, why })
+        }
         Subject::OddHost(host) => {
             let (own, peers) = odd::unlike(host, &measured.hosts);
             let whom = Whom::Host(host.clone());

@@ -159,7 +159,7 @@ impl Watch {
         for (subject, standing) in &self.standings {
             // Three of five minutes are patience enough.
             let (opens_s, closes_s) = match subject {
-                Subject::OddHost(_) => (0, 0),
+                Subject::OddHost(_) | Subject::Drift => (0, 0),
                 Subject::Objective(_) | Subject::Golden | Subject::HostsLost => {
                     (reactions.opens_after_s, reactions.closes_after_s)
                 }
@@ -196,7 +196,7 @@ impl Watch {
                 let mut objectives = endpoint.settings.objectives.iter();
                 !objectives.any(|one| one == objective)
             }
-            Subject::Golden | Subject::HostsLost | Subject::OddHost(_) => false,
+            Subject::Golden | Subject::HostsLost | Subject::OddHost(_) | Subject::Drift => false,
         };
         alerts
             .of(&endpoint.name)

@@ -10,7 +10,7 @@ use super::{Phase, Rollout};
 use crate::endpoint::{Endpoint, EndpointName, Fate, Route};
 use crate::host::{Host, Membership};
 use crate::name::Name;
-use crate::registry::{Digest, Reference};
+use crate::registry::{Digest, Reference, Role};
 use crate::served::Stamp;
 use crate::state::{Assignment, Duty, State};
 
@@ -49,6 +49,20 @@ pub struct WantedVersion {
     pub files: Option<(Digest, u64)>,
     /// How they are laid out; empty where nobody said.
     pub format: Arc<str>,
+    /// What its inputs are held against, where that is known.
+    pub reference: Option<Inputs>,
+}
+
+/// What a version's inputs look like: where it was trained on a data set with a profile, and is
+/// given a feature set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inputs {
+    /// The data set.
+    pub data_set: Reference,
+    /// Its profile, in the hub's store.
+    pub profile: Digest,
+    /// The feature vector in order.
+    pub features: Arc<[Arc<str>]>,
 }
 
 /// All that one host does for endpoints.
@@ -244,6 +258,32 @@ fn wanted_version(state: &State, version: Reference) -> WantedVersion {
             .filter(|files| files.lie.is_stored())
             .map(|files| (files.sha256, files.bytes.get())),
         format: format.map_or("".into(), Name::shared),
+        reference: inputs(state, &version).ok(),
         version,
     }
+}
+
+/// What a version's inputs are held against, or why they are held against nothing.
+///
+/// Of several data sets that it was trained on the first with a profile is taken.
+pub fn inputs(state: &State, version: &Reference) -> Result<Inputs, &'static str> {
+    let registry = &state.registry;
+    let known = registry.version(version).ok_or("it is not registered")?;
+    let trained = known.data_sets.iter().filter(|one| one.role == Role::Train);
+    let mut profiles = trained.filter_map(|one| {
+        let profile = registry.data_set(&one.data_set)?.profile?;
+        Some((one.data_set.clone(), profile))
+    });
+    let (data_set, profile) = profiles
+        .next()
+        .ok_or("no data set with a profile is named as what it was trained on")?;
+    let feature_set = known.feature_set.as_ref();
+    let feature_set = feature_set.and_then(|set| registry.feature_set(set));
+    let feature_set = feature_set.ok_or("no feature set is named for it")?;
+    let features = feature_set.features.iter();
+    Ok(Inputs {
+        data_set,
+        profile,
+        features: features.map(|one| one.name.as_str().into()).collect(),
+    })
 }

@@ -138,9 +138,10 @@ impl Alerting {
         let minute_us = now_us - 60 * 1_000_000;
         let from_us = match subject {
             alert::Subject::OddHost(_) => minute_us,
-            alert::Subject::Objective(_) | alert::Subject::Golden | alert::Subject::HostsLost => {
-                minute_us.max(*since_us)
-            }
+            alert::Subject::Objective(_)
+            | alert::Subject::Golden
+            | alert::Subject::HostsLost
+            | alert::Subject::Drift => minute_us.max(*since_us),
         };
         measured.hosts = hosts(&self.served, name, from_us);
         measured
@@ -192,6 +193,7 @@ pub(crate) fn alerted(entry: &Entry, change: &Change) -> String {
         }
         Change::Closed(of) => format!("alert {} closed", of.alert),
         Change::Acknowledged(of) => format!("alert {} acknowledged", of.alert),
+        Change::Rebaselined(of) => format!("{}: inputs accepted as normal", of.endpoint),
         Change::Silenced(silenced) => {
             let about = silenced.subject.as_ref().map(alert::Subject::to_string);
             let (endpoint, about) = (&silenced.endpoint, about.unwrap_or("all of it".into()));

@@ -26,6 +26,7 @@ use proto::hub_message::Body as ToAgent;
 use tokio::sync::{oneshot, watch};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::drift::Counted;
 use crate::server::Hub;
 use crate::server::proofs::Questions;
 use crate::server::rejection::rejected;
@@ -210,6 +211,8 @@ impl Hearing {
                 self.take_shadows(&mut report);
                 let mut report = report::from_proto(report).map_err(malformed)?;
                 self.qualify(&mut report);
+                // Before the rest of it is: what is durable of a report is so of all of it.
+                self.take_inputs(&mut report).await?;
                 let now_us = self.hub.clock.now_us();
                 let received = self
                     .hub
@@ -247,6 +250,23 @@ impl Hearing {
                 window.key.endpoint = endpoint.into();
             }
         }
+    }
+
+    /// Hands on what inputs were counted.
+    async fn take_inputs(&self, report: &mut Report) -> Result<(), Status> {
+        let windows = std::mem::take(&mut report.inputs);
+        if windows.is_empty() {
+            return Ok(());
+        }
+        let counted = Counted {
+            host: self.host.clone(),
+            environment: self.environment.clone(),
+            boot: report.boot,
+            sequence: report.last,
+            windows,
+        };
+        let counted = self.hub.drift.counted(counted).await;
+        counted.map_err(|stopping| Status::unavailable(stopping.to_string()))
     }
 
     /// Takes in what shadows answered, as far as it is of the moment: what waited is about steps

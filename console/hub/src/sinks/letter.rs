@@ -44,7 +44,7 @@ impl Event {
             Change::Blamed(_) => Some(Self::Blamed),
             Change::Acknowledged(_) => Some(Self::Acknowledged),
             Change::Closed(_) => Some(Self::Closed),
-            Change::Silenced(_) => None,
+            Change::Silenced(_) | Change::Rebaselined(_) => None,
         }
     }
 

@@ -11,9 +11,9 @@ use futures::future::BoxFuture;
 
 use super::compaction::{MINUTES_AT_ONCE, Sum};
 use super::{
-    Compaction, Flushed, KEEP_FINE_US, KEEP_MINUTES_US, KEEP_US, KEEP_WATERMARK_US, MAX_PAGE,
-    MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup, RollupBatch, RollupQuery, Snapshot,
-    Span, Store, StoreError, Watermark, within_a_page,
+    Compaction, Flushed, Guards, KEEP_FINE_US, KEEP_MINUTES_US, KEEP_US, KEEP_WATERMARK_US,
+    MAX_PAGE, MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup, RollupBatch, RollupQuery,
+    Snapshot, Span, Store, StoreError, Watermark, within_a_page,
 };
 
 /// A store in memory. The lock is held for the length of one call, never across a wait.
@@ -32,6 +32,7 @@ struct Kept {
     compacted: u64,
     snapshot: Option<Arc<Snapshot>>,
     marks: BTreeMap<String, u64>,
+    guards: BTreeMap<String, Vec<u8>>,
 }
 
 /// Start, span, series, flush.
@@ -170,6 +171,24 @@ impl Store for Memory {
             let kept = self.kept();
             let page = kept.journal.range(after.saturating_add(1)..).take(limit);
             Ok(page.map(|(_, entry)| entry.clone()).collect())
+        }
+        .boxed()
+    }
+
+    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+        async { Ok(self.kept().guards.clone().into_iter().collect()) }.boxed()
+    }
+
+    fn save_guards(&self, guards: Guards) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let mut kept = self.kept();
+            for (name, bytes) in guards {
+                match bytes {
+                    Some(bytes) => kept.guards.insert(name, bytes),
+                    None => kept.guards.remove(&name),
+                };
+            }
+            Ok(())
         }
         .boxed()
     }

@@ -20,11 +20,12 @@ use sqlx::{Postgres as Db, Row as _, Transaction};
 use super::refusal::{at, at_commit, nonsense, signed};
 use super::rows::{entry, head};
 use super::{
-    APPEND, COMPACT, CONFIRM, Compaction, Flushed, MARK, MAX_PAGE, MinuteCell, MinuteQuery,
-    PostgresUrl, READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery, Snapshot, Store,
-    StoreError, UPGRADE, WRITE, Watermark, gapless, within_a_page,
+    APPEND, COMPACT, CONFIRM, Compaction, Flushed, GUARD, Guards, MARK, MAX_PAGE, MinuteCell,
+    MinuteQuery, PostgresUrl, READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery,
+    Snapshot, Store, StoreError, UPGRADE, WRITE, Watermark, gapless, within_a_page,
 };
 
+mod guard;
 mod mark;
 mod minute;
 mod rollup;
@@ -34,6 +35,7 @@ mod snapshot;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_everything.sql"),
     include_str!("../../migrations/postgres/0002_marks.sql"),
+    include_str!("../../migrations/postgres/0003_guards.sql"),
 ];
 /// Writers: one for the journal, one for what was measured, neither waiting for the other.
 const WRITERS: u32 = 2;
@@ -274,6 +276,19 @@ impl Store for Postgres {
             snapshot::load(&mut read).await
         }
         .boxed()
+    }
+
+    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+        guard::all(&self.readers).boxed()
+    }
+
+    fn save_guards(&self, guards: Guards) -> BoxFuture<'_, Result<(), StoreError>> {
+        let save = async move {
+            let mut write = self.write(GUARD).await?;
+            guard::save(&mut write, &guards).await?;
+            write.commit().await.map_err(at(GUARD))
+        };
+        within(GUARD, save).boxed()
     }
 
     fn mark(&self, reader: String) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {

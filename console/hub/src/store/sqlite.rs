@@ -22,11 +22,12 @@ use sqlx::{Connection as _, Sqlite as Db, SqliteConnection, Transaction};
 use super::refusal::{at, at_commit, nonsense, signed};
 use super::rows::{entry, head};
 use super::{
-    APPEND, COMPACT, CONFIRM, Compaction, Flushed, MAX_PAGE, MinuteCell, MinuteQuery, READ,
-    READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery, Snapshot, Store, StoreError,
-    UPGRADE, WRITE, Watermark, gapless, within_a_page,
+    APPEND, COMPACT, CONFIRM, Compaction, Flushed, GUARD, Guards, MAX_PAGE, MinuteCell,
+    MinuteQuery, READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery, Snapshot, Store,
+    StoreError, UPGRADE, WRITE, Watermark, gapless, within_a_page,
 };
 
+mod guard;
 mod mark;
 mod minute;
 mod rollup;
@@ -39,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_host_minutes.sql"),
     include_str!("../../migrations/sqlite/0003_snapshots.sql"),
     include_str!("../../migrations/sqlite/0004_marks.sql"),
+    include_str!("../../migrations/sqlite/0005_guards.sql"),
 ];
 /// Readers: one for a long query, one so that a page of the journal need not wait for it.
 const READERS: u32 = 2;
@@ -263,6 +265,19 @@ impl Store for Sqlite {
         async move {
             let mut read = self.read(snapshot::LOAD).await?;
             snapshot::load(&mut read).await
+        }
+        .boxed()
+    }
+
+    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+        guard::all(&self.readers).boxed()
+    }
+
+    fn save_guards(&self, guards: Guards) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let mut write = self.write(GUARD).await?;
+            guard::save(&mut write, &guards).await?;
+            write.commit().await.map_err(at(GUARD))
         }
         .boxed()
     }

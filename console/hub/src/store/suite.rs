@@ -443,3 +443,17 @@ async fn how_far_a_reader_has_come_outlives_the_hub_and_is_its_own() {
         assert_eq!(store.mark("others".into()).await.unwrap(), Some(1));
     }
 }
+
+#[tokio::test]
+async fn what_is_known_of_watched_inputs_is_replaced_whole_and_let_go_of() {
+    for place in places() {
+        let store = open(&place.url).await.unwrap();
+        assert_eq!(store.guards().await.unwrap(), []);
+        let one = |name: &str, bytes: Option<&[u8]>| (name.to_owned(), bytes.map(<[u8]>::to_vec));
+        let first = vec![one("b", Some(&[1])), one("a", Some(&[0, 255]))];
+        store.save_guards(first).await.unwrap();
+        let then = vec![one("b", Some(&[2])), one("a", None), one("c", None)];
+        store.save_guards(then).await.unwrap();
+        assert_eq!(store.guards().await.unwrap(), [("b".to_owned(), vec![2])]);
+    }
+}

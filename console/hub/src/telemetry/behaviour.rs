@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::clock::Hand;
 use crate::store::{
-    Compaction, Flushed, MinuteCell, Rollup, RollupBatch, RollupQuery, Snapshot, Store, StoreUrl,
-    Watermark,
+    Compaction, Flushed, Guards, MinuteCell, Rollup, RollupBatch, RollupQuery, Snapshot, Store,
+    StoreUrl, Watermark,
 };
 
 pub(super) const SECOND: i64 = 1_000_000;
@@ -139,6 +139,7 @@ pub(super) fn live(sequence: u64, start_us: i64, requests: u64) -> Report {
             sent_at_us,
             ..Moment::default()
         }),
+        inputs: Vec::new(),
     }
 }
 
@@ -454,11 +455,13 @@ struct Flaky {
     is_gone: AtomicBool,
 }
 
+type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+type Sink<'a, T> = &'a mut (dyn FnMut(T) + Send);
+
 impl Store for Flaky {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.store.close()
     }
-
     fn url(&self) -> String {
         self.store.url()
     }
@@ -477,12 +480,14 @@ impl Store for Flaky {
     fn entries_at(&self, places: Vec<u64>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         self.store.entries_at(places)
     }
-    fn entries_before(
-        &self,
-        before: u64,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+    fn entries_before(&self, before: u64, limit: u32) -> Answer<'_, Vec<Stored>> {
         self.store.entries_before(before, limit)
+    }
+    fn guards(&self) -> Answer<'_, Vec<(String, Vec<u8>)>> {
+        self.store.guards()
+    }
+    fn save_guards(&self, guards: Guards) -> Answer<'_, ()> {
+        self.store.save_guards(guards)
     }
     fn head(&self) -> BoxFuture<'_, Result<Option<(u64, Hash)>, StoreError>> {
         self.store.head()
@@ -515,18 +520,10 @@ impl Store for Flaky {
     fn all_watermarks(&self) -> BoxFuture<'_, Result<Vec<Watermark>, StoreError>> {
         self.store.all_watermarks()
     }
-    fn rollups<'a>(
-        &'a self,
-        query: RollupQuery,
-        sink: &'a mut (dyn FnMut(Rollup) + Send),
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+    fn rollups<'a>(&'a self, query: RollupQuery, sink: Sink<'a, Rollup>) -> Answer<'a, u64> {
         self.store.rollups(query, sink)
     }
-    fn minutes<'a>(
-        &'a self,
-        query: MinuteQuery,
-        sink: &'a mut (dyn FnMut(MinuteCell) + Send),
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+    fn minutes<'a>(&'a self, query: MinuteQuery, sink: Sink<'a, MinuteCell>) -> Answer<'a, u64> {
         self.store.minutes(query, sink)
     }
     fn compact(&self, now_us: i64) -> BoxFuture<'_, Result<Compaction, StoreError>> {

@@ -239,6 +239,7 @@ impl World {
             series: vec![window],
             in_flight: 0,
             moment: None,
+            inputs: Vec::new(),
         };
         agent.next += 1;
         agent.kept.push((report.clone(), delivered));

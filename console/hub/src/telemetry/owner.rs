@@ -21,7 +21,7 @@ use crate::telemetry::pages::Known;
 use crate::telemetry::seconds::Look;
 use crate::telemetry::shelf::{Page, Topic};
 use crate::telemetry::tally::Counted;
-use crate::telemetry::{Ack, HostReading, Minute, Pulse, Status};
+use crate::telemetry::{Ack, Before, HostReading, Minute, Pulse, Status};
 
 /// Asks taken in one go: enough that a wake-up is shared by many reports, few enough that a
 /// tick is never late by more than some milliseconds.
@@ -128,6 +128,7 @@ pub(crate) struct Owner {
     /// Whether reports are turned away until the disk has caught up.
     pub(crate) full: Arc<AtomicBool>,
     pub(crate) memory_limit: u64,
+    pub(crate) before: Before,
     pub(crate) work: Work,
 }
 
@@ -280,8 +281,11 @@ impl Owner {
         }
         match self.book.batch(self.clock.elapsed_us()) {
             Some(batch) => {
-                let store = self.store.clone();
-                let write = async move { store.flush(batch).await };
+                let (store, before) = (self.store.clone(), self.before.clone());
+                let write = async move {
+                    before().await?;
+                    store.flush(batch).await
+                };
                 self.work.writing = Some(tokio::spawn(write));
             }
             None => self.answer(Ok(())),

@@ -42,6 +42,7 @@ pub(super) fn words(entry: &EntryRow) -> String {
         "alert_blamed" => "laid an alert to another at",
         "alert_acknowledged" => "acknowledged an alert at",
         "alert_silenced" => "silenced alerts at",
+        "inputs_rebaselined" => "accepted inputs of",
         // A newer hub may know more kinds than this console has words for.
         other => other,
     };

@@ -1,0 +1,579 @@
+//! The inputs of one version at one endpoint under guard: what was counted of them, what there is
+//! against them, and what was said of that.
+//!
+//! Counts come in by host, each report once, and are looked at when a tick closes. Beside the
+//! evidence ([`Watch`], kept over restarts) the counts of late are held in cuts that grow coarser
+//! with age, so that what moved can be told in numbers: since when, how, and on which hosts.
+
+use std::sync::Arc;
+
+use binnacle_sketch::profile::{BINS, Counts, Profile, hour_of_week};
+use serde::{Deserialize, Serialize};
+
+use super::budget::Budget;
+use super::episode::{Effect, Episode, Event};
+use super::explain::{Explanation, Lately, explain, moved};
+use super::recent::{Recent, Sum};
+use super::signal::{Normal, Signal};
+use super::watch::{Moved, NotOurs, Outcome, Received, Report, Source, State, Verdict, Watch};
+use crate::name::Name;
+use crate::registry::{Digest, Reference};
+use crate::report::InputWindow;
+
+mod measure;
+
+pub use measure::{Beyond, Yardstick};
+
+/// Streams of which a page tells, beyond the ranking: the first says most.
+const TOLD: usize = 8;
+/// Values under which shares are too rough to be called normal: twenty a bin.
+const LEAST: u64 = 20 * BINS as u64;
+
+/// One version at one endpoint.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Of the vector's features alone, in its order.
+    profile: Arc<Profile>,
+    watch: Watch,
+    kept: Kept,
+    recent: Recent,
+    /// What the last tick said.
+    verdict: Option<Verdict>,
+    /// What paged last, for as long as the counts since are held.
+    paged: Option<Paged>,
+    /// Something changed since it was last saved.
+    unsaved: bool,
+}
+
+/// What is kept over restarts beside the evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    profile: Digest,
+    /// The first tick began then.
+    started_us: i64,
+    /// How long a tick lasts.
+    tick_us: i64,
+    /// Of each feature of the vector, since then.
+    totals: Vec<Counts>,
+    requests: u64,
+    unfit: u64,
+    skipped: u64,
+    dropped: u64,
+    /// Ticks with an observation.
+    ticks: u64,
+    /// Requests since the evidence was nothing.
+    gathered: u64,
+    /// Of the window that was counted last: when it ended.
+    seen_us: i64,
+    episode: Episode,
+    page: Option<Page>,
+    /// When the evidence last reached the threshold of a warning.
+    warned_us: Option<i64>,
+    /// The entry of the journal that was last heeded.
+    heeded: u64,
+    /// Shares that were accepted as normal, by stream.
+    normal: Vec<(usize, Normal)>,
+}
+
+/// A page, as it was when it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// When.
+    pub at_us: i64,
+    /// When the change began that moved most.
+    pub since_us: i64,
+    /// Requests that were looked at from then to the page.
+    pub observations: u64,
+    /// ln evidence.
+    pub evidence: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Paged {
+    tick: u32,
+    moved: Vec<Moved>,
+    /// How many of these stand by the ranking.
+    ranked: usize,
+}
+
+/// What a tick came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing new.
+    Nothing,
+    /// It pages.
+    Page,
+    /// It goes on.
+    GoesOn,
+    /// It is over.
+    Over,
+}
+
+/// How a stream stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamStands {
+    /// The feature; empty for what is of no one feature.
+    pub feature: String,
+    /// What of it.
+    pub signal: Signal,
+    /// ln of what both gates agree on.
+    pub evidence: f64,
+    /// The same as a part of what the stream alone needs to page.
+    pub meter: f64,
+    /// Values so far.
+    pub observations: u64,
+    /// Values of the reference.
+    pub reference: u32,
+    /// φ, where it is known.
+    pub spread: Option<f32>,
+}
+
+/// Totals since the guard began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Totals<'a> {
+    /// Each feature's name and counts.
+    pub features: Vec<(&'a str, &'a Counts)>,
+    /// Requests that were looked at.
+    pub requests: u64,
+    /// Of these, those that do not fit.
+    pub unfit: u64,
+    /// Requests that sampling left out.
+    pub skipped: u64,
+    /// Requests that there was no room for.
+    pub dropped: u64,
+    /// Ticks with an observation.
+    pub ticks: u64,
+}
+
+#[derive(Serialize)]
+struct Saved<'a> {
+    kept: &'a Kept,
+    state: &'a State,
+}
+
+#[derive(Deserialize)]
+struct Loaded {
+    kept: Kept,
+    state: State,
+}
+
+/// Bytes that no guard can go on with.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// They are none of ours.
+    #[error("what was kept of a watched version cannot be read")]
+    Bytes(#[source] serde_json::Error),
+    /// They belong to another reference.
+    #[error(transparent)]
+    Reference(#[from] NotOurs),
+}
+
+impl Guard {
+    /// Against a reference with this name, of which the profile holds the vector's features.
+    pub fn new(profile: Arc<Profile>, digest: Digest, now_us: i64, tick_us: i64) -> Self {
+        let kept = Kept {
+            profile: digest,
+            started_us: now_us,
+            tick_us: tick_us.max(1),
+            totals: vec![Counts::default(); profile.features.len()],
+            requests: 0,
+            unfit: 0,
+            skipped: 0,
+            dropped: 0,
+            ticks: 0,
+            gathered: 0,
+            seen_us: 0,
+            episode: Episode::default(),
+            page: None,
+            warned_us: None,
+            heeded: 0,
+            normal: Vec::new(),
+        };
+        Self {
+            watch: Watch::new(&profile),
+            recent: Recent::new(profile.features.len()),
+            profile,
+            kept,
+            verdict: None,
+            paged: None,
+            unsaved: true,
+        }
+    }
+
+    /// Goes on with what was saved.
+    pub fn resume(profile: Arc<Profile>, bytes: &[u8]) -> Result<Self, NotKept> {
+        let Loaded { kept, state } = serde_json::from_slice(bytes).map_err(NotKept::Bytes)?;
+        if kept.totals.len() != profile.features.len() {
+            return Err(NotOurs.into());
+        }
+        let mut guard = Self {
+            watch: Watch::resume(&profile, state)?,
+            recent: Recent::new(profile.features.len()),
+            profile,
+            kept,
+            verdict: None,
+            paged: None,
+            unsaved: false,
+        };
+        guard.accept();
+        Ok(guard)
+    }
+
+    /// Which profile bytes were kept against.
+    pub fn profile_of(bytes: &[u8]) -> Result<Digest, NotKept> {
+        #[derive(Deserialize)]
+        struct Head {
+            kept: OfKept,
+        }
+        #[derive(Deserialize)]
+        struct OfKept {
+            profile: Digest,
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(NotKept::Bytes)?;
+        Ok(head.kept.profile)
+    }
+
+    /// What is to be kept, if it changed since this was last asked.
+    pub fn save(&mut self) -> Option<Vec<u8>> {
+        if !std::mem::take(&mut self.unsaved) {
+            return None;
+        }
+        let saved = Saved {
+            kept: &self.kept,
+            state: self.watch.state(),
+        };
+        Some(serde_json::to_vec(&saved).expect("it is plain data, with names for keys"))
+    }
+
+    /// It was not kept after all.
+    pub fn unsave(&mut self) {
+        self.unsaved = true;
+    }
+
+    /// The tick that lies at `now_us`.
+    fn tick_of(&self, now_us: i64) -> u32 {
+        let passed = now_us.saturating_sub(self.kept.started_us) / self.kept.tick_us;
+        u32::try_from(passed).unwrap_or(0)
+    }
+
+    /// Takes what a host counted, once. `source` and `sequence` name the report.
+    pub fn receive(
+        &mut self,
+        host: &Name,
+        (source, sequence): (Source, u64),
+        window: &InputWindow,
+        now_us: i64,
+    ) -> Received {
+        let own = &self.profile.features;
+        // An agent tells them in the vector's order.
+        let place = |at: usize, name: &str| match own.get(at) {
+            Some(feature) if feature.name == *name => Some(at),
+            Some(_) | None => own.iter().position(|feature| feature.name == *name),
+        };
+        let features = window.features.iter().enumerate();
+        let features: Vec<_> = features
+            .filter_map(|(at, (name, live))| Some((place(at, name)?, live)))
+            .collect();
+        let counts: Vec<_> = features
+            .iter()
+            .map(|(at, live)| (*at, live.counts))
+            .collect();
+        let report = Report {
+            features: &counts,
+            requests: window.requests,
+            unfit: window.unfit,
+        };
+        let tick = self.tick_of(now_us);
+        let received = self.watch.report((source, sequence), tick, &report);
+        if received == Received::Again {
+            return received;
+        }
+        self.unsaved = true;
+        for (at, counts) in &counts {
+            if let Some(total) = self.kept.totals.get_mut(*at) {
+                total.merge(counts);
+            }
+        }
+        let add = |total: &mut u64, more: u64| *total = total.saturating_add(more);
+        add(&mut self.kept.requests, window.requests);
+        add(&mut self.kept.unfit, window.unfit);
+        add(&mut self.kept.skipped, window.skipped);
+        add(&mut self.kept.dropped, window.dropped);
+        add(&mut self.kept.gathered, window.requests);
+        // A clock that runs ahead does not see the future.
+        let to_us = window.to_us.min(now_us);
+        self.kept.seen_us = self.kept.seen_us.max(to_us);
+        let from_us = window.from_us.min(to_us);
+        self.recent.add(host, from_us, window, &features);
+        received
+    }
+
+    /// Closes what came in since the last tick.
+    pub fn tick(&mut self, now_us: i64, budget: &Budget) -> Turn {
+        if !self.watch.has_news() {
+            return Turn::Nothing;
+        }
+        self.unsaved = true;
+        self.kept.ticks += 1;
+        let tick = self.tick_of(now_us);
+        let hour = hour_of_week(now_us);
+        let passed = self.recent.close(tick);
+        let verdict = self.watch.tick(tick, hour, budget);
+        let turn = match &verdict.outcome {
+            Outcome::Page(all) => {
+                let all = all.clone();
+                self.page(now_us, tick, verdict.evidence, all)
+            }
+            Outcome::Warning(_) => {
+                self.kept.warned_us = Some(now_us);
+                Event::Passed(passed)
+            }
+            Outcome::Quiet => Event::Passed(passed),
+        };
+        self.verdict = Some(verdict);
+        match self.kept.episode.on(turn) {
+            Effect::Nothing | Effect::Acknowledged => Turn::Nothing,
+            Effect::Page => Turn::Page,
+            Effect::GoesOn => Turn::GoesOn,
+            Effect::Over => Turn::Over,
+        }
+    }
+
+    fn page(&mut self, now_us: i64, tick: u32, evidence: f64, all: Vec<Moved>) -> Event {
+        let took = std::mem::take(&mut self.kept.gathered);
+        if !self.kept.episode.is_open() {
+            let age = all.first().map_or(0.0, |moved| moved.evidence.age);
+            let onset = onset(tick, age);
+            let since = self.recent.since(onset);
+            self.kept.page = Some(Page {
+                at_us: now_us,
+                since_us: since.from_us.unwrap_or(now_us),
+                observations: since.requests,
+                evidence: evidence.max(1.0).ln(),
+            });
+            let ranked = moved(&all);
+            let moved = all.into_iter().take(ranked.max(TOLD)).collect();
+            self.paged = Some(Paged {
+                tick,
+                moved,
+                ranked,
+            });
+        }
+        Event::Alarm {
+            at_us: now_us,
+            took,
+        }
+    }
+
+    /// The episode, as it stands.
+    pub fn episode(&self) -> &Episode {
+        &self.kept.episode
+    }
+
+    /// When it was last warned of: shown, never paged.
+    pub fn warned_us(&self) -> Option<i64> {
+        self.kept.warned_us
+    }
+
+    /// What was said when it began; of an episode that is over, the last one.
+    pub fn last_page(&self) -> Option<&Page> {
+        self.kept.page.as_ref()
+    }
+
+    /// From now on what is measured counts as normal: what moved is accepted, in the entry of the
+    /// journal with this number. The evidence begins anew, and the shares of values since it moved
+    /// widen what gate B takes for normal, where enough of them have come. Answers with whether an
+    /// episode ended by it.
+    pub fn rebaseline(&mut self, entry: u64) -> bool {
+        if entry <= self.kept.heeded {
+            return false;
+        }
+        self.kept.heeded = entry;
+        self.unsaved = true;
+        let tick = self.recent.last_tick();
+        let since = self.paged.as_ref().and_then(|paged| {
+            let first = paged.moved.first()?;
+            Some(onset(paged.tick, first.evidence.age))
+        });
+        let since = self.recent.since(since.unwrap_or(tick));
+        for stream in 0..self.watch.streams() {
+            if let Some((feature, Signal::Values)) = self.watch.signal(stream)
+                && let Some(live) = since.features.get(feature)
+                && let Some(shares) = live_shares(&live.counts)
+            {
+                self.kept
+                    .normal
+                    .push((stream, Normal { hour: None, shares }));
+            }
+        }
+        self.accept();
+        self.watch.reset();
+        self.kept.gathered = 0;
+        self.paged = None;
+        self.kept.episode.on(Event::Rebaselined) == Effect::Over
+    }
+
+    /// Has gate B take for normal what was accepted as such.
+    fn accept(&mut self) {
+        for stream in 0..self.watch.streams() {
+            let own = self.kept.normal.iter().filter(|(of, _)| *of == stream);
+            let own: Vec<Normal> = own.map(|(_, normal)| normal.clone()).collect();
+            if let Some(held) = self.watch.held_mut(stream).filter(|_| !own.is_empty()) {
+                held.accept(own);
+            }
+        }
+    }
+
+    /// What moved, by what was counted since: of the page while its counts are held, else of now.
+    /// The first explains most.
+    pub fn explain(&self, budget: &Budget) -> Vec<(Explanation, i64)> {
+        let now;
+        let paged = match &self.paged {
+            Some(paged) => paged,
+            None => {
+                let moved = self.watch.standing(budget);
+                let ranked = self::moved(&moved);
+                let tick = self.recent.last_tick();
+                now = Paged {
+                    tick,
+                    ranked,
+                    moved,
+                };
+                &now
+            }
+        };
+        // Of the feature that moved most all is told: that its values are out of range says where
+        // they are not.
+        let first = paged.moved.first().filter(|_| self.paged.is_some());
+        let first = first.and_then(|first| Some(self.watch.signal(first.stream)?.0));
+        let is_first = |moved: &Moved| {
+            first.is_some() && first == self.watch.signal(moved.stream).map(|(feature, _)| feature)
+        };
+        let told = paged.moved.iter().enumerate();
+        let told = told.filter(|(at, moved)| *at < paged.ranked || is_first(moved));
+        let explained = told.filter_map(|(at, moved)| {
+            let since = self.recent.since(onset(paged.tick, moved.evidence.age));
+            let lately = self.lately(moved.stream, &since)?;
+            let features = &self.profile.features;
+            let ranked = at < paged.ranked;
+            let explanation = explain(&self.watch, features, moved, ranked, &lately)?;
+            Some((explanation, since.from_us?))
+        });
+        explained.collect()
+    }
+
+    /// What was counted of a stream since.
+    fn lately(&self, stream: usize, since: &Sum) -> Option<Lately> {
+        let (feature, signal) = self.watch.signal(stream)?;
+        if signal == Signal::Unfit {
+            return Some(Lately {
+                observations: since.requests,
+                on: since.unfit,
+                ..Lately::default()
+            });
+        }
+        let live = since.features.get(feature)?;
+        let (held, _) = self.watch.stream(stream)?;
+        let [observations, on, ..] = held.counts(&live.counts);
+        Some(match signal {
+            Signal::Values => Lately {
+                bins: live.counts.bins,
+                magnitudes: Some(live.magnitudes.clone()),
+                ..Lately::default()
+            },
+            Signal::Missing | Signal::Unseen | Signal::OutOfRange | Signal::Unfit => Lately {
+                observations,
+                on,
+                ..Lately::default()
+            },
+        })
+    }
+
+    /// ln evidence ÷ ln c, from 0 to 1: how near to a page it is.
+    pub fn meter(&self) -> f64 {
+        self.verdict.as_ref().map_or(0.0, |verdict| verdict.meter)
+    }
+
+    /// Each stream, in falling order of evidence.
+    pub fn streams(&self, budget: &Budget) -> Vec<StreamStands> {
+        let alone = budget.alone(self.watch.streams()).ln();
+        let all = self.watch.standing(budget).into_iter();
+        let stands = all.filter_map(|moved| {
+            let (feature, signal) = self.watch.signal(moved.stream)?;
+            let (_, stream) = self.watch.stream(moved.stream)?;
+            let feature = self.profile.features.get(feature);
+            let evidence = moved.evidence.agreed().max(1.0).ln();
+            Some(StreamStands {
+                feature: feature.map_or_else(String::new, |feature| feature.name.clone()),
+                signal,
+                evidence,
+                meter: (evidence / alone).min(1.0),
+                observations: stream.observations(),
+                reference: feature.map_or(0, |feature| feature.sampled()),
+                spread: stream.spread().phi(),
+            })
+        });
+        stands.collect()
+    }
+
+    /// Values of the reference that the least of its features has.
+    pub fn sampled(&self) -> u32 {
+        let all = self
+            .profile
+            .features
+            .iter()
+            .map(|feature| feature.sampled());
+        all.min().unwrap_or(0)
+    }
+
+    /// How many streams there are: `F`.
+    pub fn stream_count(&self) -> usize {
+        self.watch.streams()
+    }
+
+    /// All that was counted since it began.
+    pub fn totals(&self) -> Totals<'_> {
+        let features = self
+            .profile
+            .features
+            .iter()
+            .map(|feature| feature.name.as_str());
+        Totals {
+            features: features.zip(&self.kept.totals).collect(),
+            requests: self.kept.requests,
+            unfit: self.kept.unfit,
+            skipped: self.kept.skipped,
+            dropped: self.kept.dropped,
+            ticks: self.kept.ticks,
+        }
+    }
+
+    /// Its reference.
+    pub fn profile(&self) -> (Digest, &Profile) {
+        (self.kept.profile, &self.profile)
+    }
+
+    /// Since when it is watched, and up to when something was counted.
+    pub fn span_us(&self) -> (i64, i64) {
+        (self.kept.started_us, self.kept.seen_us)
+    }
+}
+
+/// The shares of the bins; `None` of too few values to tell.
+fn live_shares(counts: &Counts) -> Option<[f64; BINS]> {
+    let all = counts.binned();
+    (all >= LEAST).then(|| counts.bins.map(|n| n as f64 / all as f64))
+}
+
+/// The tick in which a change began that is so many ticks old.
+fn onset(tick: u32, age: f32) -> u32 {
+    tick.saturating_sub(age.max(0.0).round() as u32)
+}
+
+/// What names a guard: a version at an endpoint, as a key of a store.
+pub fn key(endpoint: &str, version: &Reference) -> String {
+    format!("{endpoint} {version}")
+}
+
+#[cfg(test)]
+mod tests;

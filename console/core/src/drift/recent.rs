@@ -1,0 +1,275 @@
+//! What was counted of late, in cuts that grow coarser with age: the last few ticks one by one,
+//! those before by twos, by fours, and so on. Counts add up, so that any span of them can be told
+//! exactly, to the grain of its cuts.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use binnacle_sketch::profile::{Counts, Live};
+
+use crate::name::Name;
+use crate::report::InputWindow;
+
+/// Cuts of one size: beyond, the two oldest become one of twice the size.
+const EACH: usize = 6;
+/// How often a cut may be doubled: six cuts of 1,024 ticks are eight hours.
+const LEVELS: u8 = 10;
+/// Hosts that are told apart, times features: 192 bytes each, in every cut.
+const CELLS: usize = 4_096;
+
+/// What was counted in some ticks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sum {
+    /// When the first of it was counted.
+    pub(super) from_us: Option<i64>,
+    pub(super) requests: u64,
+    pub(super) unfit: u64,
+    /// By feature of the vector.
+    pub(super) features: Vec<Live>,
+    /// By host, as far as they are told apart.
+    pub(super) hosts: BTreeMap<Name, OfHost>,
+}
+
+/// What one host counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OfHost {
+    pub(super) requests: u64,
+    pub(super) unfit: u64,
+    pub(super) features: Vec<Counts>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Cut {
+    first: u32,
+    last: u32,
+    level: u8,
+    sum: Sum,
+}
+
+/// The cuts, the oldest first.
+#[derive(Clone, Debug)]
+pub(super) struct Recent {
+    features: usize,
+    hosts_most: usize,
+    cuts: VecDeque<Cut>,
+    /// Of the tick that is open.
+    open: Sum,
+}
+
+impl Sum {
+    fn add(&mut self, other: &Self) {
+        self.from_us = match (self.from_us, other.from_us) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, other) => own.or(other),
+        };
+        self.requests = self.requests.saturating_add(other.requests);
+        self.unfit = self.unfit.saturating_add(other.unfit);
+        self.features.resize(
+            self.features.len().max(other.features.len()),
+            Live::default(),
+        );
+        for (own, other) in self.features.iter_mut().zip(&other.features) {
+            own.merge(other);
+        }
+        for (name, other) in &other.hosts {
+            self.hosts.entry(name.clone()).or_default().add(other);
+        }
+    }
+}
+
+impl OfHost {
+    fn add(&mut self, other: &Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.unfit = self.unfit.saturating_add(other.unfit);
+        self.features.resize(
+            self.features.len().max(other.features.len()),
+            Counts::default(),
+        );
+        for (own, other) in self.features.iter_mut().zip(&other.features) {
+            own.merge(other);
+        }
+    }
+}
+
+impl Recent {
+    /// Nothing yet, of so many features.
+    pub(super) fn new(features: usize) -> Self {
+        Self {
+            features,
+            hosts_most: (CELLS / features.max(1)).max(2),
+            cuts: VecDeque::new(),
+            open: Sum::default(),
+        }
+    }
+
+    /// Adds what a host counted from then on, of these features.
+    pub(super) fn add(
+        &mut self,
+        host: &Name,
+        from_us: i64,
+        window: &InputWindow,
+        features: &[(usize, &Live)],
+    ) {
+        let mut own = OfHost {
+            requests: window.requests,
+            unfit: window.unfit,
+            features: vec![Counts::default(); self.features],
+        };
+        let mut sum = Sum {
+            from_us: Some(from_us),
+            requests: window.requests,
+            unfit: window.unfit,
+            features: vec![Live::default(); self.features],
+            hosts: BTreeMap::new(),
+        };
+        for (at, live) in features {
+            if let Some(counts) = own.features.get_mut(*at) {
+                counts.merge(&live.counts);
+            }
+            if let Some(all) = sum.features.get_mut(*at) {
+                all.merge(live);
+            }
+        }
+        self.open.add(&sum);
+        let known = self.open.hosts.contains_key(host);
+        if known || self.open.hosts.len() < self.hosts_most {
+            self.open.hosts.entry(host.clone()).or_default().add(&own);
+        }
+    }
+
+    /// Closes the tick that is open; how many requests it had.
+    pub(super) fn close(&mut self, tick: u32) -> u64 {
+        let sum = std::mem::take(&mut self.open);
+        let requests = sum.requests;
+        self.cuts.push_back(Cut {
+            first: tick,
+            last: tick,
+            level: 0,
+            sum,
+        });
+        for level in 0..LEVELS {
+            let of = |cut: &Cut| cut.level == level;
+            if self.cuts.iter().filter(|cut| of(cut)).count() <= EACH {
+                break;
+            }
+            let Some(at) = self.cuts.iter().position(of) else {
+                break;
+            };
+            // The oldest two of one size lie side by side.
+            if let Some(later) = self.cuts.remove(at + 1)
+                && let Some(cut) = self.cuts.get_mut(at)
+            {
+                cut.sum.add(&later.sum);
+                cut.last = later.last;
+                cut.level = level + 1;
+                self.bound(at);
+            }
+        }
+        let top = |cut: &&Cut| cut.level >= LEVELS;
+        if self.cuts.iter().filter(top).count() > EACH {
+            self.cuts.pop_front();
+        }
+        requests
+    }
+
+    /// Keeps the hosts of a cut within their limit.
+    fn bound(&mut self, at: usize) {
+        let most = self.hosts_most;
+        if let Some(cut) = self.cuts.get_mut(at) {
+            while cut.sum.hosts.len() > most && cut.sum.hosts.pop_last().is_some() {}
+        }
+    }
+
+    /// The tick that was closed last.
+    pub(super) fn last_tick(&self) -> u32 {
+        self.cuts.back().map_or(0, |cut| cut.last)
+    }
+
+    /// All that was counted in this tick and after it. A cut that reaches back before it is left
+    /// out, unless there is nothing else.
+    pub(super) fn since(&self, tick: u32) -> Sum {
+        let mut sum = Sum::default();
+        let after = self.cuts.iter().filter(|cut| cut.first >= tick);
+        after.for_each(|cut| sum.add(&cut.sum));
+        if sum.from_us.is_none()
+            && let Some(last) = self.cuts.back()
+        {
+            sum.add(&last.sum);
+        }
+        sum
+    }
+
+    /// All that began to be counted at this time or later.
+    pub(super) fn since_us(&self, at_us: i64) -> Sum {
+        self.of(|from_us| from_us >= at_us)
+    }
+
+    /// All that began to be counted earlier.
+    pub(super) fn before_us(&self, at_us: i64) -> Sum {
+        self.of(|from_us| from_us < at_us)
+    }
+
+    fn of(&self, wanted: impl Fn(i64) -> bool) -> Sum {
+        let mut sum = Sum::default();
+        let cuts = self.cuts.iter().map(|cut| &cut.sum);
+        let cuts = cuts.filter(|cut| cut.from_us.is_some_and(&wanted));
+        cuts.for_each(|cut| sum.add(cut));
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(requests: u64) -> InputWindow {
+        let mut live = Live::default();
+        live.counts.bins[0] = requests;
+        InputWindow {
+            endpoint: "pay".into(),
+            version: "fraud@7".parse().unwrap(),
+            profile: crate::registry::Digest([0; 32]),
+            from_us: 0,
+            to_us: 0,
+            requests,
+            unfit: 0,
+            skipped: 0,
+            dropped: 0,
+            features: vec![("x".into(), live)],
+        }
+    }
+
+    #[test]
+    fn cuts_grow_coarser_and_nothing_of_them_is_lost() {
+        let (mut recent, name) = (Recent::new(1), Name::parse("a").unwrap());
+        for tick in 0..3_000_u32 {
+            let window = window(2);
+            let live = &window.features[0].1;
+            recent.add(&name, i64::from(tick) * 10, &window, &[(0, live)]);
+            assert_eq!(recent.close(tick), 2);
+        }
+        assert!(recent.cuts.len() <= EACH * usize::from(LEVELS + 1));
+        let all = recent.since(0);
+        assert_eq!((all.requests, all.from_us), (6_000, Some(0)));
+        assert_eq!(all.features[0].counts.bins[0], 6_000);
+        assert_eq!(all.hosts[&name].requests, 6_000);
+        assert_eq!(recent.since(2_996).requests, 8, "the last ticks one by one");
+        let late = recent.since(2_000).requests;
+        assert!((1_000..=2_000).contains(&late), "{late}");
+        assert_eq!(recent.since_us(29_990).requests, 2);
+        let (before, after) = (recent.before_us(15_000), recent.since_us(15_000));
+        assert_eq!(before.requests + after.requests, 6_000);
+    }
+
+    #[test]
+    fn more_hosts_than_are_told_apart_are_still_counted() {
+        let mut recent = Recent::new(2_048);
+        for at in 0..9 {
+            let window = window(1);
+            let name = Name::parse(&format!("host-{at}")).unwrap();
+            recent.add(&name, 5, &window, &[(0, &window.features[0].1)]);
+        }
+        recent.close(1);
+        let all = recent.since(1);
+        assert_eq!((all.hosts.len(), all.requests), (2, 9));
+    }
+}

@@ -1,0 +1,314 @@
+//! Watched inputs as tables, pages and documents show them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BlameItem, Digest, EndpointName, Reference, from_time, some_time, time};
+use crate::drift::{Budget, Explanation, Guard, Page, Signal, Standing, StreamStands};
+
+/// One version at one endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftItem {
+    /// Where it answers.
+    pub endpoint: EndpointName,
+    /// Which it is.
+    pub version: Reference,
+    /// How it stands, in a word: watched, not_enough, unprovable, moved, not_watched.
+    pub state: Arc<str>,
+    /// Why it is not watched, or what there is of data; empty where there is nothing to say.
+    pub why: Arc<str>,
+    /// What it is held against.
+    pub data_set: Option<Reference>,
+    /// The profile of that.
+    pub profile: Option<Digest>,
+    /// Values of the reference.
+    pub sampled: u32,
+    /// Features that are watched.
+    pub features: usize,
+    /// Streams that are watched of them: `F`.
+    pub streams: usize,
+    /// ln evidence ÷ ln c, from 0 to 1: it pages when it is full.
+    pub meter: f64,
+    /// The stream with the most evidence against it.
+    pub most: Option<StreamItem>,
+    /// Since when it is watched.
+    #[serde(rename = "since", with = "some_time", default)]
+    pub since_us: Option<i64>,
+    /// Up to when inputs were counted.
+    #[serde(rename = "seen_at", with = "some_time", default)]
+    pub seen_us: Option<i64>,
+    /// Ticks of the detector with an observation.
+    pub ticks: u64,
+    /// Requests that were looked at.
+    pub requests: u64,
+    /// Of these, those that do not fit the features.
+    pub unfit: u64,
+    /// Requests that sampling left out.
+    pub skipped: u64,
+    /// Requests that there was no room for.
+    pub dropped: u64,
+    /// When the evidence last reached the threshold of a warning, which pages nobody.
+    #[serde(rename = "warned_at", with = "some_time", default)]
+    pub warned_us: Option<i64>,
+    /// The last page, and whether it is still open.
+    pub page: Option<PageItem>,
+}
+
+/// A page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PageItem {
+    /// When.
+    #[serde(rename = "at", serialize_with = "time", deserialize_with = "from_time")]
+    pub at_us: i64,
+    /// When the change began.
+    #[serde(
+        rename = "since",
+        serialize_with = "time",
+        deserialize_with = "from_time"
+    )]
+    pub since_us: i64,
+    /// Requests that were looked at from then to the page.
+    pub observations: u64,
+    /// ln evidence.
+    pub evidence: f64,
+    /// Whether the episode that it began is still open.
+    pub is_open: bool,
+}
+
+/// One stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamItem {
+    /// The feature; empty for what is of no one feature.
+    pub feature: Arc<str>,
+    /// What of it.
+    pub signal: Signal,
+    /// ln of what both gates agree on.
+    pub evidence: f64,
+    /// The same as a part of what it alone needs to page.
+    pub meter: f64,
+    /// Values so far, or requests.
+    pub observations: u64,
+    /// φ: how much more batches differ than chance makes them; absent where it is not known.
+    pub spread: Option<f32>,
+}
+
+/// One feature of one version: what was counted of it, and its streams.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchedItem {
+    /// Where it answers.
+    pub endpoint: EndpointName,
+    /// The version.
+    pub version: Reference,
+    /// The feature; empty for what is of no one feature.
+    pub feature: Arc<str>,
+    /// Values that were counted: with a bin, and without one.
+    pub counted: u64,
+    /// Of these, those that are missing, not finite or of a wrong type.
+    pub missing: u64,
+    /// Categories that the reference never saw.
+    pub unseen: u64,
+    /// Numbers below and above the reference's.
+    pub out_of_range: u64,
+    /// By bin of the reference.
+    pub bins: Vec<u64>,
+    /// Its streams, in falling order of evidence.
+    pub streams: Vec<StreamItem>,
+}
+
+/// What moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MovedItem {
+    /// Where.
+    pub endpoint: EndpointName,
+    /// Of which version.
+    pub version: Reference,
+    /// The feature; empty for what is of no one feature.
+    pub feature: Arc<str>,
+    /// What of it.
+    pub signal: Signal,
+    /// How it moved, in words.
+    pub how: Arc<str>,
+    /// The change of unit that explains it; empty where none does.
+    pub unit: Arc<str>,
+    /// Since when.
+    #[serde(
+        rename = "since",
+        serialize_with = "time",
+        deserialize_with = "from_time"
+    )]
+    pub since_us: i64,
+    /// Whether it stands among those that moved, by the ranking.
+    pub ranked: bool,
+    /// Whether it would have paged alone.
+    pub alone: bool,
+    /// The population stability index; of values.
+    pub psi: Option<f64>,
+    /// What chance alone stays below in 39 of 40 cases.
+    pub psi_chance: Option<f64>,
+    /// How far values moved, in standard deviations of the reference; of numbers.
+    pub wasserstein: Option<f64>,
+    /// Values that it is said of.
+    pub observations: u64,
+    /// Who is to blame, where an alert is open.
+    pub blame: Option<BlameItem>,
+}
+
+impl DriftItem {
+    /// A version that is not watched, and why.
+    pub fn unwatched(endpoint: EndpointName, version: Reference, why: &str) -> Self {
+        Self {
+            endpoint,
+            version,
+            state: "not_watched".into(),
+            why: why.into(),
+            data_set: None,
+            profile: None,
+            sampled: 0,
+            features: 0,
+            streams: 0,
+            meter: 0.0,
+            most: None,
+            since_us: None,
+            seen_us: None,
+            ticks: 0,
+            requests: 0,
+            unfit: 0,
+            skipped: 0,
+            dropped: 0,
+            warned_us: None,
+            page: None,
+        }
+    }
+
+    /// A version that is.
+    pub fn watched(
+        (endpoint, version, data_set): (EndpointName, Reference, Option<Reference>),
+        guard: &Guard,
+        budget: &Budget,
+        standing: Standing,
+    ) -> Self {
+        let totals = guard.totals();
+        let (since_us, seen_us) = guard.span_us();
+        let is_open = guard.episode().is_open();
+        let (state, why) = match standing {
+            _ if is_open => ("moved", String::new()),
+            Standing::Watched => ("watched", String::new()),
+            Standing::NotEnough { n, need } => {
+                ("not_enough", format!("not enough data: {n} of {need}"))
+            }
+            Standing::Unprovable => (
+                "unprovable",
+                "no shift could be proved with so few rows: register more".to_owned(),
+            ),
+        };
+        let page = guard.last_page().map(|page: &Page| PageItem {
+            at_us: page.at_us,
+            since_us: page.since_us,
+            observations: page.observations,
+            evidence: page.evidence,
+            is_open,
+        });
+        Self {
+            endpoint,
+            version,
+            state: state.into(),
+            why: why.into(),
+            data_set,
+            profile: Some(guard.profile().0),
+            sampled: guard.sampled(),
+            features: totals.features.len(),
+            streams: guard.stream_count(),
+            meter: guard.meter(),
+            most: guard.streams(budget).first().map(StreamItem::of),
+            since_us: Some(since_us),
+            seen_us: (seen_us > 0).then_some(seen_us),
+            ticks: totals.ticks,
+            requests: totals.requests,
+            unfit: totals.unfit,
+            skipped: totals.skipped,
+            dropped: totals.dropped,
+            warned_us: guard.warned_us(),
+            page,
+        }
+    }
+}
+
+impl StreamItem {
+    fn of(stands: &StreamStands) -> Self {
+        Self {
+            feature: stands.feature.as_str().into(),
+            signal: stands.signal,
+            evidence: stands.evidence,
+            meter: stands.meter,
+            observations: stands.observations,
+            spread: stands.spread,
+        }
+    }
+}
+
+impl WatchedItem {
+    /// Every feature of a version, those first against which there is most evidence.
+    pub fn all(
+        endpoint: &EndpointName,
+        version: &Reference,
+        guard: &Guard,
+        budget: &Budget,
+    ) -> Vec<Self> {
+        let totals = guard.totals();
+        let mut all: Vec<Self> = Vec::new();
+        for stands in guard.streams(budget) {
+            let stream = StreamItem::of(&stands);
+            if let Some(known) = all.iter_mut().find(|one| *one.feature == *stands.feature) {
+                known.streams.push(stream);
+                continue;
+            }
+            let mut features = totals.features.iter();
+            let counts = features.find(|(name, _)| *name == stands.feature);
+            let counts = counts.map(|(_, counts)| **counts).unwrap_or_default();
+            all.push(Self {
+                endpoint: endpoint.clone(),
+                version: version.clone(),
+                feature: stream.feature.clone(),
+                counted: counts.binned().saturating_add(counts.missing),
+                missing: counts.missing,
+                unseen: counts.unseen,
+                out_of_range: counts.under.saturating_add(counts.over),
+                bins: counts.bins.to_vec(),
+                streams: vec![stream],
+            });
+        }
+        all
+    }
+}
+
+impl MovedItem {
+    /// What moved of a version, the first explaining most.
+    pub fn all(
+        endpoint: &EndpointName,
+        version: &Reference,
+        explained: Vec<(Explanation, i64)>,
+        blame: Option<&BlameItem>,
+    ) -> Vec<Self> {
+        let item = |(explained, since_us): (Explanation, i64)| Self {
+            endpoint: endpoint.clone(),
+            version: version.clone(),
+            feature: explained.feature.into(),
+            signal: explained.signal,
+            how: explained.how.into(),
+            unit: explained
+                .unit
+                .map_or_else(String::new, |unit| unit.to_string())
+                .into(),
+            since_us,
+            ranked: explained.ranked,
+            alone: explained.alone,
+            psi: explained.psi.map(|psi| psi.value),
+            psi_chance: explained.psi.map(|psi| psi.chance_high),
+            wasserstein: explained.wasserstein,
+            observations: explained.observations,
+            blame: blame.cloned(),
+        };
+        explained.into_iter().map(item).collect()
+    }
+}
