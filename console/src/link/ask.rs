@@ -13,6 +13,7 @@ use crate::link::Link;
 use crate::outcome::Failure;
 
 mod alert;
+mod drift;
 mod endpoint;
 mod registry;
 
@@ -69,6 +70,7 @@ impl Live {
             Question::Distances { reference, other } => self.distances(*reference, *other).await,
             Question::Endpoints(inquiry) => self.inquired(inquiry).await,
             Question::Alerts(inquiry) => self.alerted(inquiry).await,
+            Question::Drift(inquiry) => self.drifted(inquiry).await,
         }
     }
 
@@ -95,6 +97,7 @@ impl Live {
             Wish::Change(change) => return self.change(change).await,
             Wish::Endpoint(deed) => return self.deed(deed).await,
             Wish::Alert(deed) => return self.about_alert(deed).await,
+            Wish::Rebaseline(wish) => return self.rebaseline(wish).await,
         };
         let refused = |status| Refused {
             why: unsure(status),

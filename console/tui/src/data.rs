@@ -12,6 +12,7 @@ use crate::question::endpoint::Inquiry;
 use crate::question::{Answer, Question};
 
 mod alerts;
+mod drift;
 mod endpoints;
 
 /// Entries that are kept as they arrive: what happened while one looked, some screens long.
@@ -365,7 +366,8 @@ impl Data {
             | Answer::Host(_)
             | Answer::Registry(_)
             | Answer::Endpoints(_)
-            | Answer::Alerts(_) => None,
+            | Answer::Alerts(_)
+            | Answer::Drift(_) => None,
         })
     }
 

@@ -9,6 +9,7 @@ use binnacle_core::view::{
 use serde::{Deserialize, Serialize};
 
 pub mod alert;
+pub mod drift;
 pub mod endpoint;
 pub mod registry;
 
@@ -112,6 +113,8 @@ pub enum Question {
     Endpoints(Inquiry),
     /// Something about alerts.
     Alerts(alert::Inquiry),
+    /// Something about watched inputs.
+    Drift(drift::Inquiry),
 }
 
 impl Question {
@@ -131,7 +134,8 @@ impl Question {
             | Self::Past { .. }
             | Self::Host { .. }
             | Self::Profile { .. }
-            | Self::Distances { .. } => false,
+            | Self::Distances { .. }
+            | Self::Drift(_) => false,
         }
     }
 
@@ -163,7 +167,7 @@ impl Question {
                 | Inquiry::Underway
                 | Inquiry::Plan(_),
             ) => Some(5),
-            Self::Alerts(_) => Some(5),
+            Self::Alerts(_) | Self::Drift(_) => Some(5),
             // Named by what is in it: it cannot change.
             Self::Profile { .. } | Self::Distances { .. } => None,
         }
@@ -189,6 +193,8 @@ pub enum Answer {
     Endpoints(endpoint::Told),
     /// To what is asked of alerts.
     Alerts(alert::Told),
+    /// To what is asked of watched inputs.
+    Drift(drift::Told),
 }
 
 impl Answer {
@@ -202,7 +208,8 @@ impl Answer {
             | Self::Past(_)
             | Self::Host(_)
             | Self::Endpoints(_)
-            | Self::Alerts(_) => None,
+            | Self::Alerts(_)
+            | Self::Drift(_) => None,
         }
     }
 
@@ -216,7 +223,8 @@ impl Answer {
             | Self::Past(_)
             | Self::Host(_)
             | Self::Registry(_)
-            | Self::Alerts(_) => false,
+            | Self::Alerts(_)
+            | Self::Drift(_) => false,
         }
     }
 
@@ -233,7 +241,8 @@ impl Answer {
             | Self::Host(_)
             | Self::Registry(_)
             | Self::Endpoints(_)
-            | Self::Alerts(_) => false,
+            | Self::Alerts(_)
+            | Self::Drift(_) => false,
         }
     }
 }
@@ -261,6 +270,8 @@ pub enum Wish {
     Endpoint(Box<Deed>),
     /// Do something about an alert.
     Alert(Box<alert::Deed>),
+    /// Take what is measured as normal.
+    Rebaseline(Box<drift::Rebaseline>),
 }
 
 /// Why a wish was not fulfilled.
@@ -285,6 +296,7 @@ impl Wish {
             Self::Change(change) => change.command(),
             Self::Endpoint(deed) => deed.command(),
             Self::Alert(deed) => deed.command(),
+            Self::Rebaseline(wish) => wish.command(),
         }
     }
 
@@ -312,6 +324,10 @@ impl Wish {
             Self::Alert(mut deed) => {
                 deed.reason = given;
                 Self::Alert(deed)
+            }
+            Self::Rebaseline(mut wish) => {
+                wish.reason = given;
+                Self::Rebaseline(wish)
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::theme::{Meaning, Theme};
 
 pub mod alerts;
 pub mod approvals;
+pub mod drift;
 pub mod host;
 pub mod hosts;
 pub mod journal;

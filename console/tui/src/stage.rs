@@ -19,6 +19,7 @@ use crate::theme::{Background, Colours, Letters, Theme};
 use crate::update::update;
 
 pub(crate) mod alerts;
+pub(crate) mod drift;
 pub(crate) mod endpoints;
 pub(crate) mod registry;
 

@@ -24,7 +24,8 @@ impl Data {
             | Answer::Past(_)
             | Answer::Host(_)
             | Answer::Registry(_)
-            | Answer::Endpoints(_) => None,
+            | Answer::Endpoints(_)
+            | Answer::Drift(_) => None,
         })
     }
 

@@ -27,7 +27,8 @@ impl Data {
             | Answer::Past(_)
             | Answer::Host(_)
             | Answer::Registry(_)
-            | Answer::Alerts(_) => None,
+            | Answer::Alerts(_)
+            | Answer::Drift(_) => None,
         })
     }
 

@@ -57,6 +57,13 @@ pub const VIEWS: &[View] = &[
         screen::sets::features,
     ),
     view(
+        "drift",
+        "Drift",
+        &["6", "g i"],
+        "live inputs against what each version was trained on",
+        screen::drift::open,
+    ),
+    view(
         "latency",
         "Latency",
         &["7", "g l"],

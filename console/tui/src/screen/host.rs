@@ -166,7 +166,8 @@ impl HostPage {
                 | Answer::Host(_)
                 | Answer::Registry(_)
                 | Answer::Endpoints(_)
-                | Answer::Alerts(_) => None,
+                | Answer::Alerts(_)
+                | Answer::Drift(_) => None,
             })
     }
 
@@ -243,7 +244,8 @@ fn row_of(answer: &Answer) -> Option<&Option<Arc<HostRow>>> {
         | Answer::Past(_)
         | Answer::Registry(_)
         | Answer::Endpoints(_)
-        | Answer::Alerts(_) => None,
+        | Answer::Alerts(_)
+        | Answer::Drift(_) => None,
     }
 }
 
@@ -256,7 +258,8 @@ fn past_of(answer: &Answer) -> Option<&Arc<binnacle_core::view::Glances>> {
         | Answer::Host(_)
         | Answer::Registry(_)
         | Answer::Endpoints(_)
-        | Answer::Alerts(_) => None,
+        | Answer::Alerts(_)
+        | Answer::Drift(_) => None,
     }
 }
 

@@ -76,7 +76,8 @@ pub fn page_of(answer: &Answer) -> Option<&Arc<[EntryRow]>> {
         | Answer::Host(_)
         | Answer::Registry(_)
         | Answer::Endpoints(_)
-        | Answer::Alerts(_) => None,
+        | Answer::Alerts(_)
+        | Answer::Drift(_) => None,
     }
 }
 

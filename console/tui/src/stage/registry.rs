@@ -224,7 +224,8 @@ impl Registry {
             | Question::Past { .. }
             | Question::Host { .. }
             | Question::Endpoints(_)
-            | Question::Alerts(_) => Err("not asked of the registry".into()),
+            | Question::Alerts(_)
+            | Question::Drift(_) => Err("not asked of the registry".into()),
         }
     }
 

@@ -292,7 +292,7 @@ pub(super) fn done(
     let subject = match wish {
         Wish::Change(change) => subject(change),
         Wish::Endpoint(deed) => return rollouts::done(model, deed, result, effects),
-        Wish::Alert(_) => {
+        Wish::Alert(_) | Wish::Rebaseline(_) => {
             // Whatever came of it, what is shown is asked for anew.
             model.data.outdate_registry();
             None

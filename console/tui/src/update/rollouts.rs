@@ -213,7 +213,11 @@ pub(super) fn done(
     // Something else may have been confirmed since.
     let is_this = |asking: &Asking| match &asking.confirm.wish {
         Wish::Endpoint(of) => (&of.endpoint, &of.act) == (&deed.endpoint, &deed.act),
-        Wish::Retire { .. } | Wish::Readmit { .. } | Wish::Change(_) | Wish::Alert(_) => false,
+        Wish::Retire { .. }
+        | Wish::Readmit { .. }
+        | Wish::Change(_)
+        | Wish::Alert(_)
+        | Wish::Rebaseline(_) => false,
     };
     let asked = model.asked.take_if(|asking| is_this(asking));
     let is_free = model.overlay.is_none() && model.editing.is_none();

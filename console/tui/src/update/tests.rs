@@ -218,7 +218,8 @@ fn what_is_opened_while_frozen_is_asked_once_and_then_holds_still() {
             | Question::Profile { .. }
             | Question::Distances { .. }
             | Question::Endpoints(_)
-            | Question::Alerts(_) => Err("not asked here".into()),
+            | Question::Alerts(_)
+            | Question::Drift(_) => Err("not asked here".into()),
             Question::Host { .. } => Ok(Answer::Host(Some(stage::row(number).into()))),
             Question::Latency { .. }
             | Question::HostLatency { .. }

@@ -194,7 +194,8 @@ fn known<'a>(look: &Look<'a>, question: &Question) -> Known<'a, Arc<History>> {
             | Answer::Host(_)
             | Answer::Registry(_)
             | Answer::Endpoints(_)
-            | Answer::Alerts(_) => None,
+            | Answer::Alerts(_)
+            | Answer::Drift(_) => None,
         })
 }
 

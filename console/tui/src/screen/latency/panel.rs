@@ -250,7 +250,8 @@ fn happened(look: &Look<'_>, (from_us, to_us): (i64, i64)) -> Vec<(i64, String)>
             | Answer::Host(_)
             | Answer::Registry(_)
             | Answer::Endpoints(_)
-            | Answer::Alerts(_),
+            | Answer::Alerts(_)
+            | Answer::Drift(_),
             _,
         ))
         | None => &[],

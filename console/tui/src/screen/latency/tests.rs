@@ -167,7 +167,8 @@ fn answer_of(question: &Question, shapes: Vec<(Shape, f64)>) -> Result<Answer, S
         | Question::Profile { .. }
         | Question::Distances { .. }
         | Question::Endpoints(_)
-        | Question::Alerts(_) => Err("not asked here".into()),
+        | Question::Alerts(_)
+        | Question::Drift(_) => Err("not asked here".into()),
         Question::Latency { span, .. } => Ok(Answer::Latency(page(*span, shapes).into())),
         Question::History { hosts, span } => Ok(Answer::History(history(hosts, *span).into())),
         Question::Journal { .. } => {

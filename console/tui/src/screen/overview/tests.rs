@@ -123,7 +123,8 @@ fn answer(question: &Question) -> Result<Answer, String> {
         | Question::Profile { .. }
         | Question::Distances { .. }
         | Question::Endpoints(_)
-        | Question::Alerts(_) => Err("not asked here".into()),
+        | Question::Alerts(_)
+        | Question::Drift(_) => Err("not asked here".into()),
         Question::Latency { .. } => Ok(Answer::Latency(Arc::new(page()))),
         Question::Journal { .. } => Ok(Answer::Journal(entries())),
         Question::History { hosts, .. } => Ok(Answer::History(Arc::new(history(hosts)))),
