@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod assignment;
+pub mod callers;
 pub mod cli;
 pub mod clock;
 pub mod compare;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod golden;
 pub mod host;
+pub mod nulls;
 pub mod proxy;
 mod run;
 pub mod seal;

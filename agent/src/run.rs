@@ -20,6 +20,7 @@ use self::report::Tally;
 use crate::assignment::obey::{Ground, Obey, ObeyError, Orders, Work};
 use crate::assignment::observed::Observed;
 use crate::assignment::{self, Assignment, KeepError};
+use crate::callers::Callers;
 use crate::clock;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
@@ -120,7 +121,11 @@ impl Agent {
         let ground = ground(&config, lights.clone(), beside, proved);
         // Before anybody is served: the routes that were live are again.
         let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
-        let settings = settings(&config, listeners, routes, mirror);
+        let callers = Callers::default();
+        let settings = Settings {
+            callers: Some(callers.clone()),
+            ..settings(&config, listeners, routes, mirror)
+        };
         let proxy = start_proxy(settings, known).await?;
         let listen = proxy.local_addr();
         let (events, heard) = mpsc::channel(EVENTS_MOST);
@@ -128,7 +133,7 @@ impl Agent {
         let seed = u64::from_le_bytes(*boot.0.first_chunk().expect("a boot id has 16 bytes"));
         let keeper = Keeper {
             uplink: Uplink::new(config.hubs.len(), seed, now),
-            host: Host::new(&config.data, now),
+            host: Host::new(&config.data, config.upstream.authority(), now),
             sealer: Sealer::new(boot, now, clock::wall_us()),
             config,
             boot,
@@ -142,6 +147,7 @@ impl Agent {
             observe_at: now,
             in_flight,
             shadows: shadows.clone(),
+            callers,
             proofs,
             proved: None,
             lights,
@@ -245,6 +251,7 @@ fn settings(
         workers: config.workers,
         upstream_timeout: config.upstream_timeout,
         request_log: config.request_log.clone(),
+        caller_header: config.caller_header.clone(),
         ..Settings::new(listeners, config.upstream.clone())
     }
 }
@@ -269,6 +276,7 @@ struct Keeper {
     /// Requests under way, for whoever waits for their end.
     in_flight: Arc<AtomicU32>,
     shadows: Shadows,
+    callers: Callers,
     /// What came of replays, and the one that the stream could not take yet.
     proofs: mpsc::Receiver<Proved>,
     proved: Option<Proved>,
@@ -493,9 +501,11 @@ impl Keeper {
         Moment {
             sent_at_us: clock::wall_us(),
             vitals: self.vitals,
-            server: self.lights.borrow().clone(),
+            server: Arc::new(report::server(self)),
             losses: self.tally.losses(self.spool.losses()),
             shadows: self.shadows.take(),
+            answers: self.shadows.take_answers(),
+            callers: self.callers.take(),
         }
     }
 

@@ -14,6 +14,7 @@
 
 mod alerts;
 mod artifacts;
+mod bad_models;
 mod commands;
 mod console;
 mod day;
@@ -22,6 +23,7 @@ mod endpoints;
 mod faults;
 mod glance;
 mod manual;
+mod partitions;
 mod refusals;
 mod registry;
 mod scene;

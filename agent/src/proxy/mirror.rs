@@ -1,5 +1,6 @@
 //! Copies of routed requests with their answers: for shadows, which answer them as well, and for
-//! replays, which need recent inputs. Never in a request's way.
+//! replays, which need recent inputs; and of some answers alone, for whoever looks whether they say
+//! anything. Never in a request's way.
 //!
 //! Whether a request is copied is decided before its first byte. Its bytes and those of its
 //! answer are gathered under a limit, and offered to a bounded queue when the answer was good;
@@ -57,6 +58,8 @@ pub struct Copied {
     pub shadows: Vec<Arc<Leg>>,
     /// It is to be kept for a replay.
     pub keep: bool,
+    /// Its answer is to be looked at.
+    pub look: bool,
     /// How the bodies are to be read.
     pub spoken: Spoken,
     /// The request's body.
@@ -91,15 +94,17 @@ impl Mirror {
         &self,
         control: Arc<Leg>,
         shadows: Vec<Arc<Leg>>,
-        keep: bool,
+        (keep, look): (bool, bool),
     ) -> Box<Copying> {
         Box::new(Copying {
             queue: self.queue.clone(),
             whole: true,
+            answer_only: !keep && shadows.is_empty(),
             copied: Copied {
                 control,
                 shadows,
                 keep,
+                look,
                 spoken: Spoken::Grpc,
                 request: Vec::new(),
                 answer: Vec::new(),
@@ -115,6 +120,8 @@ pub(crate) struct Copying {
     queue: mpsc::Sender<Copied>,
     /// Nothing was left out so far.
     whole: bool,
+    /// Nobody needs the request.
+    answer_only: bool,
     copied: Copied,
 }
 
@@ -136,7 +143,7 @@ impl Copying {
 
     /// Bytes of the request.
     pub(crate) fn request(&mut self, bytes: &[u8]) {
-        if self.fits(bytes.len()) {
+        if !self.answer_only && self.fits(bytes.len()) {
             self.copied.request.extend_from_slice(bytes);
         }
     }
@@ -146,6 +153,11 @@ impl Copying {
         if self.fits(bytes.len()) {
             self.copied.answer.extend_from_slice(bytes);
         }
+    }
+
+    /// The request cannot be copied: its bytes are not what they mean.
+    pub(crate) fn spoil_request(&mut self) {
+        self.whole &= self.answer_only;
     }
 
     /// It cannot be copied: its bytes are not what they mean.

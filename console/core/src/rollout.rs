@@ -28,6 +28,7 @@ pub mod duty;
 pub mod plan;
 pub mod progress;
 pub mod readiness;
+pub mod still;
 pub mod strategy;
 pub mod tick;
 

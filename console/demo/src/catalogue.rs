@@ -61,6 +61,12 @@ async fn register(hub: &Hub, model: &BuiltIn, folder: &Path) -> Result<(), DemoE
         let accuracy = format!("accuracy={}", version.accuracy);
         let mut register = vec!["version", "register", "--model", model.name];
         register.extend(["--file", &file, "--notes", version.notes, "--reason", WHY]);
+        let golden = models::golden_file(folder, model.name)
+            .display()
+            .to_string();
+        if model.golden.is_some() {
+            register.extend(["--golden", &golden]);
+        }
         if !version.accuracy.is_empty() {
             register.extend(["--metric", &accuracy]);
         }

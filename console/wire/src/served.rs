@@ -149,7 +149,10 @@ pub fn work_to(work: &Work, assignment: &mut proto::Assignment) {
                 sha256,
                 bytes,
                 format: wanted.format.to_string(),
-                golden_sha256: Default::default(),
+                golden_sha256: wanted
+                    .golden
+                    .map(|sha256| sha256.0.to_vec().into())
+                    .unwrap_or_default(),
             }
         })
         .collect();

@@ -49,6 +49,8 @@ pub struct WantedVersion {
     pub files: Option<(Digest, u64)>,
     /// How they are laid out; empty where nobody said.
     pub format: Arc<str>,
+    /// Its golden requests in the hub's store, where it has any.
+    pub golden: Option<Digest>,
 }
 
 /// All that one host does for endpoints.
@@ -244,6 +246,7 @@ fn wanted_version(state: &State, version: Reference) -> WantedVersion {
             .filter(|files| files.lie.is_stored())
             .map(|files| (files.sha256, files.bytes.get())),
         format: format.map_or("".into(), Name::shared),
+        golden: registry.golden(&version).map(|golden| golden.sha256),
         version,
     }
 }
