@@ -13,6 +13,7 @@ use crate::output::Form;
 
 mod alert;
 mod alias;
+mod approval;
 pub(crate) mod artifact;
 mod console;
 mod dataset;
@@ -22,6 +23,7 @@ mod doctor;
 mod endpoint;
 mod environment;
 mod featureset;
+mod freeze;
 mod header;
 mod host;
 mod hub;
@@ -136,6 +138,12 @@ enum Command {
     /// What is under way: list, show, watch, pause, resume, abort, confirm.
     #[command(subcommand)]
     Rollout(rollout::Verb),
+    /// Plans that wait for another person's yes: list, show, approve, reject.
+    #[command(subcommand)]
+    Approval(approval::Verb),
+    /// Times in which nothing new comes to an environment: list, set, lift.
+    #[command(subcommand)]
+    Freeze(freeze::Verb),
     /// What does not hold: list, show, acknowledge, silence.
     #[command(subcommand)]
     Alert(alert::Verb),
@@ -238,6 +246,8 @@ impl Command {
             Self::Profile(verb) => verb.run(global).await,
             Self::Featureset(verb) => verb.run(global).await,
             Self::Environment(verb) => verb.run(global).await,
+            Self::Approval(verb) => verb.run(global).await,
+            Self::Freeze(verb) => verb.run(global).await,
             Self::Endpoint(verb) => verb.run(global).await,
             Self::Objective(verb) => verb.run(global).await,
             Self::Deploy(deploy) => deploy.run(global).await,

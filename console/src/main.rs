@@ -14,9 +14,9 @@ mod context;
 mod editor;
 mod input;
 mod link;
+mod memory;
 mod outcome;
 mod output;
-mod paint;
 mod record;
 mod run;
 mod state;
@@ -27,10 +27,15 @@ mod terminal;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+fn main() -> ExitCode {
+    memory::spare();
+    run_program()
+}
+
 /// One thread: a report is a few microseconds of work on data that no other report touches, and
 /// handing it to a second thread costs more than doing it (decision 0021).
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+async fn run_program() -> ExitCode {
     // One provider for the whole program, before anything asks for one.
     if rustls::crypto::ring::default_provider()
         .install_default()

@@ -16,10 +16,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use binnacle_tui::paint;
 use binnacle_tui::theme::Background;
 
 use crate::clock;
-use crate::paint;
 use crate::terminal::probe::Probe;
 
 mod base64;

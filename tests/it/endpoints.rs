@@ -16,7 +16,7 @@ use binnacle_tests::traffic::{Lane, Protocol, Traffic};
 /// Between two requests of a lane.
 const PACE: Duration = Duration::from_millis(4);
 /// Until hosts have fetched, loaded and switched.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A hub, and hosts whose agents bring versions to their servers.
 pub(crate) struct Stand {
@@ -69,7 +69,7 @@ impl Stand {
         stand
     }
 
-    fn ask(&self, words: &str) -> Ended {
+    pub(crate) fn ask(&self, words: &str) -> Ended {
         let words: Vec<&str> = words.split_whitespace().collect();
         self.hub.ask(&words)
     }

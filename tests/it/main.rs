@@ -13,6 +13,7 @@
 )]
 
 mod alerts;
+mod approvals;
 mod artifacts;
 mod bad_models;
 mod commands;

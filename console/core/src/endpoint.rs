@@ -244,6 +244,12 @@ impl Endpoint {
         self.route().into_iter().chain(next)
     }
 
+    /// What is under way as far as hosts know of it: not what waits for a yes.
+    pub fn moving(&self) -> Option<&Arc<Rollout>> {
+        let underway = self.rollout.as_ref();
+        underway.filter(|rollout| !rollout.is_waiting())
+    }
+
     /// Whether a version is part of what is on its way.
     pub fn is_coming(&self, version: &Reference) -> bool {
         let next = self

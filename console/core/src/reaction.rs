@@ -167,6 +167,7 @@ impl<'a> Desk<'a> {
         let why = format!("{subject} does not hold: {what}; {blame}");
         let run = endpoint::Command::Run(Box::new(plan));
         let asked = command::Asked {
+            caller: &Caller::Hub,
             why: &why,
             if_revision: None,
             now_us: self.now_us,
@@ -199,7 +200,7 @@ impl<'a> Desk<'a> {
         if self.taken_back.contains(&endpoint.name) {
             return tell("it is being taken back already".into());
         }
-        if let Some(rollout) = &endpoint.rollout {
+        if let Some(rollout) = endpoint.moving() {
             let revision = rollout.revision;
             return match rollout.plan.intent.is_rollback() {
                 true => tell(format!("revision {revision} takes it back already")),

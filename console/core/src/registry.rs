@@ -9,10 +9,12 @@
 //! version keeps its number and its detail, an alias keeps its moves, and what should not be
 //! used any more is deprecated.
 
+use std::fmt;
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use crate::caller::Caller;
 use crate::name::Name;
 
 pub use crate::list::List;
@@ -22,7 +24,7 @@ pub use card::{Card, Objectives, Tags};
 pub use change::Change;
 pub use command::{Command, Refusal};
 pub use dataset::{Column, Columns, DataSetDetail, Span};
-pub use environment::Rules;
+pub use environment::{Freeze, MAX_APPROVALS, Rules};
 pub use feature::{Allowed, Feature, FeatureKind, Features};
 pub use files::{Files, Format, Lie, Size};
 pub use golden::Golden;
@@ -242,6 +244,8 @@ pub struct FeatureSetVersion {
 pub struct Environment {
     /// What holds in it.
     pub rules: Rules,
+    /// Who froze it, where it is frozen.
+    pub frozen_by: Option<Caller>,
     /// The entry that last set them.
     pub revision: u64,
     /// When that was.
@@ -325,6 +329,41 @@ impl Registry {
                 Some(found.revision.max(found.sequence))
             }
         }
+    }
+}
+
+/// A freeze that holds, as it is refused with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// Which environment.
+    pub environment: Name,
+    /// Until when, and why.
+    pub freeze: Freeze,
+    /// Who said so.
+    pub by: Option<Caller>,
+}
+
+impl fmt::Display for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (until, why) = (self.freeze.until, &self.freeze.why);
+        write!(f, "{} is frozen until {until:.0}", self.environment)?;
+        if let Some(by) = &self.by {
+            write!(f, " by {by}")?;
+        }
+        write!(f, " ({})", why.as_str())
+    }
+}
+
+impl Registry {
+    /// The freeze that holds in an environment, if one does.
+    pub fn frozen(&self, environment: &Name, now_us: i64) -> Option<Frozen> {
+        let known = self.environments.get(environment)?;
+        let freeze = known.rules.freeze.as_ref()?;
+        freeze.holds(now_us).then(|| Frozen {
+            environment: environment.clone(),
+            freeze: freeze.clone(),
+            by: known.frozen_by.clone(),
+        })
     }
 }
 

@@ -1,30 +1,33 @@
 //! Rollouts: the passage of an endpoint from one revision to the next, as a state machine.
 //!
-//! Proposed → Preparing → step: Shifting → Baking → Judging → … → Confirming → Promoted, or back
-//! by RollingBack → RolledBack, or given up by Aborting → Aborted; in between perhaps Pausing →
-//! Paused. Each passage from one phase to the next is an entry of the journal, so that a hub that
-//! was killed goes on where it was. What hosts observe and what was measured is looked at
-//! ([`Progress`], [`Judgement`]) and never kept: it comes again.
+//! Proposed → perhaps Awaiting approval → Preparing → step: Shifting → Baking → Judging → … →
+//! Confirming → Promoted, or back by RollingBack → RolledBack, or given up by Aborting →
+//! Aborted; in between perhaps Pausing → Paused. Each passage from one phase to the next is an
+//! entry of the journal, so that a hub that was killed goes on where it was. What hosts observe
+//! and what was measured is looked at ([`Progress`], [`Judgement`]) and never kept: it comes
+//! again.
 //!
 //! Every phase has an end: a host that is silent, a gate that cannot be judged, a person who went
 //! home each lead to a decision within a stated time ([`next`]).
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::change::Accepted;
 use crate::judge::{Finding, Judgement, Verdict};
 use crate::list::List;
 use crate::name::Name;
 use crate::registry::Digest;
 use crate::served::Stamp;
 
+pub use phase::{Phase, Stage};
 pub use plan::{Ask, Intent, Plan, Verb, Want};
 pub use progress::Progress;
 pub use strategy::{Step, Strategy, Watched};
 
 pub mod duty;
+mod phase;
 pub mod plan;
 pub mod progress;
 pub mod readiness;
@@ -32,6 +35,8 @@ pub mod still;
 pub mod strategy;
 pub mod tick;
 
+/// How long a plan waits for people who have to say yes.
+pub const AWAIT_WITHIN_US: i64 = 72 * 3_600 * SECOND_US;
 /// How long hosts may take to load what is coming: a large model over a slow line.
 pub const PREPARE_WITHIN_US: i64 = 30 * 60 * SECOND_US;
 /// How long hosts may take to switch to what is loaded: some reconnects.
@@ -80,44 +85,6 @@ pub struct Trace {
     pub moved: Moved,
 }
 
-/// Where a rollout is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Hosts fetch, check, load and warm what is coming; nothing is switched.
-    Preparing,
-    /// A step, from 0.
-    Step(u32, Stage),
-    /// All is done but a person's word.
-    Confirming,
-    /// Asked to stand still: hosts come to the step that it is at.
-    Pausing(u32),
-    /// It stands still at a step.
-    Paused(u32),
-    /// Hosts go back to the route before, for this reason.
-    RollingBack(Arc<str>),
-    /// Somebody gave it up, for this reason: hosts go back to the route before.
-    Aborting(Arc<str>),
-    /// It serves in full.
-    Promoted,
-    /// It was taken back.
-    RolledBack(Arc<str>),
-    /// It was given up.
-    Aborted(Arc<str>),
-}
-
-/// Where a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Hosts switch to its route.
-    Shifting,
-    /// It is watched for as long as it says.
-    Baking,
-    /// It was watched, and what came of it does not suffice to go on.
-    Judging,
-}
-
 /// A decision: a rollout passes to another phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,121 +120,48 @@ pub enum Steer {
     Abort,
     /// Keep what serves.
     Confirm,
-}
-
-impl Phase {
-    /// Its word.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Preparing => "preparing",
-            Self::Step(_, Stage::Shifting) => "shifting",
-            Self::Step(_, Stage::Baking) => "baking",
-            Self::Step(_, Stage::Judging) => "judging",
-            Self::Confirming => "confirming",
-            Self::Pausing(_) => "pausing",
-            Self::Paused(_) => "paused",
-            Self::RollingBack(_) => "rolling_back",
-            Self::Aborting(_) => "aborting",
-            Self::Promoted => "promoted",
-            Self::RolledBack(_) => "rolled_back",
-            Self::Aborted(_) => "aborted",
-        }
-    }
-
-    /// Why, where there is a reason.
-    pub fn why(&self) -> &str {
-        match self {
-            Self::Preparing
-            | Self::Step(..)
-            | Self::Confirming
-            | Self::Pausing(_)
-            | Self::Paused(_)
-            | Self::Promoted => "",
-            Self::RollingBack(why)
-            | Self::Aborting(why)
-            | Self::RolledBack(why)
-            | Self::Aborted(why) => why,
-        }
-    }
-
-    /// The step whose route hosts are to have; `None` where it is the route before.
-    pub fn step(&self, steps: usize) -> Option<usize> {
-        match self {
-            Self::Preparing | Self::RollingBack(_) | Self::Aborting(_) => None,
-            Self::RolledBack(_) | Self::Aborted(_) => None,
-            Self::Step(step, _) | Self::Pausing(step) | Self::Paused(step) => Some(*step as usize),
-            Self::Confirming | Self::Promoted => steps.checked_sub(1),
-        }
-    }
-
-    /// Whether it is over.
-    pub fn is_end(&self) -> bool {
-        match self {
-            Self::Promoted | Self::RolledBack(_) | Self::Aborted(_) => true,
-            Self::Preparing
-            | Self::Step(..)
-            | Self::Confirming
-            | Self::Pausing(_)
-            | Self::Paused(_)
-            | Self::RollingBack(_)
-            | Self::Aborting(_) => false,
-        }
-    }
-
-    /// Whether coming here changes what is wanted of hosts.
-    pub(crate) fn is_new_to_hosts(&self) -> bool {
-        match self {
-            Self::Step(_, Stage::Baking | Stage::Judging) | Self::Confirming | Self::Paused(_) => {
-                false
-            }
-            Self::Preparing
-            | Self::Step(_, Stage::Shifting)
-            | Self::Pausing(_)
-            | Self::RollingBack(_)
-            | Self::Aborting(_)
-            | Self::Promoted
-            | Self::RolledBack(_)
-            | Self::Aborted(_) => true,
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Step(step, _) | Self::Pausing(step) | Self::Paused(step) => {
-                write!(f, "{} at step {}", self.word(), step + 1)
-            }
-            Self::RollingBack(_) => f.write_str("rolling back"),
-            Self::RolledBack(_) => f.write_str("rolled back"),
-            Self::Preparing
-            | Self::Confirming
-            | Self::Aborting(_)
-            | Self::Promoted
-            | Self::Aborted(_) => f.write_str(self.word()),
-        }
-    }
+    /// Say yes to its plan.
+    Approve,
+    /// Say no to its plan.
+    Reject,
 }
 
 impl Rollout {
     /// One that was just accepted.
-    pub(crate) fn accepted(revision: u64, plan: Arc<Plan>, base: Stamp, at_us: i64) -> Self {
-        // What is known to work needs no preparation: hosts switch as they become ready.
-        let phase = match plan.intent.is_rollback() {
-            true => Phase::Step(0, Stage::Shifting),
-            false => Phase::Preparing,
-        };
+    pub(crate) fn accepted(accepted: &Accepted, base: Stamp, at_us: i64) -> Self {
         Self {
-            revision,
-            plan,
+            revision: accepted.revision,
+            phase: Phase::first(&accepted.plan.intent, accepted.approvals),
+            plan: accepted.plan.clone(),
             at_us,
-            phase,
             since_us: at_us,
             stepped_us: at_us,
             through: None,
             base,
             trail: List::default(),
         }
+    }
+
+    /// The same, when it had just begun.
+    pub(crate) fn begun(&self) -> Self {
+        // Whoever had to be asked has said yes or is counted in the phase.
+        let asked = match self.phase {
+            Phase::Awaiting { of, .. } => of,
+            _ => u8::try_from(self.approvals().count()).unwrap_or(u8::MAX),
+        };
+        Self {
+            phase: Phase::first(&self.plan.intent, asked),
+            since_us: self.at_us,
+            stepped_us: self.at_us,
+            through: None,
+            trail: List::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it waits for people to say yes: nothing is done before.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Awaiting { .. })
     }
 
     /// The step that it is at.
@@ -283,7 +177,8 @@ impl Rollout {
         for trace in self.trail.iter().rev() {
             match &trace.moved.to {
                 Phase::Step(at, Stage::Shifting) if *at as usize == step => return last,
-                Phase::Preparing
+                Phase::Awaiting { .. }
+                | Phase::Preparing
                 | Phase::Step(..)
                 | Phase::Confirming
                 | Phase::Pausing(_)
@@ -298,6 +193,14 @@ impl Rollout {
         last
     }
 
+    /// Who has said yes to its plan, in order: nothing else leads to these phases.
+    pub fn approvals(&self) -> impl Iterator<Item = &Arc<Trace>> {
+        let is_yes = |trace: &&Arc<Trace>| {
+            matches!(trace.moved.to, Phase::Awaiting { .. } | Phase::Preparing)
+        };
+        self.trail.iter().filter(is_yes)
+    }
+
     /// The hash of its plan.
     pub fn hash(&self) -> Digest {
         self.plan.hash
@@ -309,7 +212,8 @@ impl Rollout {
         let intent = &self.plan.intent;
         let is_armed = match self.phase {
             Phase::Step(..) | Phase::Confirming => true,
-            Phase::Preparing
+            Phase::Awaiting { .. }
+            | Phase::Preparing
             | Phase::Pausing(_)
             | Phase::Paused(_)
             | Phase::RollingBack(_)
@@ -373,6 +277,11 @@ impl Turn<'_> {
             return Some(self.back(format!("not confirmed within {within}").into()));
         }
         match &self.rollout.phase {
+            Phase::Awaiting { have, of } => self.is_over(AWAIT_WITHIN_US).then(|| {
+                let within = strategy::span((AWAIT_WITHIN_US / SECOND_US) as u32);
+                let why = format!("{have} of {of} had approved it after {within}");
+                self.to(Phase::Aborted(why.into()))
+            }),
             Phase::Preparing => self.preparing(),
             Phase::Step(step, Stage::Shifting) => self.shifting(*step),
             Phase::Step(step, stage) => self.watching(*step, *stage),
@@ -395,6 +304,8 @@ impl Turn<'_> {
     /// Whether it is on its way to the new route.
     fn is_forward(&self) -> bool {
         match self.rollout.phase {
+            // A host that decides for itself says nothing about what is not there yet.
+            Phase::Awaiting { .. } => false,
             Phase::Preparing
             | Phase::Step(..)
             | Phase::Confirming

@@ -302,7 +302,7 @@ pub fn decide(
             if why.len() > MAX_REASON {
                 return Err(Refusal::LongReason(why.len()));
             }
-            let change = asked(state, observed, (why, request, condition), now_us)?;
+            let change = asked(state, observed, (caller, why, request, condition), now_us)?;
             let draft = |change| Draft {
                 caller: caller.clone(),
                 why: why.clone(),
@@ -350,7 +350,7 @@ fn joined(state: &State, observed: &Observed, greeting: &Greeting) -> Result<Vec
 fn asked(
     state: &State,
     observed: &Observed,
-    (why, request, condition): (&str, &Request, &Condition),
+    (caller, why, request, condition): (&Caller, &str, &Request, &Condition),
     now_us: i64,
 ) -> Result<Option<Change>, Refusal> {
     let membership = |name: &Name| match state.hosts.get(name) {
@@ -395,6 +395,7 @@ fn asked(
                 return Err(Refusal::NoReason);
             }
             let asked = endpoint::command::Asked {
+                caller,
                 why,
                 if_revision: condition.if_revision,
                 now_us,
@@ -543,6 +544,7 @@ impl State {
                 let place = registry::Place {
                     sequence: entry.sequence,
                     at_us: entry.at_us,
+                    caller: &entry.caller,
                     why: &entry.why,
                 };
                 self.registry.apply(change, place);

@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::alert::{AlertItem, BlameItem, MarkItem, SinkItem};
 pub use self::endpoint::{
-    BlockItem, EndpointItem, FailedItem, OverrideItem, PlanItem, ProofItem, ReadinessItem,
-    RevisionItem, RolloutItem, StepItem, TraceItem, step_in_words,
+    ApprovalsItem, BlockItem, EndpointItem, FailedItem, OverrideItem, PlanItem, ProofItem,
+    ReadinessItem, RevisionItem, RolloutItem, StepItem, TraceItem, step_in_words,
 };
 pub use self::entry::EntryRow;
 pub use self::glance::{CELL_BYTES, Cell, Coarse, Glance, Glances, History};
@@ -28,6 +28,8 @@ pub use self::registry::{
 pub use self::status::{Status, health, live};
 pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, endpoint_troubles, troubles};
 // What rows are made of, for those who see rows alone.
+pub use crate::alert::{Reaction, Severity, Subject};
+pub use crate::blame::Whom;
 pub use crate::endpoint::{EndpointName, OverrideKind, Route, Settings};
 pub use crate::host::Labels;
 pub use crate::judge::{Finding, Summary, Verdict};

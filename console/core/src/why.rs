@@ -170,6 +170,7 @@ fn changed(entry: &Entry) -> Option<String> {
             Phase::Promoted => Some(format!("revision {} promoted", of.revision)),
             Phase::RollingBack(_) => Some(format!("revision {} taken back", of.revision)),
             Phase::Aborting(_) => Some(format!("revision {} given up", of.revision)),
+            Phase::Awaiting { .. } => Some(format!("revision {} was approved", of.revision)),
             Phase::Preparing
             | Phase::Step(..)
             | Phase::Confirming

@@ -10,6 +10,7 @@ use clap::CommandFactory as _;
 use crate::cli::{Cli, Global};
 use crate::console::Opened;
 use crate::context::{self, Chosen};
+use crate::memory;
 use crate::outcome::{Exit, Failure};
 use crate::run;
 use crate::state;
@@ -34,7 +35,7 @@ pub(crate) async fn run(global: &Global, open: Option<Place>) -> Result<Exit, Fa
 
 /// Opens the console on a hub.
 pub(crate) async fn on(global: &Global, hub: Chosen, open: Option<Place>) -> Result<Exit, Failure> {
-    spare_memory();
+    memory::spare();
     // What is wrong with the configuration is better read before the screen is taken.
     let config = context::console()?;
     let taken = Terminal::take(traits::answers(&traits::environment));
@@ -61,14 +62,6 @@ pub(crate) async fn on(global: &Global, hub: Chosen, open: Option<Place>) -> Res
         hub,
     };
     run::run(opened, terminal).await
-}
-
-/// Keeps memory in small pages from here on. The allocator asks for pages of 2 MB, which a hub of
-/// ten thousand streams wants; a console holds some megabytes of small pieces, and would take
-/// five times as much as is in use, more or less as the kernel finds such pages.
-fn spare_memory() {
-    // A kernel without huge pages has none to be spared.
-    let _refused = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// What a terminal has that does not say.

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::cli::{Global, console, time};
 use crate::context::Chosen;
 use crate::format;
+use crate::memory;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Form};
 
@@ -54,6 +55,8 @@ pub(crate) struct Reaper {
 
 impl Ask {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        // For the fleet that it starts; its own console spares memory again.
+        memory::plenty();
         let own = std::env::current_exe()?;
         let binaries = own.parent().map(PathBuf::from).unwrap_or_default();
         let settings = Settings {

@@ -16,18 +16,22 @@ use proto::endpoint_command::Command;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::registry::How;
+use crate::cli::registry::{How, tell_moment};
 use crate::cli::{Global, time};
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
+mod text;
+
+pub(crate) use text::reacts;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Every endpoint: what serves, what is under way, whether it can go back.
-    List,
+    List(Then),
     /// One endpoint, whole.
-    Show(Of),
+    Show(Shown),
     /// Name an endpoint: the hosts that serve it, and what must hold.
     Create(Said),
     /// Change what is said of an endpoint; what is left out stays.
@@ -38,6 +42,28 @@ pub(crate) enum Verb {
     Lift(Lift),
     /// Replay recent inputs through a version that is ready, and say how its answers differ.
     Prove(Prove),
+}
+
+/// Now, or at a moment of the past.
+#[derive(Args, Debug)]
+pub(crate) struct Then {
+    #[arg(long, value_name = "TIME", value_parser = time::past, help = time::AT)]
+    at: Option<time::Moment>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Shown {
+    #[command(flatten)]
+    of: Of,
+    #[command(flatten)]
+    then: Then,
+}
+
+impl Then {
+    /// Microseconds since 1970; 0 for now.
+    fn us(&self) -> i64 {
+        self.at.map_or(0, |at| at.us(time::now_us()))
+    }
 }
 
 #[derive(Args, Debug)]
@@ -162,26 +188,36 @@ impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (link, form) = (global.link().await?, global.form());
         match self {
-            Self::List => {
-                let (rows, as_of_us) = endpoints(&link, "").await?;
+            Self::List(then) => {
+                let at_us = then.us();
+                let (rows, as_of_us) = endpoints(&link, "", at_us).await?;
+                tell_moment(at_us, form)?;
                 match form {
                     Form::Json => {
-                        output::json(&Document::new("binnacle.endpoints/v1", as_of_us, &rows))?;
+                        let document = Document::new("binnacle.endpoints/v1", as_of_us, &rows);
+                        output::json(&document.at(at_us))?;
+                    }
+                    Form::Text if rows.is_empty() && at_us != 0 => {
+                        output::text("no endpoints then")?;
                     }
                     Form::Text if rows.is_empty() => output::text(
                         "no endpoints: `binnacle endpoint create ENVIRONMENT/NAME` names one",
                     )?,
-                    Form::Text => output::text(table(&rows))?,
+                    Form::Text => output::text(text::table(&rows, at_us != 0))?,
                 }
                 Ok(Exit::Ok)
             }
-            Self::Show(of) => {
-                let (row, as_of_us) = endpoint(&link, &of.endpoint).await?;
+            Self::Show(shown) => {
+                let (name, at_us) = (&shown.of.endpoint, shown.then.us());
+                let (row, as_of_us) = endpoint_at(&link, name, at_us).await?;
+                tell_moment(at_us, form)?;
                 match form {
                     Form::Json => {
-                        output::json(&Document::new("binnacle.endpoints/v1", as_of_us, &[row]))?;
+                        let items = [row];
+                        let document = Document::new("binnacle.endpoints/v1", as_of_us, &items);
+                        output::json(&document.at(at_us))?;
                     }
-                    Form::Text => output::text(page(&row))?,
+                    Form::Text => output::text(text::page(&row, at_us != 0))?,
                 }
                 Ok(Exit::Ok)
             }
@@ -406,10 +442,15 @@ pub(crate) async fn rows<T: DeserializeOwned>(
     Ok((rows.collect::<Result<_, _>>()?, answer.as_of_us))
 }
 
-async fn endpoints(link: &Link, name: &str) -> Result<(Vec<EndpointItem>, i64), Failure> {
+async fn endpoints(
+    link: &Link,
+    name: &str,
+    at_us: i64,
+) -> Result<(Vec<EndpointItem>, i64), Failure> {
     let asked = proto::EndpointsRequest {
         noun: proto::EndpointNoun::Endpoints.into(),
         endpoint: name.to_owned(),
+        at_us,
         ..Default::default()
     };
     rows(link, asked).await
@@ -420,9 +461,22 @@ pub(crate) async fn endpoint(
     link: &Link,
     name: &EndpointName,
 ) -> Result<(EndpointItem, i64), Failure> {
-    let (rows, as_of_us) = endpoints(link, &name.to_string()).await?;
+    endpoint_at(link, name, 0).await
+}
+
+/// One endpoint, now or at a moment of the past.
+async fn endpoint_at(
+    link: &Link,
+    name: &EndpointName,
+    at_us: i64,
+) -> Result<(EndpointItem, i64), Failure> {
+    let (rows, as_of_us) = endpoints(link, &name.to_string(), at_us).await?;
     let row = rows.into_iter().next();
-    let row = row.ok_or_else(|| Failure::new(Exit::NotFound, format!("{name} is not known")))?;
+    let missing = || match at_us {
+        0 => format!("{name} is not known"),
+        at_us => format!("{name} was not named at {}", time::told(at_us)),
+    };
+    let row = row.ok_or_else(|| Failure::new(Exit::NotFound, missing()))?;
     Ok((row, as_of_us))
 }
 
@@ -468,105 +522,4 @@ async fn history(link: &Link, name: &EndpointName, form: Form) -> Result<Exit, F
         }
     }
     Ok(Exit::Ok)
-}
-
-fn table(rows: &[EndpointItem]) -> String {
-    let columns = [
-        Column::Left("ENDPOINT"),
-        Column::Left("ROUTE"),
-        Column::Right("REVISION"),
-        Column::Right("HOSTS"),
-        Column::Left("UNDER WAY"),
-        Column::Left("ROLLBACK"),
-    ];
-    let cells = |row: &EndpointItem| {
-        let underway = row
-            .rollout
-            .as_ref()
-            .map(|it| format!("{} {}", it.revision, it.phase));
-        vec![
-            row.endpoint.to_string(),
-            row.route.to_string(),
-            row.live.to_string(),
-            format!("{}/{}", row.heard, row.hosts),
-            underway.unwrap_or_default(),
-            rollback(row),
-        ]
-    };
-    output::table(&columns, rows.iter().map(cells))
-}
-
-/// Whether it can go back, in a few words.
-fn rollback(row: &EndpointItem) -> String {
-    let Some(ready) = &row.rollback else {
-        return "nothing to go back to".into();
-    };
-    let eta = match ready.eta_ms {
-        Some(0) => "at once".to_owned(),
-        Some(ms) => format!("in {:.1} s", ms as f64 / 1e3),
-        None => "in unknown time".to_owned(),
-    };
-    format!(
-        "to {}: {}/{} warm, {eta}",
-        ready.to, ready.warm, ready.hosts
-    )
-}
-
-/// What is done on a breach, in a few words.
-pub(crate) fn reacts(reactions: &Reactions) -> String {
-    let what = match reactions.on_breach {
-        OnBreach::Alert => "people are told".to_owned(),
-        OnBreach::RollBack => format!(
-            "rolled back by itself, {} times a day at most",
-            reactions.rollbacks_a_day
-        ),
-    };
-    let (opens_s, closes_s) = (reactions.opens_after_s, reactions.closes_after_s);
-    let mut line = format!("on breach {what}; after {opens_s}s, over after {closes_s}s");
-    if !reactions.runbook.is_empty() {
-        line.push_str(&format!("; runbook {}", reactions.runbook.as_str()));
-    }
-    line
-}
-
-fn page(row: &EndpointItem) -> String {
-    let mut lines = vec![
-        format!("{}  revision {}  {}", row.endpoint, row.live, row.route),
-        format!("hosts     {} of {} heard", row.heard, row.hosts),
-        format!("rollback  {}", rollback(row)),
-    ];
-    let objectives: Vec<String> = row
-        .settings
-        .objectives
-        .iter()
-        .map(|it| it.to_string())
-        .collect();
-    if !objectives.is_empty() {
-        lines.push(format!("must hold {}", objectives.join(", ")));
-    }
-    if !row.settings.reactions.is_usual() {
-        lines.push(reacts(&row.settings.reactions));
-    }
-    let selector: Vec<String> = row
-        .settings
-        .selector
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
-    if !selector.is_empty() {
-        lines.push(format!("selector  {}", selector.join(", ")));
-    }
-    if let Some(rollout) = &row.rollout {
-        lines.push(super::rollout::line(rollout));
-    }
-    for block in &row.blocked {
-        lines.push(format!("blocked   {}: {}", block.version, block.why));
-    }
-    for one in row.overridden.iter().filter(|one| one.stands) {
-        lines.push(format!(
-            "by hand   {} at {}: {}",
-            one.who, one.host, one.why
-        ));
-    }
-    lines.join("\n")
 }

@@ -45,6 +45,9 @@ pub(crate) struct Set {
     /// Whether changes need an armed console and a typed confirmation.
     #[arg(long, value_name = "BOOL")]
     protected: Option<bool>,
+    /// How many people, beside whom asks, have to say yes to a deploy.
+    #[arg(long, value_name = "N")]
+    approvals: Option<u8>,
     #[command(flatten)]
     how: How,
 }
@@ -91,7 +94,7 @@ async fn list(link: &Link, wanted: &Wanted, form: Form) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
-async fn one(link: &Link, name: &str) -> Result<(EnvironmentItem, i64), Failure> {
+pub(crate) async fn one(link: &Link, name: &str) -> Result<(EnvironmentItem, i64), Failure> {
     registry::row(link, proto::Noun::Environments, name, MISSING).await
 }
 
@@ -103,10 +106,13 @@ async fn show(link: &Link, name: &str, form: Form) -> Result<Exit, Failure> {
         }
         Form::Text => {
             let page = format!(
-                "{}\n  hosts        {}\n  protected    {}\n  revision     {}\n  {}",
+                "{}\n  hosts        {}\n  protected    {}\n  approvals    {}\n  frozen       {}\n  \
+                 revision     {}\n  {}",
                 row.name,
                 row.hosts,
                 protected(&row),
+                row.rules.approvals,
+                frozen(&row, as_of_us),
                 row.revision,
                 shown(row.rules.description.as_str())
             );
@@ -129,6 +135,8 @@ impl Set {
         let rules = Rules {
             description: description.unwrap_or(rules.description),
             protected: self.protected.unwrap_or(rules.protected),
+            approvals: self.approvals.unwrap_or(rules.approvals),
+            freeze: rules.freeze,
         };
         let how = How {
             if_revision: self.how.if_revision.or(Some(revision)),
@@ -154,7 +162,7 @@ impl Subject for Ruled<'_> {
     }
 
     fn parts(&self) -> &'static str {
-        "description is a line; protected is true or false"
+        "description is a line; protected is true or false; approvals is a number"
     }
 
     async fn read(&self, link: &Link) -> Result<(Rules, u64), Failure> {
@@ -173,7 +181,12 @@ impl Subject for Ruled<'_> {
             ("protected", _) => {
                 return Err(wrong(format!("protected is true or false, not {value:?}")));
             }
-            _ => return Err(no_part(key, &["description", "protected"])),
+            ("approvals", count) => {
+                said.approvals = count
+                    .parse()
+                    .map_err(|_| wrong(format!("approvals is a number, not {count:?}")))?;
+            }
+            _ => return Err(no_part(key, &["description", "protected", "approvals"])),
         }
         Ok(said)
     }
@@ -185,6 +198,17 @@ impl Subject for Ruled<'_> {
 
 fn protected(row: &EnvironmentItem) -> &'static str {
     if row.rules.protected { "yes" } else { "no" }
+}
+
+fn frozen(row: &EnvironmentItem, now_us: i64) -> String {
+    match row.freeze(now_us) {
+        None => "no".to_owned(),
+        Some(freeze) => {
+            let by = row.frozen_by.as_deref().unwrap_or("somebody");
+            let why = shown(freeze.why.as_str());
+            format!("until {:.0} by {by}: {why}", freeze.until)
+        }
+    }
 }
 
 fn table(rows: &[EnvironmentItem]) -> String {

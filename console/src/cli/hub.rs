@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context;
+use crate::memory;
 use crate::outcome::{Exit, Failure};
 use crate::output;
 
@@ -57,7 +58,10 @@ struct Ready {
 impl Verb {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         match self {
-            Self::Run(run) => run.run().await,
+            Self::Run(run) => {
+                memory::plenty();
+                run.run().await
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use binnacle_tui::draw;
 use binnacle_tui::key::Key;
 use binnacle_tui::model::{Model, Setup};
 use binnacle_tui::msg::Msg;
+use binnacle_tui::paint;
 use binnacle_tui::theme::{Background, Theme};
 use binnacle_tui::update::update;
 use clap::Args;
@@ -26,7 +27,6 @@ use ratatui::style::{Modifier, Style};
 use crate::cli::{Global, console};
 use crate::outcome::{Exit, Failure};
 use crate::output;
-use crate::paint;
 use crate::record::{self, Line, Opening};
 use crate::terminal::{Terminal, traits};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use binnacle_core::rollout::Steer;
-use binnacle_core::view::{EndpointName, RolloutItem, rfc3339};
+use binnacle_core::view::{ApprovalsItem, EndpointName, RolloutItem, StepItem, rfc3339, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::endpoint::steer_to;
 use binnacle_wire::registry::document_from;
@@ -15,6 +15,7 @@ use crate::cli::Global;
 use crate::cli::endpoint::{endpoint, rows, tell};
 use crate::cli::registry::How;
 use crate::cli::time;
+use crate::format;
 use crate::link::Link;
 use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
@@ -348,6 +349,7 @@ pub(crate) fn conclude(
         _ => ("pending", Exit::Pending),
     };
     let waiting_for = match &*rollout.phase {
+        "awaiting_approval" => Some("approval"),
         "confirming" => Some("confirmation"),
         "paused" => Some("resume"),
         "preparing" | "shifting" | "rolling_back" | "aborting" => Some("hosts"),
@@ -378,6 +380,14 @@ pub(crate) fn conclude(
 
 fn ending(told: &Outcome<'_>) -> String {
     let rollout = told.rollout;
+    if let (Some("approval"), Some(said)) = (told.waiting_for, &rollout.approvals) {
+        let (endpoint, revision) = (&rollout.endpoint, rollout.revision);
+        return format!(
+            "{endpoint} revision {revision} waits for approval, {} of {}: another person says \
+             `binnacle approval approve {endpoint} {revision} --reason TEXT`",
+            said.have, said.of
+        );
+    }
     let mut text = format!(
         "{} revision {} {}: {}/{} hosts",
         rollout.endpoint, rollout.revision, told.outcome, rollout.confirmed, rollout.hosts
@@ -412,17 +422,37 @@ pub(crate) fn line(rollout: &RolloutItem) -> String {
     )
 }
 
-fn page(rollout: &RolloutItem) -> String {
+pub(crate) fn page(rollout: &RolloutItem) -> String {
     let mut lines = vec![
         format!(
             "{} to revision {} by {}",
             rollout.endpoint, rollout.revision, rollout.strategy
         ),
         format!("plan      {}", rollout.plan),
+        format!(
+            "route     {} → {}",
+            rollout.before.as_deref().unwrap_or("nothing"),
+            rollout.after
+        ),
+        format!("steps     {}", path(rollout)),
+        format!(
+            "asked     {} by {}{}",
+            rfc3339(rollout.at_us),
+            rollout.asked_by,
+            because(rollout)
+        ),
         line(rollout),
     ];
     if let Some(by_us) = rollout.confirm_by_us.filter(|_| !rollout.is_over) {
         lines.push(format!("confirm   by {}", rfc3339(by_us)));
+    }
+    if let Some(approvals) = &rollout.approvals {
+        let ApprovalsItem { have, of, by } = approvals;
+        let by = match by.as_slice() {
+            [] => String::new(),
+            by => format!(": {}", by.join(", ")),
+        };
+        lines.push(format!("approved  {have} of {of}{by}"));
     }
     for trace in &rollout.trail {
         let why = match (trace.why.is_empty(), &trace.finding) {
@@ -437,6 +467,26 @@ fn page(rollout: &RolloutItem) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// Its steps on one line.
+fn path(rollout: &RolloutItem) -> String {
+    let step = |step: &StepItem| match step.bake_s {
+        0 => step.what.to_string(),
+        bake_s => format!(
+            "{} for {}",
+            step.what,
+            format::age(i64::from(bake_s) * 1_000_000)
+        ),
+    };
+    rollout.path.iter().map(step).collect::<Vec<_>>().join(", ")
+}
+
+fn because(rollout: &RolloutItem) -> String {
+    match &*rollout.asked_why {
+        "" => String::new(),
+        why => format!(": {}", shown(why)),
+    }
 }
 
 /// Where an endpoint stands, for a wish that changes nothing.

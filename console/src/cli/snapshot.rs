@@ -5,6 +5,7 @@ use std::time::Duration;
 use binnacle_tui::config::Config;
 use binnacle_tui::draw;
 use binnacle_tui::msg::{Link, Msg};
+use binnacle_tui::paint;
 use binnacle_tui::screen::Place;
 use binnacle_tui::theme::{Background, Colours, Theme};
 use clap::Args;
@@ -14,7 +15,6 @@ use crate::clock;
 use crate::console::{Console, Opened};
 use crate::outcome::{Exit, Failure};
 use crate::output;
-use crate::paint;
 
 /// What comes first from a hub comes together; after this time without news the frame is whole.
 const QUIET: Duration = Duration::from_millis(300);

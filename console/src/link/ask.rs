@@ -12,6 +12,7 @@ use crate::clock;
 use crate::link::Link;
 use crate::outcome::Failure;
 
+mod alert;
 mod endpoint;
 mod registry;
 
@@ -67,6 +68,7 @@ impl Live {
             Question::Profile { digest } => self.profile(*digest).await,
             Question::Distances { reference, other } => self.distances(*reference, *other).await,
             Question::Endpoints(inquiry) => self.inquired(inquiry).await,
+            Question::Alerts(inquiry) => self.alerted(inquiry).await,
         }
     }
 
@@ -93,6 +95,7 @@ impl Live {
             ),
             Wish::Change(change) => return self.change(change).await,
             Wish::Endpoint(deed) => return self.deed(deed).await,
+            Wish::Alert(deed) => return self.about_alert(deed).await,
         };
         let refused = |status| Refused {
             why: unsure(status),

@@ -11,6 +11,7 @@ use crate::msg::Link;
 use crate::question::endpoint::Inquiry;
 use crate::question::{Answer, Question};
 
+mod alerts;
 mod endpoints;
 
 /// Entries that are kept as they arrive: what happened while one looked, some screens long.
@@ -363,7 +364,8 @@ impl Data {
             | Answer::Past(_)
             | Answer::Host(_)
             | Answer::Registry(_)
-            | Answer::Endpoints(_) => None,
+            | Answer::Endpoints(_)
+            | Answer::Alerts(_) => None,
         })
     }
 
@@ -416,23 +418,26 @@ impl Data {
         asked.is_outdated = false;
     }
 
-    /// Takes in an answer; one to an older asking is dropped.
+    /// Takes in an answer; one to an older asking is dropped. Says whether it tells anything that
+    /// was not known: one that repeats the last only makes it younger.
     pub fn answer(
         &mut self,
         question: &Question,
         generation: u64,
         answer: Result<Answer, String>,
         now_us: i64,
-    ) {
+    ) -> bool {
         let Some(asked) = self.answers.get_mut(question) else {
-            return;
+            return false;
         };
         if asked.generation != generation {
-            return;
+            return false;
         }
         asked.is_open = false;
         match answer {
             Ok(answer) => {
+                let known = asked.answer.as_ref().map(|(known, _)| known);
+                let is_news = asked.trouble.is_some() || known != Some(&answer);
                 if let (Question::Past { at_us }, Answer::Past(glances)) = (question, &answer) {
                     let mut fleet = Fleet::default();
                     fleet.glance((**glances).clone());
@@ -441,10 +446,13 @@ impl Data {
                 asked.answer = Some((answer, now_us));
                 asked.trouble = None;
                 self.heard(now_us);
+                is_news
             }
             Err(why) => {
+                let is_news = asked.trouble.as_deref() != Some(why.as_str());
                 asked.trouble = Some(why.into());
                 self.revision += 1;
+                is_news
             }
         }
     }

@@ -88,6 +88,7 @@ fn play(stage: &mut Stage, event: Event) {
                 | Question::Profile { .. }
                 | Question::Distances { .. },
             ) => stage::registry::Registry::of(300).answer(question),
+            (true, Question::Alerts(inquiry)) => stage::alerts::Alerts::default().answer(inquiry),
             (true, Question::Endpoints(inquiry)) => stage::endpoints::Fleet::busy().answer(inquiry),
             (true, Question::Latency { .. } | Question::HostLatency { .. })
             | (true, Question::History { .. })

@@ -1,8 +1,8 @@
 //! What the terminal console shows, and how it answers keys. Pure: no I/O, no tasks, no clock.
 //!
 //! Messages come in, effects go out: [`msg::Msg`] → [`update::update`] → [`msg::Effect`], and
-//! [`draw::draw`] draws. Of the core it knows the rows ([`binnacle_core::view`]) and never the
-//! state.
+//! [`draw::draw`] draws; [`paint::changes`] says what of a frame a terminal has to be told. Of the
+//! core it knows the rows ([`binnacle_core::view`]) and never the state.
 
 pub mod config;
 pub mod data;
@@ -19,6 +19,7 @@ mod laws;
 pub mod model;
 pub mod msg;
 pub mod overlay;
+pub mod paint;
 pub mod question;
 pub mod screen;
 #[cfg(test)]

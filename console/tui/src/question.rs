@@ -8,6 +8,7 @@ use binnacle_core::view::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod alert;
 pub mod endpoint;
 pub mod registry;
 
@@ -109,6 +110,8 @@ pub enum Question {
     },
     /// Something about endpoints and rollouts.
     Endpoints(Inquiry),
+    /// Something about alerts.
+    Alerts(alert::Inquiry),
 }
 
 impl Question {
@@ -117,7 +120,10 @@ impl Question {
     pub fn is_of_registry(&self) -> bool {
         match self {
             Self::Listed(listing) => listing.at_us.is_none(),
-            Self::Lineage { .. } | Self::About { .. } | Self::Endpoints(_) => true,
+            Self::Endpoints(Inquiry::Proof(..) | Inquiry::AllAt(_) | Inquiry::OneAt(..)) => false,
+            Self::Lineage { .. } | Self::About { .. } | Self::Endpoints(_) | Self::Alerts(_) => {
+                true
+            }
             Self::Latency { .. }
             | Self::HostLatency { .. }
             | Self::History { .. }
@@ -147,6 +153,8 @@ impl Question {
             // An entry of the journal asks for them sooner.
             Self::Listed(_) | Self::Lineage { .. } | Self::About { .. } => Some(30),
             Self::Endpoints(Inquiry::Revisions(_)) => Some(30),
+            // What was replayed is not replayed again by itself.
+            Self::Endpoints(Inquiry::Proof(..) | Inquiry::AllAt(_) | Inquiry::OneAt(..)) => None,
             // Which hosts are ready is in no entry.
             Self::Endpoints(
                 Inquiry::All
@@ -155,6 +163,7 @@ impl Question {
                 | Inquiry::Underway
                 | Inquiry::Plan(_),
             ) => Some(5),
+            Self::Alerts(_) => Some(5),
             // Named by what is in it: it cannot change.
             Self::Profile { .. } | Self::Distances { .. } => None,
         }
@@ -178,6 +187,8 @@ pub enum Answer {
     Registry(Told),
     /// To what is asked of endpoints.
     Endpoints(endpoint::Told),
+    /// To what is asked of alerts.
+    Alerts(alert::Told),
 }
 
 impl Answer {
@@ -190,7 +201,8 @@ impl Answer {
             | Self::Journal(_)
             | Self::Past(_)
             | Self::Host(_)
-            | Self::Endpoints(_) => None,
+            | Self::Endpoints(_)
+            | Self::Alerts(_) => None,
         }
     }
 
@@ -203,7 +215,8 @@ impl Answer {
             | Self::Journal(_)
             | Self::Past(_)
             | Self::Host(_)
-            | Self::Registry(_) => false,
+            | Self::Registry(_)
+            | Self::Alerts(_) => false,
         }
     }
 
@@ -219,7 +232,8 @@ impl Answer {
             | Self::Past(_)
             | Self::Host(_)
             | Self::Registry(_)
-            | Self::Endpoints(_) => false,
+            | Self::Endpoints(_)
+            | Self::Alerts(_) => false,
         }
     }
 }
@@ -245,6 +259,8 @@ pub enum Wish {
     Change(Box<Change>),
     /// Do something with an endpoint.
     Endpoint(Box<Deed>),
+    /// Do something about an alert.
+    Alert(Box<alert::Deed>),
 }
 
 /// Why a wish was not fulfilled.
@@ -268,6 +284,7 @@ impl Wish {
             }
             Self::Change(change) => change.command(),
             Self::Endpoint(deed) => deed.command(),
+            Self::Alert(deed) => deed.command(),
         }
     }
 
@@ -291,6 +308,10 @@ impl Wish {
             Self::Endpoint(mut deed) => {
                 deed.reason = given;
                 Self::Endpoint(deed)
+            }
+            Self::Alert(mut deed) => {
+                deed.reason = given;
+                Self::Alert(deed)
             }
         }
     }

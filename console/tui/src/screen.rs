@@ -21,10 +21,13 @@ use crate::question::endpoint::Wanted;
 use crate::question::{Question, Wish};
 use crate::theme::{Meaning, Theme};
 
+pub mod alerts;
+pub mod approvals;
 pub mod host;
 pub mod hosts;
 pub mod journal;
 pub mod latency;
+pub(crate) mod list;
 pub mod models;
 pub mod overview;
 pub(crate) mod registry;

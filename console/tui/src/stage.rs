@@ -18,6 +18,7 @@ use crate::screen::Place;
 use crate::theme::{Background, Colours, Letters, Theme};
 use crate::update::update;
 
+pub(crate) mod alerts;
 pub(crate) mod endpoints;
 pub(crate) mod registry;
 

@@ -9,8 +9,8 @@ use crate::keymap::{Command, view_named};
 use crate::model::{Dirty, Model, Notice, keymap};
 use crate::msg::{Effect, Following, Link, Msg};
 use crate::overlay::{Asking, Overlay, Palette};
-use crate::question::Question;
 use crate::question::endpoint::Inquiry;
+use crate::question::{Answer, Question};
 use crate::screen::{MAX_FOLLOWED, Place, Step, Wants};
 
 mod editing;
@@ -46,15 +46,16 @@ fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
     let now_us = model.now_us;
     let is_figures = matches!(
         msg,
-        Msg::Glances(_) | Msg::Hosts(_) | Msg::Models(_) | Msg::Entry(_) | Msg::Answered { .. }
+        Msg::Glances(_) | Msg::Hosts(_) | Msg::Models(_) | Msg::Entry(_)
     );
     let dirty = match (&msg, is_figures) {
-        (Msg::Tick | Msg::Seen, _) => Dirty::No,
+        // Of an answer only what it tells anew is drawn.
+        (Msg::Tick | Msg::Seen | Msg::Answered { .. }, _) => Dirty::No,
         (_, true) => Dirty::Data,
         (_, false) => Dirty::Input,
     };
     // Figures do not change what is frozen, but for what was not known when it was.
-    let may_fill = matches!(msg, Msg::Answered { .. } | Msg::Hosts(_));
+    let may_fill = matches!(msg, Msg::Hosts(_));
     if !is_figures || may_fill || model.frozen.is_none() {
         model.dirty = model.dirty.max(dirty);
     }
@@ -81,16 +82,7 @@ fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
             question,
             generation,
             answer,
-        } => {
-            let lacks = |data: &Data| {
-                let asked = data.asked(&question);
-                asked.is_some_and(|asked| asked.answer.is_none())
-            };
-            if let Some(frozen) = model.frozen.as_mut().filter(|frozen| lacks(frozen)) {
-                frozen.answer(&question, generation, answer.clone(), now_us);
-            }
-            model.data.answer(&question, generation, answer, now_us);
-        }
+        } => answered(model, &question, generation, answer),
         Msg::Done { wish, result } => editing::done(model, &wish, result, effects),
         Msg::Said(result) => say(model, result),
         Msg::Edited(text) => edited(model, text, effects),
@@ -109,6 +101,30 @@ fn take_in(model: &mut Model, msg: Msg, effects: &mut Vec<Effect>) {
             }
         }
         Msg::Configured(config) => configured(model, config),
+    }
+}
+
+/// Takes in an answer. What is frozen gets it only where it lacks one, and what repeats the last
+/// is not drawn.
+fn answered(
+    model: &mut Model,
+    question: &Question,
+    generation: u64,
+    answer: Result<Answer, String>,
+) {
+    let now_us = model.now_us;
+    let lacks = |data: &Data| {
+        let asked = data.asked(question);
+        asked.is_some_and(|asked| asked.answer.is_none())
+    };
+    let mut is_news = false;
+    if let Some(frozen) = model.frozen.as_mut().filter(|frozen| lacks(frozen)) {
+        is_news = frozen.answer(question, generation, answer.clone(), now_us);
+    }
+    let is_new = model.data.answer(question, generation, answer, now_us);
+    is_news |= is_new && model.frozen.is_none();
+    if is_news {
+        model.dirty = model.dirty.max(Dirty::Data);
     }
 }
 

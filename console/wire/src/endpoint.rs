@@ -65,6 +65,8 @@ fn steer(steer: i32) -> Result<Steer, Refused> {
         Ok(proto::Steer::Resume) => Ok(Steer::Resume),
         Ok(proto::Steer::Abort) => Ok(Steer::Abort),
         Ok(proto::Steer::Confirm) => Ok(Steer::Confirm),
+        Ok(proto::Steer::Approve) => Ok(Steer::Approve),
+        Ok(proto::Steer::Reject) => Ok(Steer::Reject),
         Ok(proto::Steer::Unspecified) | Err(_) => {
             Err(refuse("steer", format!("{steer} is no way to steer")))
         }
@@ -78,5 +80,7 @@ pub fn steer_to(steer: Steer) -> proto::Steer {
         Steer::Resume => proto::Steer::Resume,
         Steer::Abort => proto::Steer::Abort,
         Steer::Confirm => proto::Steer::Confirm,
+        Steer::Approve => proto::Steer::Approve,
+        Steer::Reject => proto::Steer::Reject,
     }
 }

@@ -4778,6 +4778,9 @@ pub struct EndpointsRequest {
     /// Rows at most; 0 for the hub's limit.
     #[prost(uint32, tag = "5")]
     pub limit: u32,
+    /// Of endpoints: as they were then, without what hosts said; 0 for now.
+    #[prost(int64, tag = "6")]
+    pub at_us: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EndpointsResponse {
@@ -4826,6 +4829,9 @@ pub enum Steer {
     Resume = 2,
     Abort = 3,
     Confirm = 4,
+    /// Yes and no to a plan that waits for it; never to one's own.
+    Approve = 5,
+    Reject = 6,
 }
 impl Steer {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4839,6 +4845,8 @@ impl Steer {
             Self::Resume => "STEER_RESUME",
             Self::Abort => "STEER_ABORT",
             Self::Confirm => "STEER_CONFIRM",
+            Self::Approve => "STEER_APPROVE",
+            Self::Reject => "STEER_REJECT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4849,6 +4857,8 @@ impl Steer {
             "STEER_RESUME" => Some(Self::Resume),
             "STEER_ABORT" => Some(Self::Abort),
             "STEER_CONFIRM" => Some(Self::Confirm),
+            "STEER_APPROVE" => Some(Self::Approve),
+            "STEER_REJECT" => Some(Self::Reject),
             _ => None,
         }
     }

@@ -81,6 +81,9 @@ struct Counters {
 /// Orders; before the first, agents are connected and say nothing.
 const REPORT: u8 = 1;
 const STOP: u8 = 2;
+/// Each reports in one second of four: often enough to be live.
+const SELDOM: u8 = 3;
+const SELDOM_S: usize = 4;
 
 struct Agent {
     args: Arc<Options>,
@@ -124,6 +127,7 @@ pub(crate) fn run(args: Options) -> color_eyre::Result<()> {
                 _ = tick.tick() => println!("{}", counters.line()),
                 order = ordered.recv() => match order.as_deref() {
                     Some("report") => counters.order.store(REPORT, Ordering::Relaxed),
+                    Some("seldom") => counters.order.store(SELDOM, Ordering::Relaxed),
                     Some("stop") => counters.order.store(STOP, Ordering::Relaxed),
                     Some(other) => panic!("{other:?} is no order"),
                     None => return,
@@ -222,10 +226,17 @@ impl Agent {
         let phase = Duration::from_micros((self.number as u64).wrapping_mul(7_919) % 1_000_000);
         let start = tokio::time::Instant::now() + phase;
         let mut tick = tokio::time::interval_at(start, Duration::from_secs(1));
+        let mut second = self.number;
         loop {
             tokio::select! {
                 _ = tick.tick() => {
-                    if self.counters.order.load(Ordering::Relaxed) == REPORT {
+                    second += 1;
+                    let reports = match self.counters.order.load(Ordering::Relaxed) {
+                        REPORT => true,
+                        SELDOM => second.is_multiple_of(SELDOM_S),
+                        _ => false,
+                    };
+                    if reports {
                         let report = self.report();
                         if say.send(message(report)).await.is_err() {
                             return;

@@ -100,22 +100,26 @@ impl Endpoints {
 impl Endpoint {
     fn accept(&mut self, accepted: &Accepted, at: Place<'_>) {
         let intent = &accepted.plan.intent;
-        if let Some(underway) = self.rollout.take() {
+        let underway = self.rollout.take();
+        if let Some(underway) = &underway {
             let why = match at.why {
                 "" => format!("revision {} took its place", accepted.revision),
                 why => why.to_owned(),
             };
-            self.end(&underway, Fate::RolledBack(why.into()), at);
+            let fate = match underway.is_waiting() {
+                true => Fate::Aborted(why.into()),
+                false => Fate::RolledBack(why.into()),
+            };
+            self.end(underway, fate, at);
         }
         if intent.is_rollback() {
-            self.block_what_leaves(accepted, at);
+            let underway = underway.filter(|underway| !underway.is_waiting());
+            self.block_what_leaves(accepted, underway.as_deref(), at);
             for version in intent.after.all_versions() {
                 self.blocked.remove(version);
             }
         }
-        let plan = accepted.plan.clone();
-        let rollout = Rollout::accepted(accepted.revision, plan, self.stamp, at.at_us);
-        let rollout = Arc::new(rollout);
+        let rollout = Arc::new(Rollout::accepted(accepted, self.stamp, at.at_us));
         self.revisions.push_back(Arc::new(Revision {
             number: accepted.revision,
             route: intent.after.clone(),
@@ -130,16 +134,24 @@ impl Endpoint {
         if rollout.step().is_some() {
             self.restamp(accepted.revision);
         }
+        // What waits for a yes changes nothing yet, and overrules nobody.
+        if !rollout.is_waiting() {
+            self.overrule();
+        }
         self.rollout = Some(rollout);
-        self.overrule();
         self.generation = at.sequence;
     }
 
     /// A rollback blocks what it takes away: of the route that serves, and of the one that was on
     /// its way.
-    fn block_what_leaves(&mut self, accepted: &Accepted, at: Place<'_>) {
+    fn block_what_leaves(
+        &mut self,
+        accepted: &Accepted,
+        underway: Option<&Rollout>,
+        at: Place<'_>,
+    ) {
         let after = &accepted.plan.intent.after;
-        let underway = self.revisions.last().filter(|last| last.number > self.live);
+        let underway = underway.and_then(|rollout| self.revision(rollout.revision));
         let routes = [self.revision(self.live), underway];
         let routes = routes.into_iter().flatten().cloned();
         let leaving: Vec<(Reference, u64)> = routes
@@ -192,13 +204,14 @@ impl Endpoint {
                 rollout.stepped_us = at.at_us;
                 self.restamp(of.revision);
             }
+            Phase::Preparing => self.overrule(),
             Phase::RollingBack(_) | Phase::Aborting(_) => {
                 if self.stamp.revision == of.revision {
                     self.restamp(of.revision);
                 }
                 self.overrule();
             }
-            Phase::Preparing
+            Phase::Awaiting { .. }
             | Phase::Step(_, Stage::Baking | Stage::Judging)
             | Phase::Confirming
             | Phase::Pausing(_)
@@ -288,7 +301,8 @@ fn fate(phase: &Phase) -> Option<Fate> {
         Phase::Promoted => Some(Fate::Promoted),
         Phase::RolledBack(why) => Some(Fate::RolledBack(why.clone())),
         Phase::Aborted(why) => Some(Fate::Aborted(why.clone())),
-        Phase::Preparing
+        Phase::Awaiting { .. }
+        | Phase::Preparing
         | Phase::Step(..)
         | Phase::Confirming
         | Phase::Pausing(_)

@@ -49,6 +49,9 @@ pub struct Accepted {
     pub revision: u64,
     /// What was planned.
     pub plan: Arc<Plan>,
+    /// How many people have to say yes before anything is done.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub approvals: u8,
 }
 
 /// What became of a rollout.
@@ -69,6 +72,11 @@ pub struct Lifted {
     pub endpoint: EndpointName,
     /// Which version.
     pub version: Reference,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 impl Change {

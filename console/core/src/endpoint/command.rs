@@ -2,6 +2,7 @@
 
 use super::change::{Accepted, Change, Lifted, OfRollout, Said};
 use super::{Endpoint, EndpointName, Settings};
+use crate::caller::Caller;
 use crate::observed::Observed;
 use crate::registry::{self, Object, Reference};
 use crate::rollout::plan::CONFIRM_S;
@@ -198,6 +199,34 @@ pub enum Refusal {
          confirmed; leave --confirm-within out, or choose a canary"
     )]
     Unguarded(EndpointName),
+    /// Nothing new may come there for a while.
+    #[error(
+        "{0}: nothing new comes there; a rollback does, and `binnacle freeze lift {name}` ends it",
+        name = .0.environment
+    )]
+    Frozen(registry::Frozen),
+    /// Nothing waits for a yes.
+    #[error("{endpoint} is {phase}: no approval is asked for")]
+    NotAwaiting {
+        /// Which.
+        endpoint: EndpointName,
+        /// Where it is.
+        phase: String,
+    },
+    /// A yes is a person's.
+    #[error(
+        "nobody vouches for who you are, and an approval is a person's word: give it over the \
+         hub's own socket"
+    )]
+    Anonymous,
+    /// One does not approve what one asked for.
+    #[error("you asked for revision {revision} of {endpoint}: another person has to approve it")]
+    OwnPlan {
+        /// Of which endpoint.
+        endpoint: EndpointName,
+        /// The revision.
+        revision: u64,
+    },
     /// A time to confirm that makes no sense.
     #[error(
         "--confirm-within is {} to {} seconds, not {asked}", CONFIRM_S.start(), CONFIRM_S.end()
@@ -264,6 +293,7 @@ pub(crate) fn decide(
             room("revisions", endpoint.revisions.len(), MAX_REVISIONS)?;
             Ok(Some(Change::Accepted(Box::new(Accepted {
                 revision: endpoint.latest() + 1,
+                approvals: plan::approvals(state, &plan.intent),
                 plan: plan.clone().into(),
             }))))
         }
@@ -280,7 +310,12 @@ pub(crate) fn decide(
                     found: rollout.revision,
                 });
             }
-            let Some(to) = steered(endpoint, rollout, *steer, asked)? else {
+            let to = if let Phase::Awaiting { have, of } = rollout.phase {
+                waiting(state, endpoint, rollout, ((have, of), *steer), asked)?
+            } else {
+                steered(endpoint, rollout, *steer, asked)?
+            };
+            let Some(to) = to else {
                 return Ok(None);
             };
             let progress = Progress::of(state, observed, endpoint, rollout);
@@ -307,7 +342,8 @@ impl Command {
     /// Whether somebody has to say why.
     pub fn needs_reason(&self) -> bool {
         match self {
-            Self::Steer(_, _, Steer::Abort) | Self::Lift(..) => true,
+            Self::Steer(_, _, Steer::Abort | Steer::Approve | Steer::Reject) => true,
+            Self::Lift(..) => true,
             Self::Create(..)
             | Self::Edit(..)
             | Self::Run(_)
@@ -319,12 +355,65 @@ impl Command {
 /// Under what circumstances something is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
+    /// Who.
+    pub(crate) caller: &'a Caller,
     /// Why.
     pub(crate) why: &'a str,
     /// The entry that an editor's copy is of.
     pub(crate) if_revision: Option<u64>,
     /// When.
     pub(crate) now_us: i64,
+}
+
+/// Where a word about a plan that waits for it leads; `None` where the same person said so before.
+fn waiting(
+    state: &State,
+    endpoint: &Endpoint,
+    rollout: &Rollout,
+    ((have, of), steer): ((u8, u8), Steer),
+    asked: Asked<'_>,
+) -> Result<Option<Phase>, Refusal> {
+    match steer {
+        Steer::Approve => {}
+        // Nothing was done, so that nothing has to go back.
+        Steer::Reject | Steer::Abort => return Ok(Some(Phase::Aborted(asked.why.into()))),
+        Steer::Pause | Steer::Resume | Steer::Confirm => {
+            return Err(Refusal::WrongPhase {
+                endpoint: endpoint.name.clone(),
+                phase: rollout.phase.to_string(),
+                what: "steered",
+                next: "approve it, reject it, or abort it",
+            });
+        }
+    }
+    match asked.caller {
+        Caller::Local { .. } => {}
+        Caller::Unverified { .. } | Caller::Hub | Caller::Host(_) => {
+            return Err(Refusal::Anonymous);
+        }
+    }
+    let revision = rollout.revision;
+    let asker = endpoint.revision(revision).map(|of| &of.caller);
+    if asker == Some(asked.caller) {
+        return Err(Refusal::OwnPlan {
+            endpoint: endpoint.name.clone(),
+            revision,
+        });
+    }
+    if let Some(frozen) = state
+        .registry
+        .frozen(&endpoint.name.environment, asked.now_us)
+    {
+        return Err(Refusal::Frozen(frozen));
+    }
+    if rollout.approvals().any(|yes| yes.caller == *asked.caller) {
+        return Ok(None);
+    }
+    let have = have.saturating_add(1);
+    Ok(Some(match have < of {
+        true => Phase::Awaiting { have, of },
+        false => Phase::Preparing,
+    }))
 }
 
 /// Where a person's wish leads; `None` where it is there already.
@@ -348,6 +437,11 @@ fn steered(
             "stopped",
             "a rollback runs to its end: roll back to another revision if it is the wrong one",
         ),
+        (Steer::Approve | Steer::Reject, _) => Err(Refusal::NotAwaiting {
+            endpoint: endpoint.name.clone(),
+            phase: rollout.phase.to_string(),
+        }),
+        (_, Phase::Awaiting { .. }) => Ok(None),
         (Steer::Pause, Phase::Step(step, _)) => Ok(Some(Phase::Pausing(*step))),
         (Steer::Pause, Phase::Pausing(_) | Phase::Paused(_)) => Ok(None),
         (Steer::Pause, Phase::Preparing) => wrong("paused", "nothing is switched yet: abort it"),

@@ -13,6 +13,7 @@ use super::{
     FeatureSet, FeatureSetVersion, Files, Format, Head, Lie, List, Model, Move, Registry, Said,
     Size, Standing, Version, place,
 };
+use crate::caller::Caller;
 use crate::name::Name;
 
 /// Where and when a change stands in the journal.
@@ -22,6 +23,8 @@ pub struct Place<'a> {
     pub sequence: u64,
     /// When it was decided.
     pub at_us: i64,
+    /// Who asked for it.
+    pub caller: &'a Caller,
     /// Why, in the caller's words.
     pub why: &'a str,
 }
@@ -115,7 +118,13 @@ impl Registry {
                 let known = self.environments.get(environment);
                 let mut history = known.map(|known| known.history.clone()).unwrap_or_default();
                 history.push_back(at.sequence);
+                let before = known.filter(|known| known.rules.freeze == rules.freeze);
                 let set = Environment {
+                    frozen_by: match (&rules.freeze, before) {
+                        (None, _) => None,
+                        (Some(_), Some(known)) => known.frozen_by.clone(),
+                        (Some(_), None) => Some(at.caller.clone()),
+                    },
                     rules: rules.clone(),
                     revision: at.sequence,
                     at_us: at.at_us,
@@ -134,6 +143,7 @@ impl Registry {
             Change::Imported(imported) => {
                 let place = Place {
                     at_us: imported.at_us,
+                    caller: &imported.caller,
                     why: &imported.why,
                     ..at
                 };

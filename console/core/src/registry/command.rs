@@ -9,7 +9,7 @@ use super::change::{
     Ruled,
 };
 use super::dataset::DataSetDetail;
-use super::environment::Rules;
+use super::environment::{MAX_APPROVALS, Rules};
 use super::files::MAX_FORMATS;
 use super::fit;
 use super::golden::Golden;
@@ -132,6 +132,9 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// More people would have to say yes than there can be.
+    #[error("an environment asks for at most {MAX_APPROVALS} approvals, not {0}")]
+    Approvals(u8),
     /// Environments have no standing.
     #[error("an environment is not deprecated; retire its hosts")]
     NoStanding,
@@ -344,7 +347,12 @@ fn check(registry: &Registry, change: &Change) -> Result<(), Refusal> {
             without_objectives(Object::FeatureSet(name.clone()), card)?;
             known(registry, &Object::FeatureSet(name.clone()))
         }
-        Change::EnvironmentSet(_) => room("environments", registry.environments.len(), MAX_NAMED),
+        Change::EnvironmentSet(Ruled { rules, .. }) => {
+            if rules.approvals > MAX_APPROVALS {
+                return Err(Refusal::Approvals(rules.approvals));
+            }
+            room("environments", registry.environments.len(), MAX_NAMED)
+        }
         Change::Deprecated(Pointed { object }) => {
             has_standing(registry, object)?;
             unaliased(registry, object)

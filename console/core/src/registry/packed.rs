@@ -82,6 +82,7 @@ packed!(FeatureSetVersion {
 });
 packed!(Environment {
     rules,
+    frozen_by,
     revision,
     at_us,
     history,

@@ -195,7 +195,7 @@ pub(crate) fn near(endpoint: &Endpoint) -> Vec<Reference> {
         keep(route);
     }
     if let Some(rollout) = &endpoint.rollout
-        && !is_going_back(&rollout.phase)
+        && is_coming(&rollout.phase)
     {
         let intent = &rollout.plan.intent;
         intent.steps.iter().for_each(|step| keep(&step.route));
@@ -223,17 +223,17 @@ pub(crate) fn near(endpoint: &Endpoint) -> Vec<Reference> {
     versions
 }
 
-fn is_going_back(phase: &Phase) -> bool {
+/// Whether hosts are to have what it brings: not before it may, and not when it is given up.
+fn is_coming(phase: &Phase) -> bool {
     match phase {
-        Phase::RollingBack(_) | Phase::Aborting(_) | Phase::RolledBack(_) | Phase::Aborted(_) => {
-            true
-        }
+        Phase::Awaiting { .. } | Phase::RollingBack(_) | Phase::Aborting(_) => false,
+        Phase::RolledBack(_) | Phase::Aborted(_) => false,
         Phase::Preparing
         | Phase::Step(..)
         | Phase::Confirming
         | Phase::Pausing(_)
         | Phase::Paused(_)
-        | Phase::Promoted => false,
+        | Phase::Promoted => true,
     }
 }
 

@@ -116,9 +116,9 @@ impl Plan {
             Want::Deploy(route) => (Verb::Deploy, route.clone()),
             Want::Rollback(to) => target(endpoint, *to)?,
         };
-        let is_underway = endpoint.rollout.is_some();
+        let is_underway = endpoint.moving().is_some();
         match verb {
-            Verb::Deploy => deployable(state, endpoint, &after)?,
+            Verb::Deploy => deployable(state, endpoint, &after, now_us)?,
             Verb::Rollback(_) => known(state, &after)?,
         }
         if !is_underway && endpoint.route() == Some(&after) {
@@ -276,7 +276,7 @@ fn target(endpoint: &Endpoint, to: Option<u64>) -> Result<(Verb, Route), Refusal
     let nothing = || Refusal::NothingToRollBackTo(endpoint.name.clone());
     let revision = match to {
         // What is on its way is taken back first.
-        None if endpoint.rollout.is_some() => endpoint.revision(endpoint.live),
+        None if endpoint.moving().is_some() => endpoint.revision(endpoint.live),
         None => endpoint.last_good(),
         Some(number) => {
             let found = endpoint.revision(number);
@@ -299,9 +299,18 @@ fn target(endpoint: &Endpoint, to: Option<u64>) -> Result<(Verb, Route), Refusal
 }
 
 /// Whether a new route may come to an endpoint.
-fn deployable(state: &State, endpoint: &Endpoint, route: &Route) -> Result<(), Refusal> {
+fn deployable(
+    state: &State,
+    endpoint: &Endpoint,
+    route: &Route,
+    now_us: i64,
+) -> Result<(), Refusal> {
     if let Some(rollout) = &endpoint.rollout {
         return Err(underway(endpoint, rollout));
+    }
+    let environment = &endpoint.name.environment;
+    if let Some(frozen) = state.registry.frozen(environment, now_us) {
+        return Err(Refusal::Frozen(frozen));
     }
     known(state, route)?;
     for version in route.all_versions() {
@@ -347,6 +356,18 @@ fn known(state: &State, route: &Route) -> Result<(), Refusal> {
             let object = Object::Version(version.clone());
             Err(registry::command::unknown(object).into())
         }
+    }
+}
+
+/// How many people have to say yes to a plan before it begins; a rollback asks nobody.
+pub(crate) fn approvals(state: &State, intent: &Intent) -> u8 {
+    let environment = state
+        .registry
+        .environments
+        .get(&intent.endpoint.environment);
+    match environment {
+        Some(environment) if !intent.is_rollback() => environment.rules.approvals,
+        Some(_) | None => 0,
     }
 }
 

@@ -58,6 +58,8 @@ impl Progress {
         let served = &stream.served;
         let has_arrived = match rollout.phase {
             Phase::Preparing => served.is_ready(wanted.iter()),
+            // Nothing is asked of it.
+            Phase::Awaiting { .. } => true,
             Phase::Step(..)
             | Phase::Confirming
             | Phase::Pausing(_)

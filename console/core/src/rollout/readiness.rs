@@ -29,7 +29,7 @@ pub struct Readiness {
 
 /// Whether an endpoint can go back; `None` where there is nothing to go back to.
 pub fn readiness(state: &State, observed: &Observed, endpoint: &Endpoint) -> Option<Readiness> {
-    let revision = match &endpoint.rollout {
+    let revision = match endpoint.moving() {
         Some(_) => endpoint.revision(endpoint.live)?,
         None => endpoint.last_good()?,
     };

@@ -39,8 +39,9 @@ pub fn is_still(
     let lasts = |within_us: i64| !turn.is_over(within_us);
     let seconds = |count: u32| i64::from(count) * SECOND_US;
     match &rollout.phase {
-        // Whoever cannot load what is coming may be any of them.
-        Phase::Preparing => false,
+        // Whoever cannot load what is coming may be any of them; what waits to be approved has
+        // nothing to do with hosts, and its end is looked for as it is.
+        Phase::Awaiting { .. } | Phase::Preparing => false,
         Phase::Step(_, Stage::Shifting) => {
             let within_us = match intent.is_rollback() {
                 true => PREPARE_WITHIN_US,

@@ -143,7 +143,8 @@ pub fn hosts_of<'a>(
 pub fn is_watched(phase: &Phase) -> bool {
     match phase {
         Phase::Step(_, super::Stage::Baking | super::Stage::Judging) | Phase::Confirming => true,
-        Phase::Preparing
+        Phase::Awaiting { .. }
+        | Phase::Preparing
         | Phase::Step(_, super::Stage::Shifting)
         | Phase::Pausing(_)
         | Phase::Paused(_)

@@ -11,8 +11,10 @@ use crate::name::Name;
 use crate::observed::Observed;
 use crate::registry::{Digest, Reference};
 use crate::rollout::readiness::{Readiness, readiness};
-use crate::rollout::{Intent, Progress, Rollout, Step, Strategy, Verb, plan};
+use crate::rollout::{Intent, Phase, Progress, Rollout, Step, Strategy, Verb, plan};
 use crate::state::State;
+
+mod past;
 
 /// An endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -153,6 +155,15 @@ pub struct RolloutItem {
     /// When it was accepted.
     #[serde(rename = "at", serialize_with = "time", deserialize_with = "from_time")]
     pub at_us: i64,
+    /// Who asked for it.
+    #[serde(default)]
+    pub asked_by: Arc<str>,
+    /// Why, in their words.
+    #[serde(default)]
+    pub asked_why: Arc<str>,
+    /// Who said yes to it, of how many; null where nobody was asked.
+    #[serde(default)]
+    pub approvals: Option<ApprovalsItem>,
     /// Where it is, in a word.
     pub phase: Arc<str>,
     /// Why it is there, where there is a reason.
@@ -191,6 +202,17 @@ pub struct RolloutItem {
     pub finding: Option<Finding>,
     /// Every passage from one phase to the next, oldest first.
     pub trail: Vec<TraceItem>,
+}
+
+/// How far a plan is with those who have to say yes to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalsItem {
+    /// How many have.
+    pub have: u32,
+    /// How many have to.
+    pub of: u32,
+    /// Who did, in order.
+    pub by: Vec<Arc<str>>,
 }
 
 /// A step of a rollout.
@@ -423,9 +445,8 @@ impl RolloutItem {
         let last = rollout.trail.last().map(|trace| &trace.moved);
         let text = |route: &Route| Arc::<str>::from(route.to_string());
         // What pre-empted it says why, and not its own last entry.
-        let fate = endpoint
-            .revision(rollout.revision)
-            .map(|revision| &revision.fate);
+        let asked = endpoint.revision(rollout.revision);
+        let fate = asked.map(|revision| &revision.fate);
         let is_over = rollout.phase.is_end() || fate != Some(&endpoint::Fate::Underway);
         let (phase, why) = match fate {
             Some(fate) if is_over => (fate.word(), fate.why()),
@@ -441,6 +462,9 @@ impl RolloutItem {
             strategy: intent.strategy.clone(),
             plan: rollout.hash(),
             at_us: rollout.at_us,
+            asked_by: asked.map_or_else(|| "".into(), |of| of.caller.to_string().into()),
+            asked_why: asked.map_or_else(|| "".into(), |of| of.why.clone()),
+            approvals: ApprovalsItem::of(rollout),
             phase: phase.into(),
             why: why.into(),
             since_us: rollout.since_us,
@@ -469,6 +493,22 @@ impl RolloutItem {
                 .map(|trace| TraceItem::of(trace))
                 .collect(),
         }
+    }
+}
+
+impl ApprovalsItem {
+    fn of(rollout: &Rollout) -> Option<Self> {
+        let by: Vec<Arc<str>> = rollout
+            .approvals()
+            .map(|yes| yes.caller.to_string().into())
+            .collect();
+        let have = by.len() as u32;
+        // It began once all had said yes.
+        let mut of = have;
+        if let Phase::Awaiting { of: all, .. } = rollout.phase {
+            of = all.into();
+        }
+        (of > 0).then_some(Self { have, of, by })
     }
 }
 

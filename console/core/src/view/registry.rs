@@ -14,8 +14,8 @@ use crate::name::Name;
 use crate::registry::change::FeatureSetDetail;
 use crate::registry::{
     self, Alias, Card, DataSet, DataSetDetail, DataSetVersion, Environment, FeatureSet,
-    FeatureSetVersion, Head, Model, Node, Number, Prose, Reference, Role, Rules, Said, Standing,
-    Version, VersionDetail,
+    FeatureSetVersion, Freeze, Head, Model, Node, Number, Prose, Reference, Role, Rules, Said,
+    Standing, Version, VersionDetail,
 };
 
 /// What rows of named things share.
@@ -167,6 +167,9 @@ pub struct EnvironmentItem {
     /// What holds in it.
     #[serde(flatten)]
     pub rules: Rules,
+    /// Who froze it, where it is frozen.
+    #[serde(default)]
+    pub frozen_by: Option<Arc<str>>,
     /// Hosts that say they belong to it.
     pub hosts: u32,
     /// The revision that a change is made on; 0 where no rules were set.
@@ -426,9 +429,20 @@ impl EnvironmentItem {
         Self {
             name: name.clone(),
             rules: rules.map(|known| known.rules.clone()).unwrap_or_default(),
+            frozen_by: rules
+                .and_then(|known| known.frozen_by.as_ref())
+                .map(|by| by.to_string().into()),
             hosts,
             revision: rules.map_or(0, |known| known.revision),
         }
+    }
+
+    /// The freeze that holds there.
+    pub fn freeze(&self, now_us: i64) -> Option<&Freeze> {
+        self.rules
+            .freeze
+            .as_ref()
+            .filter(|freeze| freeze.holds(now_us))
     }
 }
 

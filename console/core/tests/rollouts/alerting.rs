@@ -14,7 +14,8 @@ use binnacle_core::state::{Input, Request};
 use binnacle_core::why::{self, MAX_LINES, WIDTH};
 
 use crate::fleet::Fleet;
-use crate::scenario::{counts, seconds, told};
+use crate::scenario::{counts, seconds};
+use crate::telling::told;
 
 const SPAN_US: i64 = SPAN_S as i64 * 1_000_000;
 

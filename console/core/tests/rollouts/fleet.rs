@@ -36,6 +36,8 @@ pub(crate) struct Fleet {
     pub(crate) now_us: i64,
     pub(crate) hosts: BTreeMap<Name, Host>,
     pub(crate) evidence: BTreeMap<(EndpointName, Stamp), Evidence>,
+    /// Who asks.
+    pub(crate) who: Caller,
     streams: u64,
     overrides: u8,
 }
@@ -49,6 +51,9 @@ impl Fleet {
             now_us: 1_700_000_000_000_000,
             hosts: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            who: Caller::Unverified {
+                claimed: "alice".into(),
+            },
             streams: 0,
             overrides: 0,
         };
@@ -71,11 +76,17 @@ impl Fleet {
         Ok(entries)
     }
 
+    /// Who asks from now on, by the kernel's word.
+    pub(crate) fn becomes(&mut self, who: &str) {
+        self.who = Caller::Local {
+            uid: 1_000 + who.len() as u32,
+            user: who.into(),
+        };
+    }
+
     pub(crate) fn ask(&mut self, request: Request, why: &str) -> Result<Vec<Entry>, Refusal> {
         self.put(Input::Asked {
-            caller: Caller::Unverified {
-                claimed: "alice".into(),
-            },
+            caller: self.who.clone(),
             why: why.into(),
             request,
             condition: Condition::default(),

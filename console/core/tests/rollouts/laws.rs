@@ -6,6 +6,7 @@ use binnacle_core::endpoint::{Command, EndpointName, Fate, Route, Settings};
 use binnacle_core::host::Labels;
 use binnacle_core::judge::{Counts, Evidence, Judgement, Span};
 use binnacle_core::name::Name;
+use binnacle_core::registry::{self, Rules};
 use binnacle_core::rollout::still::is_still;
 use binnacle_core::rollout::{Ask, Progress, Steer, Strategy as How, Want, next, tick};
 use binnacle_core::served::OverrideKind;
@@ -27,8 +28,15 @@ enum Event {
     ByHand(usize),
     Reverts(usize),
     Kill,
+    /// Whoever asks from now on.
+    As(&'static str),
+    /// Deploys need so many a yes.
+    Approvals(u8),
     Tick(u32),
-    Measure { slow: bool, failing: bool },
+    Measure {
+        slow: bool,
+        failing: bool,
+    },
 }
 
 const HOSTS: usize = 4;
@@ -55,6 +63,8 @@ fn event() -> impl Strategy<Value = Event> {
         Steer::Resume,
         Steer::Abort,
         Steer::Confirm,
+        Steer::Approve,
+        Steer::Reject,
     ]);
     let confirm = prop::option::of(prop::sample::select(vec![0, 30, 600]));
     prop_oneof![
@@ -70,6 +80,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..HOSTS).prop_map(Event::ByHand),
         1 => (0..HOSTS).prop_map(Event::Reverts),
         1 => Just(Event::Kill),
+        2 => prop::sample::select(vec!["alice", "bob", "chen"]).prop_map(Event::As),
+        1 => (0..3u8).prop_map(Event::Approvals),
         8 => prop::sample::select(vec![1, 30, 61, 400]).prop_map(Event::Tick),
         4 => (any::<bool>(), prop::bool::weighted(0.2))
             .prop_map(|(slow, failing)| Event::Measure { slow, failing }),
@@ -109,6 +121,16 @@ fn take(fleet: &mut Fleet, event: &Event) {
         }
         Event::Lift(number) => {
             let _refused = fleet.command(Command::Lift(endpoint(), version(*number)), "so");
+        }
+        Event::As(who) => fleet.becomes(who),
+        Event::Approvals(approvals) => {
+            let rules = Rules {
+                approvals: *approvals,
+                ..Rules::default()
+            };
+            let environment = endpoint().environment;
+            let set = registry::Command::SetEnvironment(environment, rules);
+            fleet.registry(set, "").unwrap();
         }
         Event::Follow(n, switches) => {
             let switches = if *switches {
@@ -177,7 +199,8 @@ proptest! {
             take(&mut fleet, event);
         }
         // Nobody says anything any more: the longest way to an end is every step held and then
-        // taken back, some hours each.
+        // taken back, some hours each. What nobody approves waits for three days before.
+        fleet.tick(72 * 3_600);
         for _ in 0..60 {
             if heard {
                 (0..HOSTS).for_each(|n| fleet.follow(&host(n), Switches::Yes));

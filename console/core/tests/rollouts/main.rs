@@ -13,3 +13,4 @@ mod good;
 mod judging;
 mod laws;
 mod scenario;
+mod telling;

@@ -6,20 +6,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use binnacle_core::endpoint::{self, Change as Endpoints, EndpointName, Route, Settings};
+use binnacle_core::endpoint::{self, EndpointName, Route, Settings};
 use binnacle_core::host::Labels;
-use binnacle_core::journal::{Change, Entry};
 use binnacle_core::judge::{Counts, Golden, Shadow, Span};
 use binnacle_core::name::Name;
 use binnacle_core::reaction::OnBreach;
-use binnacle_core::registry::{self, Object, Objective, Objectives, Reference, Rules};
+use binnacle_core::registry::{
+    self, Freeze, Line, Object, Objective, Objectives, Reference, Rules,
+};
 use binnacle_core::rollout::{Ask, Plan, Steer, Want, readiness};
 use binnacle_core::served::OverrideKind;
-use binnacle_core::state::Refusal;
-use binnacle_core::view::{RevisionItem, step_in_words};
+use binnacle_core::view::{EndpointItem, RevisionItem, step_in_words};
+use jiff::Timestamp;
 
-use crate::alerting::{Alerting, alerted};
+use crate::alerting::Alerting;
 use crate::fleet::{Fleet, Switches};
+use crate::telling::{then, told};
 
 /// A scenario while it runs.
 struct Stage {
@@ -126,6 +128,16 @@ impl Stage {
                 let set = registry::Command::SetEnvironment(environment, rules);
                 told(self.fleet.registry(set, ""))
             }
+            ["rules", environment, rules @ ..] => {
+                let rules = self.rules(rules, why);
+                let environment = environment.parse().unwrap();
+                let set = registry::Command::SetEnvironment(environment, rules);
+                told(self.fleet.registry(set, ""))
+            }
+            ["as", who] => {
+                self.fleet.becomes(who);
+                Vec::new()
+            }
             ["model", name, versions] => {
                 let versions = versions.parse().unwrap();
                 self.fleet.model(&name.parse().unwrap(), versions);
@@ -156,6 +168,8 @@ impl Stage {
             ["resume", name] => self.steer(name, Steer::Resume, why),
             ["abort", name] => self.steer(name, Steer::Abort, why),
             ["confirm", name] => self.steer(name, Steer::Confirm, why),
+            ["approve", name] => self.steer(name, Steer::Approve, why),
+            ["reject", name] => self.steer(name, Steer::Reject, why),
             ["lift", name, version] => {
                 let lift = endpoint::Command::Lift(of(name), version.parse().unwrap());
                 told(self.fleet.command(lift, why))
@@ -284,6 +298,25 @@ impl Stage {
         Vec::new()
     }
 
+    /// `approvals:2`, `frozen:8h`, in any order.
+    fn rules(&self, words: &[&str], why: &str) -> Rules {
+        let mut rules = Rules::default();
+        for word in words {
+            match word.split_once(':').unwrap() {
+                ("approvals", count) => rules.approvals = count.parse().unwrap(),
+                ("frozen", lasts) => {
+                    let until_us = self.fleet.now_us + i64::from(seconds(lasts)) * 1_000_000;
+                    rules.freeze = Some(Freeze {
+                        until: Timestamp::from_microsecond(until_us).unwrap(),
+                        why: Line::parse(why).unwrap(),
+                    });
+                }
+                _ => panic!("what is {word}?"),
+            }
+        }
+        rules
+    }
+
     fn steer(&mut self, name: &str, steer: Steer, why: &str) -> Vec<String> {
         told(
             self.fleet
@@ -318,6 +351,13 @@ impl Stage {
             return self.wanted(what);
         }
         let endpoint = &self.fleet.state.endpoints.all[&of(what)];
+        if let ["then", ago] = rest {
+            let at_us = self.fleet.now_us - i64::from(seconds(ago)) * 1_000_000;
+            return match EndpointItem::at(&self.fleet.state, endpoint, at_us) {
+                None => vec!["was not named".into()],
+                Some(row) => then(&row),
+            };
+        }
         if rest == ["history"] {
             let line = |revision: &std::sync::Arc<endpoint::Revision>| {
                 let item = RevisionItem::of(revision);
@@ -384,60 +424,6 @@ impl Stage {
         }
         lines
     }
-}
-
-/// What came of it, a line an entry.
-pub(crate) fn told(came: Result<Vec<Entry>, Refusal>) -> Vec<String> {
-    let entries = match came {
-        Err(refusal) => return vec![format!("refused: {refusal}")],
-        Ok(entries) => entries,
-    };
-    let line = |entry: &Entry| {
-        let text = match &entry.change {
-            Change::Endpoint(Endpoints::Moved(of)) => {
-                let moved = &of.moved;
-                let through = moved
-                    .through
-                    .as_ref()
-                    .map(|host| format!(" through {host}"));
-                let missing: Vec<String> = moved.missing.iter().map(Name::to_string).collect();
-                let missing = match missing.is_empty() {
-                    true => String::new(),
-                    false => format!(" without {}", missing.join(" ")),
-                };
-                let (at, through) = (
-                    format!("{}/{}", moved.confirmed, moved.hosts),
-                    through.unwrap_or_default(),
-                );
-                format!(
-                    "revision {}: {}{through}, {at}{missing}",
-                    of.revision, moved.to
-                )
-            }
-            Change::Endpoint(Endpoints::Accepted(accepted)) => {
-                format!(
-                    "revision {}: {}",
-                    accepted.revision, accepted.plan.intent.after
-                )
-            }
-            Change::Endpoint(change) => change.kind().to_owned(),
-            Change::Genesis { .. }
-            | Change::HostAdmitted(_)
-            | Change::HostRelabelled(_)
-            | Change::HostRetired { .. }
-            | Change::HostDrained { .. }
-            | Change::HostResumed { .. }
-            | Change::HostReadmitted { .. }
-            | Change::Registry(_) => entry.change.kind().to_owned(),
-            Change::Alert(change) => alerted(entry, change),
-        };
-        let why = match entry.why.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", entry.why),
-        };
-        format!("{}: {text}{why}", entry.caller)
-    };
-    entries.iter().map(line).collect()
 }
 
 fn of(name: &str) -> EndpointName {

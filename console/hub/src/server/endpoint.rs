@@ -293,6 +293,12 @@ fn rows(
         }
     };
     match proto::EndpointNoun::try_from(asked.noun) {
+        Ok(proto::EndpointNoun::Endpoints) if asked.at_us > 0 => Ok(endpoints
+            .into_iter()
+            .filter_map(|endpoint| EndpointItem::at(state, endpoint, asked.at_us))
+            .take(limit)
+            .map(|row| document_to(&row))
+            .collect()),
         Ok(proto::EndpointNoun::Endpoints) => Ok(endpoints
             .into_iter()
             .take(limit)

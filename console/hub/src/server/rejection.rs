@@ -33,6 +33,7 @@ fn code(refusal: &registry::Refusal) -> Code {
         registry::Refusal::Changed { .. } | registry::Refusal::OutOfOrder { .. } => Code::Aborted,
         registry::Refusal::Misfit { .. }
         | registry::Refusal::Objectives(_)
+        | registry::Refusal::Approvals(_)
         | registry::Refusal::NoStanding => Code::InvalidArgument,
         registry::Refusal::HasVersions { .. }
         | registry::Refusal::Deprecated(..)
@@ -68,6 +69,7 @@ fn code_of_endpoint(refusal: &endpoint::Refusal) -> Code {
         | Refusal::PlanChanged(_) => Code::Aborted,
         Refusal::ConfirmWithin { .. } | Refusal::PlanDamaged => Code::InvalidArgument,
         Refusal::Full { .. } => Code::ResourceExhausted,
+        Refusal::OwnPlan { .. } | Refusal::Anonymous => Code::PermissionDenied,
         Refusal::Deprecated(..)
         | Refusal::Folder(_)
         | Refusal::Blocked { .. }
@@ -79,6 +81,8 @@ fn code_of_endpoint(refusal: &endpoint::Refusal) -> Code {
         | Refusal::NoHosts(_)
         | Refusal::NoObjectives(_)
         | Refusal::Unguarded(_)
+        | Refusal::Frozen(_)
+        | Refusal::NotAwaiting { .. }
         | Refusal::Serving { .. } => Code::FailedPrecondition,
     }
 }

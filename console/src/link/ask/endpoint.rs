@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use binnacle_core::endpoint::Route;
 use binnacle_core::rollout::{Ask, Want};
-use binnacle_core::view::shown;
+use binnacle_core::view::{EndpointName, shown};
 use binnacle_proto::v1 as proto;
 use binnacle_tui::question::endpoint::{
     self as tui, Act, Deed, Inquiry, Steer, Told, UNDERWAY_MAX, Wanted,
@@ -27,6 +27,20 @@ impl Live {
         use proto::EndpointNoun::{Endpoints, Revisions, Rollouts};
         let told = match inquiry {
             Inquiry::All => Told::Endpoints(self.rows(noun(Endpoints, String::new())).await?),
+            Inquiry::AllAt(at_us) => {
+                let asked = proto::EndpointsRequest {
+                    at_us: *at_us,
+                    ..noun(Endpoints, String::new())
+                };
+                Told::Endpoints(self.rows(asked).await?)
+            }
+            Inquiry::OneAt(name, at_us) => {
+                let asked = proto::EndpointsRequest {
+                    at_us: *at_us,
+                    ..noun(Endpoints, name.to_string())
+                };
+                Told::Endpoints(self.rows(asked).await?)
+            }
             Inquiry::One(name) => {
                 Told::Endpoints(self.rows(noun(Endpoints, name.to_string())).await?)
             }
@@ -49,6 +63,7 @@ impl Live {
                 Told::Rollouts(self.rows(asked).await?)
             }
             Inquiry::Plan(wanted) => self.planned(wanted).await?,
+            Inquiry::Proof(name, _) => self.proved(name).await?,
         };
         Ok(Answer::Endpoints(told))
     }
@@ -72,6 +87,17 @@ impl Live {
         let planned = answered.map_err(refused)?.into_inner();
         let item = document_from("document", &planned.document).map_err(unreadable)?;
         Ok(Told::Plan(Arc::new(item)))
+    }
+
+    async fn proved(&self, name: &EndpointName) -> Result<Told, Refusal> {
+        let asked = proto::ProveRequest {
+            endpoint: name.to_string(),
+            ..Default::default()
+        };
+        let answered = self.link.endpoints().prove(self.link.question(asked)).await;
+        let proved = answered.map_err(refused)?.into_inner();
+        let item = document_from("document", &proved.document).map_err(unreadable)?;
+        Ok(Told::Proof(Arc::new(item)))
     }
 
     /// Has something done with an endpoint.
@@ -108,6 +134,8 @@ fn done(deed: &Deed) -> String {
             Steer::Resume => format!("goes on to rev {revision}"),
             Steer::Abort => format!("goes back: rev {revision} is given up"),
             Steer::Confirm => format!("keeps rev {revision}"),
+            Steer::Approve => format!("rev {revision} has your yes"),
+            Steer::Reject => format!("rev {revision} is rejected"),
         },
         Act::Lift(version) => format!("may have {version} again"),
     }
@@ -142,6 +170,8 @@ fn command(deed: &Deed) -> Command {
                 Steer::Resume => proto::Steer::Resume,
                 Steer::Abort => proto::Steer::Abort,
                 Steer::Confirm => proto::Steer::Confirm,
+                Steer::Approve => proto::Steer::Approve,
+                Steer::Reject => proto::Steer::Reject,
             };
             Command::Steer(proto::SteerRollout {
                 endpoint,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use binnacle_core::view::{EndpointItem, EndpointName, PlanItem, RevisionItem, RolloutItem};
+use binnacle_core::view::{
+    EndpointItem, EndpointName, PlanItem, ProofItem, RevisionItem, RolloutItem,
+};
 
 use super::{Data, Known};
 use crate::question::endpoint::{Inquiry, Told, Wanted};
@@ -24,25 +26,39 @@ impl Data {
             | Answer::Journal(_)
             | Answer::Past(_)
             | Answer::Host(_)
-            | Answer::Registry(_) => None,
+            | Answer::Registry(_)
+            | Answer::Alerts(_) => None,
         })
     }
 
     /// Every endpoint, in order of name.
     pub fn endpoints(&self, now_us: i64) -> Known<'_, Arc<[EndpointItem]>> {
-        self.told(Inquiry::All, now_us, |told| match told {
-            Told::Endpoints(rows) => Some(rows),
-            Told::Revisions(_) | Told::Rollouts(_) | Told::Plan(_) => None,
-        })
+        self.endpoints_at(None, now_us)
+    }
+
+    /// Every endpoint, now or at a moment of the past.
+    pub fn endpoints_at(&self, at_us: Option<i64>, now_us: i64) -> Known<'_, Arc<[EndpointItem]>> {
+        let inquiry = at_us.map_or(Inquiry::All, Inquiry::AllAt);
+        self.told(inquiry, now_us, endpoints)
+    }
+
+    /// One endpoint, now or at a moment of the past.
+    pub fn endpoint_at(
+        &self,
+        name: &EndpointName,
+        at_us: Option<i64>,
+        now_us: i64,
+    ) -> Known<'_, EndpointItem> {
+        let inquiry = match at_us {
+            None => Inquiry::One(name.clone()),
+            Some(at_us) => Inquiry::OneAt(name.clone(), at_us),
+        };
+        self.told(inquiry, now_us, |told| endpoints(told)?.first())
     }
 
     /// One endpoint.
     pub fn endpoint(&self, name: &EndpointName, now_us: i64) -> Known<'_, EndpointItem> {
-        let inquiry = Inquiry::One(name.clone());
-        self.told(inquiry, now_us, |told| match told {
-            Told::Endpoints(rows) => rows.first(),
-            Told::Revisions(_) | Told::Rollouts(_) | Told::Plan(_) => None,
-        })
+        self.endpoint_at(name, None, now_us)
     }
 
     /// Every route that an endpoint was ever to have, newest first.
@@ -50,7 +66,7 @@ impl Data {
         let inquiry = Inquiry::Revisions(name.clone());
         self.told(inquiry, now_us, |told| match told {
             Told::Revisions(rows) => Some(rows),
-            Told::Endpoints(_) | Told::Rollouts(_) | Told::Plan(_) => None,
+            Told::Endpoints(_) | Told::Rollouts(_) | Told::Plan(_) | Told::Proof(_) => None,
         })
     }
 
@@ -64,7 +80,7 @@ impl Data {
         let inquiry = Inquiry::Rollout(name.clone(), revision);
         self.told(inquiry, now_us, |told| match told {
             Told::Rollouts(rows) => rows.first(),
-            Told::Endpoints(_) | Told::Revisions(_) | Told::Plan(_) => None,
+            Told::Endpoints(_) | Told::Revisions(_) | Told::Plan(_) | Told::Proof(_) => None,
         })
     }
 
@@ -73,7 +89,15 @@ impl Data {
         let inquiry = Inquiry::Plan(wanted.clone());
         self.told(inquiry, now_us, |told| match told {
             Told::Plan(item) => Some(item),
-            Told::Endpoints(_) | Told::Revisions(_) | Told::Rollouts(_) => None,
+            Told::Endpoints(_) | Told::Revisions(_) | Told::Rollouts(_) | Told::Proof(_) => None,
+        })
+    }
+
+    /// What a replay of an endpoint's recent inputs showed.
+    pub fn proof(&self, inquiry: Inquiry, now_us: i64) -> Known<'_, Arc<ProofItem>> {
+        self.told(inquiry, now_us, |told| match told {
+            Told::Proof(item) => Some(item),
+            Told::Endpoints(_) | Told::Revisions(_) | Told::Rollouts(_) | Told::Plan(_) => None,
         })
     }
 
@@ -81,11 +105,18 @@ impl Data {
     pub fn underway(&self) -> &[RolloutItem] {
         let known = self.told(Inquiry::Underway, 0, |told| match told {
             Told::Rollouts(rows) => Some(rows),
-            Told::Endpoints(_) | Told::Revisions(_) | Told::Plan(_) => None,
+            Told::Endpoints(_) | Told::Revisions(_) | Told::Plan(_) | Told::Proof(_) => None,
         });
         match known {
             Known::Here(rows, _) => rows,
             Known::Loading | Known::Broken(_) => &[],
         }
+    }
+}
+
+fn endpoints(told: &Told) -> Option<&Arc<[EndpointItem]>> {
+    match told {
+        Told::Endpoints(rows) => Some(rows),
+        Told::Revisions(_) | Told::Rollouts(_) | Told::Plan(_) | Told::Proof(_) => None,
     }
 }

@@ -77,7 +77,8 @@ fn answer(question: &Question) -> Result<Answer, String> {
         | Question::About { .. }
         | Question::Profile { .. }
         | Question::Distances { .. }
-        | Question::Endpoints(_) => Err("not asked here".into()),
+        | Question::Endpoints(_)
+        | Question::Alerts(_) => Err("not asked here".into()),
         Question::Past { .. } => Ok(Answer::Past(Arc::new(fleet(42)))),
         Question::Journal { .. } => Ok(Answer::Journal([].into())),
         Question::Latency { .. }

@@ -52,20 +52,35 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
             format!("{}{} ", words::step(rollout), words::phase(rollout)),
             mark,
         ),
-        (
-            words::bar(rollout.confirmed.into(), rollout.hosts.into()),
-            Meaning::Text,
-        ),
-        (
-            format!(" {}/{} hosts", rollout.confirmed, rollout.hosts),
-            Meaning::Text,
-        ),
     ];
+    let waits = words::is_waiting(rollout).then_some(&rollout.approvals);
+    pieces.extend(match waits {
+        // No host has heard of it.
+        Some(approvals) => {
+            let said = approvals
+                .as_ref()
+                .map_or_else(String::new, |said| format!(" {} of {}", said.have, said.of));
+            [
+                (said, Meaning::Text),
+                ("  9 shows it".into(), Meaning::Quiet),
+            ]
+        }
+        None => [
+            (
+                words::bar(rollout.confirmed.into(), rollout.hosts.into()),
+                Meaning::Text,
+            ),
+            (
+                format!(" {}/{} hosts", rollout.confirmed, rollout.hosts),
+                Meaning::Text,
+            ),
+        ],
+    });
     if let Some((text, meaning)) = words::dead_man(rollout, look.now_us) {
         pieces.push((format!("  {text}"), meaning));
     }
     let left_us = words::least_left_us(rollout, look.now_us);
-    if left_us > 0 && rollout.verb == Verb::Deploy {
+    if left_us > 0 && rollout.verb == Verb::Deploy && waits.is_none() {
         let text = format!("  at least {} to go", format::age(left_us));
         pieces.push((text, Meaning::Quiet));
     }

@@ -64,6 +64,20 @@ pub const VIEWS: &[View] = &[
         screen::latency::open,
     ),
     view(
+        "alerts",
+        "Alerts",
+        &["8", "g a"],
+        "what does not hold, by whose fault, and who knows of it",
+        screen::alerts::open,
+    ),
+    view(
+        "approvals",
+        "Approvals",
+        &["9", "g p"],
+        "plans that wait for another person's yes",
+        screen::approvals::open,
+    ),
+    view(
         "journal",
         "Journal",
         &["A", "g j"],

@@ -48,6 +48,8 @@ pub struct Planning {
     pub looked_at: Option<Digest>,
     /// Why the hub did not run it the last time.
     pub refused: Option<String>,
+    /// Which replay of recent inputs was asked for, if one was.
+    pub proof: Option<Inquiry>,
 }
 
 /// How far a plan is.
@@ -84,7 +86,15 @@ impl Planning {
             is_seen: false,
             looked_at: None,
             refused: None,
+            proof: None,
         }
+    }
+
+    /// Has recent inputs replayed through what a rollback brings back, each time anew.
+    pub fn prove(&mut self, now_us: i64) {
+        let at = u64::try_from(now_us).unwrap_or(0);
+        let inquiry = Inquiry::Proof(self.wanted.endpoint.clone(), at);
+        self.proof = self.wanted.is_rollback().then_some(inquiry);
     }
 
     /// What asks for the plan.
@@ -95,7 +105,9 @@ impl Planning {
     /// What has to be known for it.
     pub fn wants(&self) -> Vec<Question> {
         let endpoint = self.wanted.endpoint.clone();
-        vec![self.question(), Question::Endpoints(Inquiry::One(endpoint))]
+        let mut wants = vec![self.question(), Question::Endpoints(Inquiry::One(endpoint))];
+        wants.extend(self.proof.clone().map(Question::Endpoints));
+        wants
     }
 
     /// How far it is.
@@ -227,7 +239,11 @@ impl Planning {
         ));
         facts.push(("route", moves(intent), Meaning::Title));
         match intent.verb {
-            Verb::Rollback(_) => back(item, intent, row, &mut facts),
+            Verb::Rollback(_) => {
+                back(item, intent, row, &mut facts);
+                let (proved, meaning) = self.proved(look);
+                facts.push(("proved", proved, meaning));
+            }
             Verb::Deploy => forth(item, intent, &mut facts),
         }
         let hash = plan.hash.to_string();
@@ -246,6 +262,19 @@ impl Planning {
             ]
         };
         facts.into_iter().map(fact).collect()
+    }
+
+    /// What a replay of recent inputs showed, as far as one was asked for.
+    fn proved(&self, look: &Look<'_>) -> (String, Meaning) {
+        let Some(inquiry) = &self.proof else {
+            let text = "not yet: <ctrl-p> replays recent inputs and tells what would differ";
+            return (text.into(), Meaning::Quiet);
+        };
+        match look.data.proof(inquiry.clone(), look.here_us) {
+            Known::Loading => ("replaying recent inputs…".into(), Meaning::Quiet),
+            Known::Broken(why) => (format!("not proved: {why}"), Meaning::Warn),
+            Known::Here(proof, _) => words::proof(proof),
+        }
     }
 
     fn inputs(&self, item: &PlanItem, look: &Look<'_>) -> Vec<Pieces> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use binnacle_core::view::{
-    EndpointItem, EndpointName, Plan, PlanItem, Reference, RevisionItem, RolloutItem,
+    EndpointItem, EndpointName, Plan, PlanItem, ProofItem, Reference, RevisionItem, RolloutItem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,12 @@ pub const UNDERWAY_MAX: u32 = 16;
 pub enum Inquiry {
     /// Every endpoint.
     All,
+    /// Every endpoint as it was at this moment, by the hub's clock.
+    AllAt(i64),
     /// One of them.
     One(EndpointName),
+    /// One of them as it was at this moment.
+    OneAt(EndpointName, i64),
     /// Every route that one was ever to have, newest first.
     Revisions(EndpointName),
     /// How an endpoint came, or comes, to a revision.
@@ -29,6 +33,9 @@ pub enum Inquiry {
     Underway,
     /// What would be done.
     Plan(Wanted),
+    /// How answers would differ if an endpoint went back: recent inputs replayed, once each time
+    /// that somebody asks.
+    Proof(EndpointName, u64),
 }
 
 /// What is wanted of an endpoint, before it is a plan.
@@ -103,6 +110,8 @@ pub enum Told {
     Rollouts(Arc<[RolloutItem]>),
     /// A plan.
     Plan(Arc<PlanItem>),
+    /// What a replay showed.
+    Proof(Arc<ProofItem>),
 }
 
 impl Told {
@@ -111,7 +120,7 @@ impl Told {
         match self {
             Self::Endpoints(rows) => rows.iter().any(|row| row.rollout.is_some()),
             Self::Rollouts(rows) => rows.iter().any(|row| !row.is_over),
-            Self::Revisions(_) | Self::Plan(_) => false,
+            Self::Revisions(_) | Self::Plan(_) | Self::Proof(_) => false,
         }
     }
 }
@@ -159,6 +168,10 @@ pub enum Steer {
     Abort,
     /// Keep what serves.
     Confirm,
+    /// Say yes to its plan.
+    Approve,
+    /// Say no to its plan.
+    Reject,
 }
 
 impl Steer {
@@ -169,6 +182,8 @@ impl Steer {
             Self::Resume => "resume",
             Self::Abort => "abort",
             Self::Confirm => "confirm",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
         }
     }
 }
@@ -181,7 +196,14 @@ impl Deed {
             Act::Run { wanted, .. } => wanted.command(),
             Act::Steer { revision, steer } => {
                 let word = steer.word();
-                format!("binnacle rollout {word} {endpoint} --revision {revision}")
+                match steer {
+                    Steer::Approve | Steer::Reject => {
+                        format!("binnacle approval {word} {endpoint} {revision}")
+                    }
+                    Steer::Pause | Steer::Resume | Steer::Abort | Steer::Confirm => {
+                        format!("binnacle rollout {word} {endpoint} --revision {revision}")
+                    }
+                }
             }
             Act::Lift(version) => format!("binnacle endpoint lift {endpoint} {version}"),
         };

@@ -165,7 +165,8 @@ impl HostPage {
                 | Answer::Past(_)
                 | Answer::Host(_)
                 | Answer::Registry(_)
-                | Answer::Endpoints(_) => None,
+                | Answer::Endpoints(_)
+                | Answer::Alerts(_) => None,
             })
     }
 
@@ -241,7 +242,8 @@ fn row_of(answer: &Answer) -> Option<&Option<Arc<HostRow>>> {
         | Answer::Journal(_)
         | Answer::Past(_)
         | Answer::Registry(_)
-        | Answer::Endpoints(_) => None,
+        | Answer::Endpoints(_)
+        | Answer::Alerts(_) => None,
     }
 }
 
@@ -253,7 +255,8 @@ fn past_of(answer: &Answer) -> Option<&Arc<binnacle_core::view::Glances>> {
         | Answer::Journal(_)
         | Answer::Host(_)
         | Answer::Registry(_)
-        | Answer::Endpoints(_) => None,
+        | Answer::Endpoints(_)
+        | Answer::Alerts(_) => None,
     }
 }
 

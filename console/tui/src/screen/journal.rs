@@ -75,7 +75,8 @@ pub fn page_of(answer: &Answer) -> Option<&Arc<[EntryRow]>> {
         | Answer::Past(_)
         | Answer::Host(_)
         | Answer::Registry(_)
-        | Answer::Endpoints(_) => None,
+        | Answer::Endpoints(_)
+        | Answer::Alerts(_) => None,
     }
 }
 

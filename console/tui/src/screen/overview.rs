@@ -134,7 +134,8 @@ fn entries<'a>(look: &Look<'a>) -> (Known<'a, Arc<[EntryRow]>>, Vec<&'a EntryRow
         | Answer::Past(_)
         | Answer::Host(_)
         | Answer::Registry(_)
-        | Answer::Endpoints(_) => None,
+        | Answer::Endpoints(_)
+        | Answer::Alerts(_) => None,
     };
     let known = look.data.known(&journal_question(), look.here_us, pick);
     let mut entries: Vec<&EntryRow> = look.data.entries.iter().collect();

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use binnacle_core::view::{EndpointItem, EndpointName, Labels, shown};
 use ratatui::buffer::Buffer;
 use ratatui::layout::HorizontalAlignment::{Left, Right};
-use ratatui::layout::{Alignment, Rect};
 
 use self::page::EndpointPage;
 use self::passage::Passage;
@@ -22,11 +21,12 @@ use crate::keymap::Command;
 use crate::msg::Effect;
 use crate::question::Question;
 use crate::question::endpoint::Inquiry;
+use crate::screen::list::List;
 use crate::screen::registry::{self, waiting, words as quiet};
 use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants};
 use crate::theme::Meaning;
 use crate::widget::page::{Line, piece};
-use crate::widget::table::{Column, Row, Table, Text};
+use crate::widget::table::{Column, Row, Text};
 
 pub(crate) mod act;
 mod page;
@@ -47,16 +47,14 @@ pub fn open(place: &Place) -> Box<dyn Screen> {
     if let Ok(endpoint) = object.parse() {
         return page(endpoint);
     }
-    let mut table = Table::new(COLUMNS, "", false);
-    // A filter that an older release wrote may not be one any more: then there is none.
-    let _dropped = table.set_filter(&place.filter);
-    if !place.selected.is_empty() {
-        table.select(place.selected.as_str().into());
-    }
     Box::new(Rollouts {
-        table,
-        rows: Vec::new(),
+        list: List::open(COLUMNS, ("", false), place),
     })
+}
+
+/// The page of a rollout.
+pub(super) fn passage_to(endpoint: EndpointName, revision: u64) -> Box<dyn Screen> {
+    Box::new(Passage::new(endpoint, revision))
 }
 
 /// The page of an endpoint.
@@ -67,8 +65,7 @@ pub(super) fn page(endpoint: EndpointName) -> Box<dyn Screen> {
 /// The list.
 #[derive(Debug)]
 struct Rollouts {
-    table: Table<EndpointLine>,
-    rows: Vec<EndpointLine>,
+    list: List<EndpointLine>,
 }
 
 /// An endpoint, and what it is known by.
@@ -89,26 +86,6 @@ impl Row for EndpointLine {
             || self.row.rollout.as_ref().is_some_and(|rollout| {
                 contains(&rollout.phase, word) || contains(&rollout.after, word)
             })
-    }
-}
-
-const fn column(
-    title: &'static str,
-    field: &'static str,
-    (width, grows): (u16, u16),
-    (align, rank): (Alignment, u8),
-    cell: fn(&EndpointLine, &Look<'_>) -> Text,
-    value: for<'a> fn(&'a EndpointLine, &Look<'_>) -> Value<'a>,
-) -> Column<EndpointLine> {
-    Column {
-        title,
-        field,
-        width,
-        grows,
-        align,
-        rank,
-        cell,
-        value,
     }
 }
 
@@ -136,22 +113,25 @@ fn warm(line: &EndpointLine) -> Option<f64> {
 
 #[rustfmt::skip]
 const COLUMNS: &[Column<EndpointLine>] = &[
-    column("ENDPOINT", "endpoint", (12, 12), (Left, 0),
+    Column::new("ENDPOINT", "endpoint", (12, 12), (Left, 0),
         |line, _| (shown(&line.id), Meaning::Text),
         |line, _| Value::Text((&*line.id).into())),
-    column("ROUTE", "route", (15, 24), (Left, 0),
+    Column::new("ROUTE", "route", (15, 24), (Left, 0),
         |line, _| (shown(&line.row.route), Meaning::Text),
         |line, _| Value::Text((&*line.row.route).into())),
-    column("REV", "rev", (4, 2), (Right, 3),
+    Column::new("REV", "rev", (4, 2), (Right, 3),
         |line, _| (line.row.live.to_string(), Meaning::Quiet),
         |line, _| Value::Number(line.row.live as f64)),
-    column("UNDER WAY", "underway", (20, 10), (Left, 0),
+    Column::new("UNDER WAY", "underway", (20, 10), (Left, 0),
         |line, look| aged(underway(line), look),
         |line, _| Value::Text(underway(line).0.into())),
-    column("ROLLBACK", "warm", (23, 12), (Left, 0),
-        |line, look| aged(words::readiness(line.row.rollback.as_ref()), look),
+    Column::new("ROLLBACK", "warm", (23, 12), (Left, 0),
+        |line, look| match look.at_us {
+            Some(_) => ("–".into(), Meaning::Unknown),
+            None => aged(words::readiness(line.row.rollback.as_ref()), look),
+        },
         |line, _| warm(line).map_or(Value::Unknown, Value::Number)),
-    column("TO", "to", (4, 2), (Right, 4),
+    Column::new("TO", "to", (4, 2), (Right, 4),
         |line, _| match &line.row.rollback {
             Some(ready) => (ready.to.to_string(), Meaning::Quiet),
             None => ("–".into(), Meaning::Unknown),
@@ -160,14 +140,17 @@ const COLUMNS: &[Column<EndpointLine>] = &[
             Some(ready) => Value::Number(ready.to as f64),
             None => Value::Unknown,
         }),
-    column("HEARD", "heard", (7, 2), (Right, 2),
-        |line, _| {
+    Column::new("HEARD", "heard", (7, 2), (Right, 2),
+        |line, look| {
+            if look.at_us.is_some() {
+                return ("–".into(), Meaning::Unknown);
+            }
             let (heard, hosts) = (line.row.heard, line.row.hosts);
             let meaning = if heard < hosts { Meaning::Unknown } else { Meaning::Text };
             (format!("{heard}/{hosts}"), meaning)
         },
         |line, _| Value::Number(line.row.heard.into())),
-    column("REMARKS", "remarks", (12, u16::MAX), (Left, 1),
+    Column::new("REMARKS", "remarks", (12, u16::MAX), (Left, 1),
         |line, _| words::remarks(&line.row),
         |line, _| Value::Text(words::remarks(&line.row).0.into())),
 ];
@@ -179,16 +162,17 @@ pub(crate) fn is_served_by(row: &EndpointItem, environment: &str, labels: &Label
 
 impl Rollouts {
     fn chosen(&self) -> Option<&EndpointItem> {
-        let selected = self.table.selected()?;
-        let line = self.rows.iter().find(|line| line.id == *selected);
-        line.map(|line| &line.row)
+        self.list.chosen().map(|line| &line.row)
     }
 
     fn nothing(&self, look: &Look<'_>) -> Vec<Line> {
         let text = |text: &str| vec![piece(text, Meaning::Text)];
-        let known = look.data.endpoints(look.here_us);
+        let known = look.data.endpoints_at(look.at_us, look.here_us);
         match known {
-            Known::Here(..) if !self.table.filter_text().is_empty() => {
+            Known::Here(..) if look.at_us.is_some() => {
+                vec![text("No endpoint was named then.")]
+            }
+            Known::Here(..) if !self.list.table.filter_text().is_empty() => {
                 vec![text("No endpoint matches the filter; esc shows all again.")]
             }
             Known::Here(..) => vec![
@@ -207,13 +191,7 @@ impl Rollouts {
 
 impl Screen for Rollouts {
     fn place(&self) -> Place {
-        let selected = self.table.selected();
-        Place {
-            view: "rollouts".into(),
-            object: String::new(),
-            filter: self.table.filter_text().into(),
-            selected: selected.map(ToString::to_string).unwrap_or_default(),
-        }
+        self.list.place("rollouts")
     }
 
     fn crumbs(&self) -> Vec<String> {
@@ -221,20 +199,18 @@ impl Screen for Rollouts {
     }
 
     fn note(&self, look: &Look<'_>) -> String {
-        let (shown, all) = self.table.counts();
-        let note = match self.table.filter_text() {
-            "" => format!("{all}"),
-            filter => format!("filter: {filter}  {shown}/{all}"),
-        };
+        let all = self.list.rows.len().to_string();
+        let note = self.list.note(all);
         match look.at_us {
-            Some(_) => format!("this list is of now  {note}"),
+            Some(_) => format!("as it was then; hosts did not leave word  {note}"),
             None => note,
         }
     }
 
-    fn wants(&self, _look: &Look<'_>) -> Wants {
+    fn wants(&self, look: &Look<'_>) -> Wants {
+        let inquiry = look.at_us.map_or(Inquiry::All, Inquiry::AllAt);
         Wants {
-            questions: vec![Question::Endpoints(Inquiry::All)],
+            questions: vec![Question::Endpoints(inquiry)],
             ..Wants::default()
         }
     }
@@ -256,7 +232,7 @@ impl Screen for Rollouts {
     }
 
     fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {
-        if let Some(steps) = self.table.on(command, &self.rows, look) {
+        if let Some(steps) = self.list.table.on(command, &self.list.rows, look) {
             return steps;
         }
         if command == Command::Open {
@@ -267,20 +243,18 @@ impl Screen for Rollouts {
             return vec![Step::Effect(Effect::Export {
                 name: "endpoints".into(),
                 suffix: ".csv",
-                text: self.table.csv(&self.rows, look),
+                text: self.list.table.csv(&self.list.rows, look),
             })];
         }
         Vec::new()
     }
 
     fn filter(&mut self, text: &str, look: &Look<'_>) -> Result<(), String> {
-        self.table.set_filter(text)?;
-        self.learn(look);
-        Ok(())
+        self.list.filter(text, look)
     }
 
     fn filter_text(&self) -> &str {
-        self.table.filter_text()
+        self.list.table.filter_text()
     }
 
     fn filter_words(&self) -> &'static str {
@@ -288,23 +262,22 @@ impl Screen for Rollouts {
     }
 
     fn toggle_column(&mut self, title: &str, look: &Look<'_>) {
-        self.table.toggle(title);
-        self.learn(look);
+        self.list.toggle(title, look);
     }
 
     fn learn(&mut self, look: &Look<'_>) {
-        if let Known::Here(rows, _) = look.data.endpoints(look.here_us) {
+        if let Known::Here(rows, _) = look.data.endpoints_at(look.at_us, look.here_us) {
             let line = |row: &EndpointItem| EndpointLine {
                 id: row.endpoint.to_string().into(),
                 row: row.clone(),
             };
-            self.rows = rows.iter().map(line).collect();
+            self.list.rows = rows.iter().map(line).collect();
         }
-        self.table.learn(&self.rows, look);
+        self.list.table.learn(&self.list.rows, look);
     }
 
     fn settle(&mut self) {
-        self.table.settle();
+        self.list.table.settle();
     }
 
     fn command(&self, _look: &Look<'_>) -> String {
@@ -312,14 +285,6 @@ impl Screen for Rollouts {
     }
 
     fn draw(&self, look: &Look<'_>, buf: &mut Buffer) {
-        if self.table.counts().0 == 0 {
-            let below = Rect {
-                y: look.body.y + look.body.height.min(1),
-                height: look.body.height.saturating_sub(1),
-                ..look.body
-            };
-            return registry::draw_lines(&self.nothing(look), look, below, buf);
-        }
-        self.table.draw(&self.rows, look, look.body, buf);
+        self.list.draw(|| self.nothing(look), look, look.body, buf);
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Fleet {
     pub(crate) back: Option<&'static str>,
     /// Why no plan is made.
     pub(crate) refusal: Option<&'static str>,
+    /// Who asked for the rollout at `prod/fraud`.
+    pub(crate) asked_by: &'static str,
 }
 
 impl Fleet {
@@ -56,6 +58,7 @@ impl Fleet {
             latest: 41,
             back: None,
             refusal: None,
+            asked_by: "uid 1000 (bob)",
         }
     }
 
@@ -99,6 +102,9 @@ impl Fleet {
             "before": "fraud@7 100%", "after": "fraud@8 100%",
             "strategy": "canary:1%/5m,10%/15m", "plan": digest(0x7f),
             "at": at(24), "phase": phase,
+            "asked_by": self.asked_by, "asked_why": "Q3 features",
+            "approvals": (phase == "awaiting_approval")
+                .then(|| json!({"have": 1, "of": 2, "by": ["uid 1002 (chen)"]})),
             "why": if phase == "rolled_back" { "errors 4.1 %" } else { "" },
             "since": at(2), "step": 2, "steps": 3,
             "path": [
@@ -161,6 +167,18 @@ impl Fleet {
                          "verified": 8, "silent": 0, "eta_ms": 0},
             "blocked": blocked, "overridden": [],
         })
+    }
+
+    /// `prod/fraud` as it was a while ago.
+    fn then(&self) -> Value {
+        let mut row = self.fraud();
+        row["live"] = json!(38);
+        row["route"] = json!("fraud@5 100%");
+        row["rollout"] = Value::Null;
+        row["rollback"] = Value::Null;
+        row["hosts"] = json!(0);
+        row["heard"] = json!(0);
+        row
     }
 
     fn others(&self) -> Vec<Value> {
@@ -277,7 +295,9 @@ impl Fleet {
     /// What the hub would answer.
     pub(crate) fn answer(&self, inquiry: &Inquiry) -> Result<Answer, String> {
         Ok(Answer::Endpoints(match inquiry {
-            Inquiry::All if self.is_empty => Told::Endpoints([].into()),
+            Inquiry::All | Inquiry::AllAt(_) if self.is_empty => Told::Endpoints([].into()),
+            Inquiry::AllAt(_) => Told::Endpoints(read(json!([self.then()]))),
+            Inquiry::OneAt(..) => Told::Endpoints(read(json!([self.then()]))),
             Inquiry::All => {
                 let mut rows = vec![self.fraud()];
                 rows.extend(self.others());
@@ -306,6 +326,10 @@ impl Fleet {
                 Told::Rollouts(read(Value::Array(rollout.into_iter().collect())))
             }
             Inquiry::Plan(wanted) => Told::Plan(self.plan(wanted)?.into()),
+            Inquiry::Proof(endpoint, _) => Told::Proof(read(json!({
+                "endpoint": endpoint.to_string(), "version": "fraud@7", "hosts": 8, "answered": 8,
+                "compared": 512, "same_class": 505, "failed": 0, "decades": [505, 7], "reasons": [],
+            }))),
         }))
     }
 }

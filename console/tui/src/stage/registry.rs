@@ -223,7 +223,8 @@ impl Registry {
             | Question::Journal { .. }
             | Question::Past { .. }
             | Question::Host { .. }
-            | Question::Endpoints(_) => Err("not asked of the registry".into()),
+            | Question::Endpoints(_)
+            | Question::Alerts(_) => Err("not asked of the registry".into()),
         }
     }
 

@@ -292,6 +292,11 @@ pub(super) fn done(
     let subject = match wish {
         Wish::Change(change) => subject(change),
         Wish::Endpoint(deed) => return rollouts::done(model, deed, result, effects),
+        Wish::Alert(_) => {
+            // Whatever came of it, what is shown is asked for anew.
+            model.data.outdate_registry();
+            None
+        }
         Wish::Retire { .. } | Wish::Readmit { .. } => None,
     };
     let Some(subject) = subject else {

@@ -134,6 +134,7 @@ pub(super) fn key(
         KeyCode::Tab | KeyCode::BackTab | KeyCode::Down | KeyCode::Up if needs.name => {
             planning.at_reason = !planning.at_reason;
         }
+        KeyCode::Char('p') if key.with(KeyModifiers::CONTROL) => planning.prove(model.now_us),
         KeyCode::Enter if needs.name && !planning.at_reason => planning.at_reason = true,
         KeyCode::Enter if !planning.is_ready(item) => planning.at_reason = needs.name,
         KeyCode::Enter if planning.looked_at != Some(plan.hash) => {
@@ -212,7 +213,7 @@ pub(super) fn done(
     // Something else may have been confirmed since.
     let is_this = |asking: &Asking| match &asking.confirm.wish {
         Wish::Endpoint(of) => (&of.endpoint, &of.act) == (&deed.endpoint, &deed.act),
-        Wish::Retire { .. } | Wish::Readmit { .. } | Wish::Change(_) => false,
+        Wish::Retire { .. } | Wish::Readmit { .. } | Wish::Change(_) | Wish::Alert(_) => false,
     };
     let asked = model.asked.take_if(|asking| is_this(asking));
     let is_free = model.overlay.is_none() && model.editing.is_none();

@@ -217,7 +217,8 @@ fn what_is_opened_while_frozen_is_asked_once_and_then_holds_still() {
             | Question::About { .. }
             | Question::Profile { .. }
             | Question::Distances { .. }
-            | Question::Endpoints(_) => Err("not asked here".into()),
+            | Question::Endpoints(_)
+            | Question::Alerts(_) => Err("not asked here".into()),
             Question::Host { .. } => Ok(Answer::Host(Some(stage::row(number).into()))),
             Question::Latency { .. }
             | Question::HostLatency { .. }

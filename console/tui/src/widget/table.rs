@@ -43,6 +43,28 @@ pub struct Column<R> {
 }
 
 impl<R> Column<R> {
+    /// A column; `width` with what it takes more where there is room, where its text stands with
+    /// its rank.
+    pub const fn new(
+        title: &'static str,
+        field: &'static str,
+        (width, grows): (u16, u16),
+        (align, rank): (Alignment, u8),
+        cell: fn(&R, &Look<'_>) -> Text,
+        value: for<'a> fn(&'a R, &Look<'_>) -> Value<'a>,
+    ) -> Self {
+        Self {
+            title,
+            field,
+            width,
+            grows,
+            align,
+            rank,
+            cell,
+            value,
+        }
+    }
+
     /// The same, taking so many columns more where there is room.
     pub const fn growing(mut self, grows: u16) -> Self {
         self.grows = grows;

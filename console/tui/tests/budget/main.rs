@@ -8,22 +8,17 @@
     reason = "a test may stop at what cannot be"
 )]
 
-use std::cell::RefCell;
-use std::io;
-use std::rc::Rc;
-
 use binnacle_core::view::{Cell, Coarse, Glance, Glances, Labels, Status};
 use binnacle_tui::config::Config;
 use binnacle_tui::draw;
 use binnacle_tui::model::{Dirty, Model, Setup};
 use binnacle_tui::msg::{Effect, Link, Msg};
+use binnacle_tui::paint;
 use binnacle_tui::screen::Place;
 use binnacle_tui::theme::{Background, Colours, Letters, Theme};
 use binnacle_tui::update::update;
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::{TerminalOptions, Viewport};
 use rustix::time::{ClockId, clock_gettime};
 
 mod registry;
@@ -31,25 +26,10 @@ mod rollouts;
 
 const NOW_US: i64 = 1_795_317_060_000_000;
 
-/// Counts what is written.
-#[derive(Clone, Default)]
-struct Line(Rc<RefCell<Vec<u8>>>);
-
-impl io::Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Console {
     model: Model,
-    terminal: Terminal<CrosstermBackend<Line>>,
-    line: Line,
+    /// What the terminal shows.
+    shown: Buffer,
     now_us: i64,
     /// What was asked for, and nobody has seen to yet.
     asked: Vec<Effect>,
@@ -66,12 +46,6 @@ impl Console {
 
     /// A view of something, connected.
     fn open(view: &str, object: &str, size: (u16, u16)) -> Self {
-        let line = Line::default();
-        let area = Rect::new(0, 0, size.0, size.1);
-        let options = TerminalOptions {
-            viewport: Viewport::Fixed(area),
-        };
-        let backend = CrosstermBackend::new(line.clone());
         let model = Model::new(Setup {
             theme: Theme::new(Colours::True, Background::Dark, Letters::Unicode),
             config: Config::default(),
@@ -89,8 +63,7 @@ impl Console {
         });
         let mut console = Self {
             model,
-            terminal: Terminal::with_options(backend, options).unwrap(),
-            line,
+            shown: Buffer::empty(Rect::new(0, 0, size.0, size.1)),
             now_us: NOW_US,
             asked: Vec::new(),
         };
@@ -106,17 +79,16 @@ impl Console {
         self.asked.extend(effects);
     }
 
-    /// Draws if there is a reason to, as the loop does; answers with the bytes.
+    /// Draws if there is a reason to, as the loop does; answers with the bytes of what changed.
     fn paint(&mut self) -> Vec<u8> {
         if self.model.take_dirty() == Dirty::No {
             return Vec::new();
         }
-        self.line.0.borrow_mut().clear();
-        let model = &self.model;
-        self.terminal
-            .draw(|frame| draw::draw(model, frame.buffer_mut()))
-            .unwrap();
-        self.line.0.take()
+        let mut frame = Buffer::empty(self.shown.area);
+        draw::draw(&self.model, &mut frame);
+        let bytes = paint::changes(&self.shown, &frame);
+        self.shown = frame;
+        bytes
     }
 
     /// What the key itself draws; what it asks is not answered.
@@ -217,7 +189,7 @@ fn a_frame_of_200_by_60_over_50_000_rows_takes_at_most_a_millisecond() {
     let mut console = Console::new((200, 60), 50_000);
     console.paint();
     let model = &console.model;
-    let mut buffer = ratatui::buffer::Buffer::empty(Rect::new(0, 0, 200, 60));
+    let mut buffer = Buffer::empty(Rect::new(0, 0, 200, 60));
     let us = least_us(|| draw::draw(model, &mut buffer));
     println!("a frame of 200×60 over 50,000 rows: {us:.0} µs");
     assert!(us <= 1_000.0, "{us} µs");

@@ -98,8 +98,9 @@ impl Figures {
         format!(
             "CPU is of one core, the mean of {} pairs of 55 s for each screen, with no console \
              and with one in turn; the {} spans with none lay between {least:.1} and {most:.1} %. \
-             {} agents with {} series each, {} models; the hub's store reached back 45 minutes \
-             before it started. At the end the hub had {:.0} MB in memory.\n\n\
+             {} agents with {} series each that report in one second of four, {} models; the \
+             hub's store reached back 45 minutes before it started. At the end the hub had \
+             {:.0} MB in memory.\n\n\
              Finishing a minute of {} hosts: {pass:.2} % of a core over the minute.\n\n\
              Measured on {day} at {version}, on {}; the swarm and the console share the machine. \
              `tests/bench/run hub --watched --agents {} --rounds {}`",

@@ -142,7 +142,8 @@ fn answers(question: &Question, number: usize) -> Answer {
         | Question::Lineage { .. }
         | Question::About { .. }
         | Question::Profile { .. }
-        | Question::Distances { .. } => panic!("not asked by a host's page"),
+        | Question::Distances { .. }
+        | Question::Alerts(_) => panic!("not asked by a host's page"),
         Question::Endpoints(_) => Answer::Endpoints(Told::Rollouts([].into())),
         Question::Host { .. } => Answer::Host(Some(Arc::new(stage::row(number)))),
         Question::HostLatency { .. } => {

@@ -193,7 +193,8 @@ fn known<'a>(look: &Look<'a>, question: &Question) -> Known<'a, Arc<History>> {
             | Answer::Past(_)
             | Answer::Host(_)
             | Answer::Registry(_)
-            | Answer::Endpoints(_) => None,
+            | Answer::Endpoints(_)
+            | Answer::Alerts(_) => None,
         })
 }
 

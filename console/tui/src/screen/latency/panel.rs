@@ -249,7 +249,8 @@ fn happened(look: &Look<'_>, (from_us, to_us): (i64, i64)) -> Vec<(i64, String)>
             | Answer::Past(_)
             | Answer::Host(_)
             | Answer::Registry(_)
-            | Answer::Endpoints(_),
+            | Answer::Endpoints(_)
+            | Answer::Alerts(_),
             _,
         ))
         | None => &[],

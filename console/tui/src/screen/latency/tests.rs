@@ -166,7 +166,8 @@ fn answer_of(question: &Question, shapes: Vec<(Shape, f64)>) -> Result<Answer, S
         | Question::About { .. }
         | Question::Profile { .. }
         | Question::Distances { .. }
-        | Question::Endpoints(_) => Err("not asked here".into()),
+        | Question::Endpoints(_)
+        | Question::Alerts(_) => Err("not asked here".into()),
         Question::Latency { span, .. } => Ok(Answer::Latency(page(*span, shapes).into())),
         Question::History { hosts, span } => Ok(Answer::History(history(hosts, *span).into())),
         Question::Journal { .. } => {

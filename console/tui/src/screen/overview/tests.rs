@@ -122,7 +122,8 @@ fn answer(question: &Question) -> Result<Answer, String> {
         | Question::About { .. }
         | Question::Profile { .. }
         | Question::Distances { .. }
-        | Question::Endpoints(_) => Err("not asked here".into()),
+        | Question::Endpoints(_)
+        | Question::Alerts(_) => Err("not asked here".into()),
         Question::Latency { .. } => Ok(Answer::Latency(Arc::new(page()))),
         Question::Journal { .. } => Ok(Answer::Journal(entries())),
         Question::History { hosts, .. } => Ok(Answer::History(Arc::new(history(hosts)))),

@@ -1,7 +1,7 @@
 //! What can be done with an endpoint, or why it cannot: the same words and refusals as the
 //! headless commands.
 
-use binnacle_core::view::{EndpointItem, Reference, RevisionItem, RolloutItem, Verb};
+use binnacle_core::view::{EndpointItem, Reference, RevisionItem, RolloutItem, Verb, shown};
 
 use super::words;
 use crate::overlay::form::Deploying;
@@ -52,14 +52,79 @@ pub(in crate::screen) fn of_endpoint(row: Option<&EndpointItem>, look: &Look<'_>
             rollout.revision
         )),
     };
-    vec![
+    let mut actions = vec![
         action('c', "confirm…", steer(Steer::Confirm), look),
         action('p', "pause…", steer(Steer::Pause), look),
         action('u', "resume…", steer(Steer::Resume), look),
         action('x', "abort…", steer(Steer::Abort), look),
         action('R', "roll back…", back, look),
         action('D', "deploy a version…", deploy, look),
-    ]
+    ];
+    if let Some(rollout) = row
+        .rollout
+        .as_ref()
+        .filter(|rollout| words::is_waiting(rollout))
+    {
+        let words = [('y', "approve…"), ('n', "reject…")].into_iter();
+        let said = words.zip([Steer::Approve, Steer::Reject]);
+        actions.splice(
+            0..0,
+            said.map(|((key, words), steer)| {
+                action(key, words, answered(row, rollout, steer, look), look)
+            }),
+        );
+    }
+    actions
+}
+
+/// The question before somebody says yes or no to a plan, or why they may not.
+fn answered(
+    row: &EndpointItem,
+    rollout: &RolloutItem,
+    steer: Steer,
+    look: &Look<'_>,
+) -> Result<Doing, String> {
+    if steer == Steer::Approve && *rollout.asked_by == *look.data.caller {
+        return Err("you asked for it: another person has to approve it".into());
+    }
+    let revision = rollout.revision;
+    let (title, weight) = match steer {
+        Steer::Approve if row.protected => ("Approve", Weight::Name(row.endpoint.name.to_string())),
+        Steer::Approve => ("Approve", Weight::Reason),
+        _ => ("Reject", Weight::Reason),
+    };
+    let before = rollout.before.as_deref().unwrap_or("nothing");
+    let path: Vec<&str> = rollout.path.iter().map(|step| &*step.what).collect();
+    let have = rollout.approvals.as_ref();
+    let facts = vec![
+        ("environment", environment(row)),
+        (
+            "asked by",
+            format!("{} {}", shown(&rollout.asked_by), shown(&rollout.asked_why)),
+        ),
+        (
+            "route",
+            format!("{} → {}", shown(before), shown(&rollout.after)),
+        ),
+        (
+            "steps",
+            format!("{} ({})", path.join(", "), rollout.strategy),
+        ),
+        ("touches", format!("{} hosts", row.hosts)),
+        ("plan", rollout.plan.to_string().chars().take(16).collect()),
+        (
+            "approved",
+            have.map_or_else(String::new, |it| format!("{} of {}", it.have, it.of)),
+        ),
+        ("reversible", "yes: a rollback, which asks nobody".into()),
+    ];
+    let title = format!("{title} {} rev {revision}", row.endpoint);
+    Ok(confirm(
+        title,
+        facts,
+        weight,
+        (row, Act::Steer { revision, steer }),
+    ))
 }
 
 /// What can be done with a revision of an endpoint, beside what can be done with that.
@@ -124,6 +189,8 @@ fn steered(row: &EndpointItem, rollout: &RolloutItem, steer: Steer) -> Result<Do
     };
     let phase = words::phase(rollout);
     match (steer, &*rollout.phase) {
+        (Steer::Abort, "awaiting_approval") => {}
+        (_, "awaiting_approval") => return Err("it waits for approval".into()),
         (_, "rolling_back" | "aborting") => {
             return Err("hosts are on their way back already".into());
         }
@@ -140,6 +207,7 @@ fn steered(row: &EndpointItem, rollout: &RolloutItem, steer: Steer) -> Result<Do
             return Err(format!("it is {phase}: its last step comes first"));
         }
         (Steer::Pause | Steer::Abort, _) => {}
+        (Steer::Approve | Steer::Reject, _) => return Err("it does not wait for approval".into()),
     }
     let (title, what, weight) = match steer {
         Steer::Pause => (
@@ -156,7 +224,7 @@ fn steered(row: &EndpointItem, rollout: &RolloutItem, steer: Steer) -> Result<Do
                 false => Weight::Reason,
             },
         ),
-        Steer::Confirm => (
+        Steer::Confirm | Steer::Approve | Steer::Reject => (
             "Confirm",
             "what serves is kept: hosts go back no more by themselves",
             Weight::Reason,
@@ -166,7 +234,7 @@ fn steered(row: &EndpointItem, rollout: &RolloutItem, steer: Steer) -> Result<Do
         Steer::Pause => "yes: resume; held too long, it goes back by itself",
         Steer::Resume => "yes: pause",
         Steer::Abort => "no: deploy it again",
-        Steer::Confirm => "yes: a rollback",
+        Steer::Confirm | Steer::Approve | Steer::Reject => "yes: a rollback",
     };
     let hosts = format!(
         "{} of {} where they should be",

@@ -63,7 +63,10 @@ impl EndpointPage {
     }
 
     fn row<'a>(&self, look: &Look<'a>) -> Option<&'a EndpointItem> {
-        match look.data.endpoint(&self.endpoint, look.here_us) {
+        match look
+            .data
+            .endpoint_at(&self.endpoint, look.at_us, look.here_us)
+        {
             Known::Here(row, _) => Some(row),
             Known::Loading | Known::Broken(_) => None,
         }
@@ -71,7 +74,9 @@ impl EndpointPage {
 
     fn page(&self, look: &Look<'_>) -> Page<Spot> {
         let mut page = Page::new();
-        let known = look.data.endpoint(&self.endpoint, look.here_us);
+        let known = look
+            .data
+            .endpoint_at(&self.endpoint, look.at_us, look.here_us);
         let Known::Here(row, _) = known else {
             page.read(waiting(&known, &self.endpoint.to_string(), look));
             if let Known::Broken(_) = known {
@@ -79,7 +84,7 @@ impl EndpointPage {
             }
             return page;
         };
-        let mut head = head(row);
+        let mut head = head(row, look);
         let first = head.remove(0);
         page.item(Spot::Top, [first]);
         page.read(head);
@@ -90,7 +95,9 @@ impl EndpointPage {
             page.item(Spot::Underway, [first]);
             page.read(lines);
         }
-        page.read([Line::new(), ready(row)]);
+        if look.at_us.is_none() {
+            page.read([Line::new(), ready(row)]);
+        }
         for block in &row.blocked {
             page.item(
                 Spot::Block(block.version.clone()),
@@ -123,6 +130,9 @@ impl EndpointPage {
             );
             page.read([quiet(none)]);
         }
+        // Of the past what was there by then.
+        let then = look.at_us.unwrap_or(i64::MAX);
+        let rows: Vec<&RevisionItem> = rows.iter().filter(|row| row.at_us <= then).collect();
         for row in rows.iter().take(REVISIONS) {
             page.item(Spot::Revision(row.revision), [revision(row, look)]);
         }
@@ -144,7 +154,7 @@ impl EndpointPage {
 }
 
 /// What is said of an endpoint.
-fn head(row: &EndpointItem) -> Vec<Line> {
+fn head(row: &EndpointItem, look: &Look<'_>) -> Vec<Line> {
     let route = match &*row.route {
         "" => "none yet".to_owned(),
         route => format!("{}   rev {}", shown(route), row.live),
@@ -164,13 +174,12 @@ fn head(row: &EndpointItem) -> Vec<Line> {
         false => selector.join(" "),
     };
     let protected = if row.protected { "   protected" } else { "" };
-    lines.push(fact(
-        "hosts",
-        format!(
-            "{} of {} heard   {selector}{protected}",
-            row.heard, row.hosts
-        ),
-    ));
+    // What hosts said is not kept.
+    let heard = match look.at_us {
+        Some(_) => String::new(),
+        None => format!("{} of {} heard   ", row.heard, row.hosts),
+    };
+    lines.push(fact("hosts", format!("{heard}{selector}{protected}")));
     let objectives: Vec<String> = settings
         .objectives
         .iter()
@@ -280,16 +289,20 @@ impl Screen for EndpointPage {
 
     fn note(&self, look: &Look<'_>) -> String {
         match (look.at_us, self.row(look)) {
-            (Some(_), _) => "this page is of now".into(),
+            (Some(_), _) => "as it was then; hosts did not leave word".into(),
             (None, Some(row)) => shown(&row.route),
             (None, None) => String::new(),
         }
     }
 
-    fn wants(&self, _look: &Look<'_>) -> Wants {
+    fn wants(&self, look: &Look<'_>) -> Wants {
+        let endpoint = self.endpoint.clone();
         let inquiries = [
-            Inquiry::One(self.endpoint.clone()),
-            Inquiry::Revisions(self.endpoint.clone()),
+            match look.at_us {
+                None => Inquiry::One(endpoint.clone()),
+                Some(at_us) => Inquiry::OneAt(endpoint.clone(), at_us),
+            },
+            Inquiry::Revisions(endpoint),
         ];
         Wants {
             questions: inquiries.map(Question::Endpoints).into(),

@@ -228,6 +228,39 @@ fn a_plan_that_has_changed_since_it_was_seen_is_not_run_unseen() {
 }
 
 #[test]
+fn a_rollback_is_proved_before_it_is_confirmed_and_once_for_each_asking() {
+    let fleet = Fleet::calm();
+    let mut stage = at("rollouts", (120, 40), &fleet);
+    stage.press("R");
+    told(&mut stage, &fleet);
+    stage.tell(Msg::Seen);
+    assert!(stage.text().contains("ctrl-p"), "{}", stage.text());
+    let replays = |stage: &Stage| {
+        let is_replay = |effect: &&Effect| format!("{effect:?}").contains("Proof(");
+        stage.effects.iter().filter(is_replay).count()
+    };
+    stage.effects.clear();
+    stage.press("ctrl-p");
+    assert!(stage.text().contains("replaying recent inputs"));
+    assert_eq!(replays(&stage), 1);
+    told(&mut stage, &fleet);
+    let text = stage.text();
+    let shown = "512 inputs through fraud@7, 8/8 hosts: 1.4 % change class";
+    assert!(text.contains(shown), "{text}");
+    stage.effects.clear();
+    stage.wait(60_000_000);
+    told(&mut stage, &fleet);
+    assert_eq!(
+        replays(&stage),
+        0,
+        "what was replayed is not replayed by itself"
+    );
+    stage.type_text("fraud");
+    stage.press("enter enter");
+    assert_eq!(deeds(&stage).len(), 1);
+}
+
+#[test]
 fn why_there_is_no_plan_is_told_in_the_words_of_the_hub() {
     let mut fleet = Fleet::calm();
     let why = "prod/fraud has no earlier revision that was promoted";
@@ -275,6 +308,29 @@ fn from_a_host_one_chooses_the_endpoint_and_from_a_version_it_is_known() {
     told(&mut stage, &fleet);
     let none = "no endpoint serves a version of churn";
     assert!(stage.text().contains(none), "{}", stage.text());
+}
+
+#[test]
+fn what_served_at_a_moment_of_the_past_is_told_as_it_was_then() {
+    let fleet = Fleet::busy();
+    let mut stage = at("rollouts", (120, 40), &fleet);
+    assert!(stage.text().contains("fraud@7 100%"), "{}", stage.text());
+    stage.press("t");
+    stage.type_text("10m");
+    stage.press("enter");
+    told(&mut stage, &fleet);
+    let text = stage.text();
+    assert!(text.contains("fraud@5 100%"), "{text}");
+    assert!(!text.contains("fraud@7 100%"), "{text}");
+    assert!(
+        !text.contains("warm"),
+        "what hosts could do then is not known: {text}"
+    );
+    stage.press("enter");
+    told(&mut stage, &fleet);
+    let text = stage.text();
+    assert!(text.contains("rev 38"), "{text}");
+    assert!(!text.contains("ROLLBACK"), "{text}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! rollback and after it.
 
 use binnacle_core::view::{
-    EndpointItem, EndpointName, Finding, Name, ReadinessItem, RolloutItem, Verb, Verdict, shown,
+    EndpointItem, EndpointName, Finding, Name, ProofItem, ReadinessItem, RolloutItem, Verb,
+    Verdict, shown,
 };
 
 use crate::format;
@@ -51,6 +52,11 @@ pub(crate) fn readiness(ready: Option<&ReadinessItem>) -> Text {
         (false, None) => Meaning::Warn,
     };
     (text, meaning)
+}
+
+/// Whether people have to say yes before it begins.
+pub(crate) fn is_waiting(rollout: &RolloutItem) -> bool {
+    &*rollout.phase == "awaiting_approval"
 }
 
 /// Where a rollout is, in a word.
@@ -288,4 +294,33 @@ pub(crate) fn steps(rollout: &RolloutItem, now_us: i64) -> Line {
         line.push(piece(format!("{glyph} confirm"), meaning));
     }
     line
+}
+
+/// What a replay of recent inputs showed.
+pub(crate) fn proof(proof: &ProofItem) -> Text {
+    let inputs = proof.compared + proof.failed;
+    if inputs == 0 {
+        let why = proof.reasons.first();
+        let why = why.map_or("no host keeps inputs", |why| why);
+        return (format!("nothing to compare: {why}"), Meaning::Unknown);
+    }
+    let other = proof.compared.saturating_sub(proof.same_class);
+    let share = other as f64 * 100.0 / inputs as f64;
+    let failed = match proof.failed {
+        0 => String::new(),
+        failed => format!(", {} fail", format::count(failed)),
+    };
+    let text = format!(
+        "{} inputs through {}, {}/{} hosts: {share:.1} % change class{failed}",
+        format::count(inputs),
+        proof.version,
+        proof.answered,
+        proof.hosts,
+    );
+    let meaning = match (proof.failed, other) {
+        (0, 0) => Meaning::Ok,
+        (0, _) => Meaning::Text,
+        (_, _) => Meaning::Warn,
+    };
+    (text, meaning)
 }

@@ -46,7 +46,7 @@ impl Look {
 
 /// The bytes that turn a terminal that shows `before` into one that shows `now`; none where
 /// nothing changed. Both have the same area. The pen is left plain.
-pub(crate) fn changes(before: &Buffer, now: &Buffer) -> Vec<u8> {
+pub fn changes(before: &Buffer, now: &Buffer) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut pen = Pen {
         at: None,
@@ -98,12 +98,12 @@ fn differing<'a>(
 }
 
 /// A frame as lines of text, without what is blank at their ends.
-pub(crate) fn text(frame: &Buffer) -> String {
+pub fn text(frame: &Buffer) -> String {
     lines(frame, |line, _, symbol| line.push_str(symbol))
 }
 
 /// The same with colours and emphasis.
-pub(crate) fn coloured(frame: &Buffer) -> String {
+pub fn coloured(frame: &Buffer) -> String {
     let mut look = Look::default();
     let mut text = lines(frame, |line, cell, symbol| {
         let mut bytes = Vec::new();
