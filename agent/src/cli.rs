@@ -85,6 +85,9 @@ pub struct RunArgs {
     /// Write a line of JSON for each inference request
     #[arg(long, value_name = "FILE")]
     request_log: Option<String>,
+    /// The header that names who calls [default: callers are told apart by their address]
+    #[arg(long, value_name = "NAME")]
+    caller_header: Option<String>,
     /// Bytes of windows that may wait for the hub
     #[arg(long, value_name = "BYTES")]
     spool_limit_bytes: Option<String>,
@@ -240,6 +243,7 @@ impl RunArgs {
             workers: text("workers", &self.workers),
             upstream_timeout: text("upstream-timeout", &self.upstream_timeout),
             request_log: text("request-log", &self.request_log),
+            caller_header: text("caller-header", &self.caller_header),
             spool_limit_bytes: text("spool-limit-bytes", &self.spool_limit_bytes),
             models: texts("model", &self.model),
             server: text("server", &self.server),

@@ -143,7 +143,7 @@ fn is_class(data: &Data) -> bool {
 }
 
 /// The values as numbers, where they are numbers that this agent reads.
-fn numbers(data: &Data) -> Option<Vec<f64>> {
+pub(crate) fn numbers(data: &Data) -> Option<Vec<f64>> {
     Some(match data {
         Data::Bool(values) => values.iter().map(|&v| f64::from(u8::from(v))).collect(),
         Data::Uint8(values) => values.iter().map(|&v| f64::from(v)).collect(),

@@ -77,6 +77,8 @@ pub struct Config {
     pub upstream_timeout: Duration,
     /// A file that gets a line of JSON for each inference request.
     pub request_log: Option<PathBuf>,
+    /// The header that names who calls, in small letters; none to tell callers by their address.
+    pub caller_header: Option<Box<str>>,
     /// Bytes of windows that may wait for the hub.
     pub spool_limit_bytes: u64,
     /// Models to watch on a server that cannot list its own.
@@ -225,6 +227,10 @@ impl Config {
                 None => UPSTREAM_TIMEOUT,
             },
             request_log: given.request_log.as_ref().map(absolute_path).transpose()?,
+            caller_header: given
+                .caller_header
+                .map(|text| parsed(text, header))
+                .transpose()?,
             spool_limit_bytes: match given.spool_limit_bytes {
                 Some(text) => parsed(text, spool_limit)?,
                 None => spool::LIMIT_BYTES,
@@ -274,6 +280,13 @@ fn upstream(text: &str) -> Result<Upstream, ProxyError> {
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is no ADDR:PORT, such as 127.0.0.1:8000"))
+}
+
+fn header(text: &str) -> Result<Box<str>, String> {
+    match text.parse::<http::HeaderName>() {
+        Ok(name) => Ok(name.as_str().into()),
+        Err(_) => Err(format!("{text:?} is no name of a header, such as x-caller")),
+    }
 }
 
 fn workers(text: &str) -> Result<NonZeroUsize, String> {

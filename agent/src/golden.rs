@@ -7,16 +7,18 @@
 //! its version, since nobody can say that it answers correctly.
 
 use bytes::Bytes;
-use open_inference::{InferResponse, rest};
+use open_inference::{Data, InferResponse, Tensor, rest};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::compare::compare;
+use crate::compare::{compare, numbers};
 
 /// Bytes of a file of golden requests: dozens of rows, not a test set.
 pub const BYTES_MOST: u64 = 4 << 20;
 /// Golden requests of one version: they are load, and run each minute.
 pub const MOST: usize = 64;
+/// Letters of a text that are told.
+const TEXT_MOST: usize = 40;
 /// How far a number may be off where a line does not say.
 const TOLERANCE: f64 = 1e-4;
 
@@ -89,25 +91,95 @@ impl GoldenRequest {
         if difference.largest <= self.tolerance * size && difference.same_class {
             return None;
         }
-        if difference.largest.is_infinite() {
-            return Some("its answer has other outputs, or is no number".into());
+        Some(self.apart(&answer, self.tolerance * size))
+    }
+
+    /// Where an answer is farthest from what was expected, and what stands in either.
+    fn apart(&self, answer: &InferResponse, within: f64) -> String {
+        let expected = &self.response.outputs;
+        if answer.outputs.len() != expected.len() {
+            let names = |outputs: &[Tensor]| {
+                let names: Vec<&str> = outputs.iter().map(Tensor::name).collect();
+                names.join(", ")
+            };
+            let (got, expected) = (names(&answer.outputs), names(expected));
+            return format!("it has the outputs {got:?}, expected {expected:?}");
         }
-        Some(format!(
-            "its answer is off by {:.3e}, the tolerance is {:.3e}",
-            difference.largest,
-            self.tolerance * size
-        ))
+        let mut worst: Option<(f64, String)> = None;
+        for one in expected {
+            let name = one.name();
+            let Some(other) = answer.outputs.iter().find(|it| it.name() == name) else {
+                return format!("it has no output {name:?}");
+            };
+            if other.shape() != one.shape() {
+                let (got, expected) = (other.shape(), one.shape());
+                return format!("{name} has the shape {got:?}, expected {expected:?}");
+            }
+            let (off, words) = farthest(one, other, within);
+            if worst.as_ref().is_none_or(|(most, _)| off > *most) {
+                worst = Some((off, words));
+            }
+        }
+        worst.map_or_else(String::new, |(_, words)| words)
     }
 }
 
+/// By how much two outputs of one shape are apart where they are so most, and what stands there.
+fn farthest(expected: &Tensor, got: &Tensor, within: f64) -> (f64, String) {
+    let name = expected.name();
+    if let (Data::Bytes(one), Data::Bytes(other)) = (expected.data(), got.data()) {
+        let place = one.iter().zip(other).position(|(one, other)| one != other);
+        let Some(at) = place else {
+            return (0.0, format!("{name} is as expected"));
+        };
+        let text = |all: &[Bytes]| {
+            let bytes = all.get(at).map(Bytes::as_ref).unwrap_or_default();
+            String::from_utf8_lossy(bytes)
+                .chars()
+                .take(TEXT_MOST)
+                .collect::<String>()
+        };
+        let (one, other) = (text(one), text(other));
+        return (
+            f64::INFINITY,
+            format!("{name}[{at}] is {other:?}, expected {one:?}"),
+        );
+    }
+    let (Some(one), Some(other)) = (numbers(expected.data()), numbers(got.data())) else {
+        return (
+            f64::INFINITY,
+            format!("{name} is of another kind than expected"),
+        );
+    };
+    let off = |(at, (one, other)): (usize, (&f64, &f64))| {
+        let off = (one - other).abs();
+        // No number beside a number is as far apart as can be, and two of them are not apart.
+        let off = match (one.is_nan(), other.is_nan()) {
+            (true, true) => 0.0,
+            (false, false) if one == other => 0.0,
+            (false, false) => off,
+            (true, false) | (false, true) => f64::INFINITY,
+        };
+        (off, at)
+    };
+    let all = one.iter().zip(&other).enumerate().map(off);
+    let (off, at) = all.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0));
+    let value = |all: &[f64]| all.get(at).copied().unwrap_or_default();
+    let (one, other) = (value(&one), value(&other));
+    (
+        off,
+        format!("{name}[{at}] is {other}, expected {one} within {within:.1e}"),
+    )
+}
+
 /// The largest number in an output, by its size.
-fn largest(output: &open_inference::Tensor) -> f64 {
-    let zero = open_inference::Tensor::new(
+fn largest(output: &Tensor) -> f64 {
+    let zero = Tensor::new(
         output.name(),
         output.shape().to_vec(),
-        open_inference::Data::zeros(output.datatype(), output.data().len()),
+        Data::zeros(output.datatype(), output.data().len()),
     );
-    let alone = |output: &open_inference::Tensor| InferResponse {
+    let alone = |output: &Tensor| InferResponse {
         model_name: String::new(),
         model_version: String::new(),
         id: String::new(),
@@ -145,10 +217,14 @@ mod tests {
         assert_eq!(fault(0.805), None);
         assert_eq!(
             fault(0.7).as_deref(),
-            Some("its answer is off by 1.000e-1, the tolerance is 1.000e-2")
+            Some("p[0] is 0.7, expected 0.8 within 1.0e-2")
         );
         let other = Bytes::from_static(br#"{"model_name":"m","outputs":[]}"#);
-        assert!(golden[0].fault(&other).unwrap().contains("other outputs"));
+        let none = golden[0].fault(&other).unwrap();
+        assert_eq!(none, r#"it has the outputs "", expected "p""#);
+        let wide = body(0.8).replace("[1,2]", "[2,1]");
+        let shape = golden[0].fault(&wide.into()).unwrap();
+        assert_eq!(shape, "p has the shape [2, 1], expected [1, 2]");
         assert!(
             golden[0]
                 .fault(&"x".into())

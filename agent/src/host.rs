@@ -3,11 +3,15 @@
 //! Promises: reading is cheap enough for every second; the disk is asked every tenth, and
 //! only the one that holds the data folder, so that a dead network mount stops nothing.
 
+mod server;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sysinfo::{MemoryRefreshKind, Networks, System};
+
+use self::server::Server;
 
 /// How often the disk is asked: it fills slowly.
 const DISK_EVERY: Duration = Duration::from_secs(10);
@@ -33,12 +37,16 @@ pub struct Vitals {
     pub network_sent_per_s: u64,
     /// The agent's own resident memory in bytes.
     pub agent_memory: u64,
+    /// The inference server's, with all that it started; 0 where it is not known.
+    #[serde(default)]
+    pub server_memory: u64,
 }
 
 /// What is read from the machine.
 pub struct Host {
     system: System,
     networks: Networks,
+    server: Server,
     folder: PathBuf,
     disk: (u64, u64),
     disk_read: Option<Instant>,
@@ -46,14 +54,15 @@ pub struct Host {
 }
 
 impl Host {
-    /// The machine, with the disk that holds `folder`; `None` where the system cannot be
-    /// asked at all.
-    pub fn new(folder: &Path, now: Instant) -> Option<Self> {
+    /// The machine, with the disk that holds `folder` and the inference server at `upstream`;
+    /// `None` where the system cannot be asked at all.
+    pub fn new(folder: &Path, upstream: &str, now: Instant) -> Option<Self> {
         let mut system = System::new().ok()?;
         system.refresh_cpu_usage();
         Some(Self {
             system,
             networks: Networks::new_with_refreshed_list().ok()?,
+            server: Server::at(upstream),
             folder: folder.to_owned(),
             disk: (0, 0),
             disk_read: None,
@@ -97,6 +106,7 @@ impl Host {
             network_received_per_s: per_second(received, elapsed_us),
             network_sent_per_s: per_second(sent, elapsed_us),
             agent_memory: own_memory().unwrap_or(0),
+            server_memory: self.server.resident(now).unwrap_or(0),
         }
     }
 }
@@ -131,7 +141,7 @@ mod tests {
     #[test]
     fn a_running_machine_has_vitals() {
         let dir = tempfile::tempdir().unwrap();
-        let mut host = Host::new(dir.path(), clock::now()).unwrap();
+        let mut host = Host::new(dir.path(), "127.0.0.1:1", clock::now()).unwrap();
         let vitals = host.vitals(clock::now());
         assert!(
             vitals.cores > 0 && vitals.cpu_permille <= 1000,

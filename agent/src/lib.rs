@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod assignment;
+pub mod callers;
 pub mod cli;
 pub mod clock;
 pub mod compare;
@@ -15,6 +16,7 @@ pub mod feature;
 pub mod golden;
 pub mod host;
 pub mod inputs;
+pub mod nulls;
 pub mod proxy;
 mod run;
 pub mod seal;

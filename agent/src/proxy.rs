@@ -44,6 +44,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::route::escape;
 use self::{log::RequestLog, mirror::Mirror, routes::Routes, tap::Tap, worker::Order};
+use crate::callers::Callers;
 use crate::window::{self, Sealed};
 
 /// Orders to one worker that may wait: one seal a second, one drain ever.
@@ -73,6 +74,10 @@ pub struct Settings {
     pub routes: Routes,
     /// Where copies of routed requests go, for shadows and replays.
     pub mirror: Option<Mirror>,
+    /// Where callers of endpoints are counted.
+    pub callers: Option<Callers>,
+    /// The header that names a caller, in small letters; without it the address does.
+    pub caller_header: Option<Box<str>>,
 }
 
 impl Settings {
@@ -88,6 +93,8 @@ impl Settings {
             tap: None,
             routes: Routes::default(),
             mirror: None,
+            callers: None,
+            caller_header: None,
         }
     }
 }
@@ -254,6 +261,8 @@ impl Proxy {
                 tap: settings.tap.clone(),
                 routes: settings.routes.clone(),
                 mirror: settings.mirror.clone(),
+                callers: settings.callers.clone(),
+                caller_header: settings.caller_header.clone(),
             };
             workers.push(Hand {
                 orders,

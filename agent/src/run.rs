@@ -21,6 +21,7 @@ use crate::artifact::Shelf;
 use crate::assignment::obey::{Ground, Obey, ObeyError, Orders, Work};
 use crate::assignment::observed::Observed;
 use crate::assignment::{self, Assignment, KeepError};
+use crate::callers::Callers;
 use crate::clock;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
@@ -127,13 +128,17 @@ impl Agent {
         let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
         let references = references(&config, &inputs, &routes, &orders)?;
         inputs::start(&inputs, items, config.inputs_cpu_percent).map_err(StartError::Inputs)?;
-        let settings = settings(&config, listeners, routes, mirror);
+        let callers = Callers::default();
+        let settings = Settings {
+            callers: Some(callers.clone()),
+            ..settings(&config, listeners, routes, mirror)
+        };
         let proxy = start_proxy(settings, known).await?;
         let (listen, now) = (proxy.local_addr(), clock::now());
         let (events, heard) = mpsc::channel(EVENTS_MOST);
         let keeper = Keeper {
             uplink: Uplink::new(config.hubs.len(), boot.seed(), now),
-            host: Host::new(&config.data, now),
+            host: Host::new(&config.data, config.upstream.authority(), now),
             inputs,
             inputs_since: now,
             sealer: Sealer::new(boot, now, clock::wall_us()),
@@ -149,6 +154,7 @@ impl Agent {
             observe_at: now,
             in_flight,
             shadows: shadows.clone(),
+            callers,
             proofs,
             proved: None,
             lights,
@@ -273,6 +279,7 @@ fn settings(
         workers: config.workers,
         upstream_timeout: config.upstream_timeout,
         request_log: config.request_log.clone(),
+        caller_header: config.caller_header.clone(),
         ..Settings::new(listeners, config.upstream.clone())
     }
 }
@@ -297,6 +304,7 @@ struct Keeper {
     /// Requests under way, for whoever waits for their end.
     in_flight: Arc<AtomicU32>,
     shadows: Shadows,
+    callers: Callers,
     /// What came of replays, and the one that the stream could not take yet.
     proofs: mpsc::Receiver<Proved>,
     proved: Option<Proved>,
@@ -542,9 +550,11 @@ impl Keeper {
         Moment {
             sent_at_us: clock::wall_us(),
             vitals: self.vitals,
-            server: self.lights.borrow().clone(),
+            server: Arc::new(report::server(self)),
             losses: self.tally.losses(self.spool.losses()),
             shadows: self.shadows.take(),
+            answers: self.shadows.take_answers(),
+            callers: self.callers.take(),
         }
     }
 

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use self::dialect::Kind;
 use self::open_inference::{Listed, OpenInference, Unanswered, path, printable};
+use crate::assignment::observed::VersionState;
 use crate::clock;
 use crate::proxy::{Known, Upstream};
 
@@ -79,6 +80,9 @@ pub struct VersionLights {
     pub loaded: Light,
     /// A probe inference was answered.
     pub answers: Light,
+    /// Its golden requests were answered as they should be; unknown where it has none.
+    #[serde(default)]
+    pub correct: Light,
     /// Why the first light that is not on is not; empty when all are on.
     pub reason: String,
 }
@@ -96,6 +100,29 @@ pub struct ServerHealth {
     pub reason: String,
     /// Each version that it lists, in order.
     pub versions: Vec<VersionLights>,
+}
+
+impl ServerHealth {
+    /// The same with the fourth light: how golden requests were answered.
+    pub fn corrected(&self, versions: &[VersionState]) -> Self {
+        let mut health = self.clone();
+        for state in versions.iter().filter(|state| state.golden.total > 0) {
+            let is = |lights: &&mut VersionLights| {
+                (&lights.model, &lights.version) == (&state.version.model, &state.version.version)
+            };
+            let Some(lights) = health.versions.iter_mut().find(is) else {
+                continue;
+            };
+            lights.correct = match state.golden.passed == state.golden.total {
+                true => Light::On,
+                false => Light::Off,
+            };
+            if lights.correct == Light::Off && lights.reason.is_empty() {
+                lights.reason.clone_from(&state.reason);
+            }
+        }
+        health
+    }
 }
 
 type VersionName = (Arc<str>, Arc<str>);
@@ -438,6 +465,8 @@ impl Lookout {
                 version,
                 loaded: watched.loaded,
                 answers: watched.answers,
+                // Not looked at here: what a version must answer is kept with it.
+                correct: Light::Unknown,
                 reason: watched.reason.clone(),
             }
         });

@@ -1,6 +1,6 @@
 //! What becomes of copies of requests: shadows answer them as well, and their answers are held
-//! against those that applications got; recent inputs are kept in memory, to be replayed through
-//! a version on demand.
+//! against those that applications got; it is looked whether answers say anything; recent inputs
+//! are kept in memory, to be replayed through a version on demand.
 //!
 //! Promises: nothing here is on a request's way; work at once, copies that wait and inputs that
 //! are kept are bounded; inputs leave this host only as counts of how answers differ.
@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use self::ask::Asker;
 use crate::assignment::Version;
 use crate::compare::{DECADES, Difference};
+use crate::nulls::Nulls;
 use crate::proxy::Upstream;
 use crate::proxy::mirror::Copied;
 use crate::proxy::routes::{Leg, Placed, Routes};
@@ -90,6 +91,7 @@ struct Inputs {
 #[derive(Clone, Debug)]
 pub struct Shadows {
     counts: Arc<Mutex<BTreeMap<Pair, Compared>>>,
+    answers: Arc<Mutex<BTreeMap<(Arc<str>, Version), Nulls>>>,
     inputs: Arc<Mutex<Inputs>>,
     limits: Arc<Mutex<BTreeMap<Arc<str>, usize>>>,
     asker: Arc<Asker>,
@@ -102,6 +104,7 @@ impl Shadows {
     pub fn new(upstream: &Upstream, grpc_upstream: &Upstream, routes: Routes) -> Self {
         Self {
             counts: Arc::default(),
+            answers: Arc::default(),
             inputs: Arc::default(),
             limits: Arc::default(),
             asker: Arc::new(Asker::new(upstream, grpc_upstream)),
@@ -142,10 +145,23 @@ impl Shadows {
         counts.into_iter().collect()
     }
 
+    /// Answers that were looked at since this was last asked, by endpoint and version.
+    pub fn take_answers(&self) -> Vec<((Arc<str>, Version), Nulls)> {
+        std::mem::take(&mut *lock(&self.answers))
+            .into_iter()
+            .collect()
+    }
+
     /// Takes copies as they come, until no proxy makes any.
     pub async fn run(self, mut copies: mpsc::Receiver<Input>) {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         while let Some(copied) = copies.recv().await {
+            if copied.look
+                && let Some(is_null) = ask::is_null(&copied)
+            {
+                let key = (copied.control.endpoint.clone(), version(&copied.control));
+                lock(&self.answers).entry(key).or_default().add(is_null);
+            }
             if copied.keep {
                 self.remember(&copied);
             }

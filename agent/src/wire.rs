@@ -12,9 +12,12 @@ use binnacle_proto::v1 as proto;
 use binnacle_sketch::{Encoded, latency};
 use prost::Message;
 
+use crate::assignment::Version;
 use crate::assignment::observed::Observed;
+use crate::callers::Calls;
 use crate::config::Config;
 use crate::host::Vitals;
+use crate::nulls::Nulls;
 use crate::seal::{BootId, Window};
 use crate::server::{Light, ServerHealth, VersionLights};
 use crate::shadow::{Compared, Pair, Proved};
@@ -101,6 +104,10 @@ pub struct Moment {
     pub losses: Losses,
     /// What shadows answered since the last moment was told.
     pub shadows: Vec<(Pair, Compared)>,
+    /// Answers that were looked at since then, by endpoint and version.
+    pub answers: Vec<((Arc<str>, Version), Nulls)>,
+    /// What callers did since then, by endpoint and caller.
+    pub callers: Vec<((Arc<str>, Box<str>), Calls)>,
 }
 
 /// The first message of a stream.
@@ -141,6 +148,8 @@ pub fn report(window: &Window, moment: Option<&Moment>) -> proto::AgentMessage {
         report.losses = Some(losses_to_proto(&moment.losses));
         let shadows = moment.shadows.iter();
         report.shadows = shadows.map(assignment::compared).collect();
+        report.answers = moment.answers.iter().map(assignment::answered).collect();
+        report.callers = moment.callers.iter().map(assignment::called).collect();
         report.sent_at_us = moment.sent_at_us;
     }
     message(proto::agent_message::Body::Report(report))
@@ -336,6 +345,7 @@ fn vitals_to_proto(vitals: Vitals) -> proto::Vitals {
         network_received_per_s: vitals.network_received_per_s,
         network_sent_per_s: vitals.network_sent_per_s,
         agent_memory: vitals.agent_memory,
+        server_memory: vitals.server_memory,
     }
 }
 
@@ -363,6 +373,7 @@ fn lights_to_proto(lights: &VersionLights) -> proto::VersionLights {
         version: lights.version.to_string(),
         loaded: light_to_proto(lights.loaded),
         answers: light_to_proto(lights.answers),
+        correct: light_to_proto(lights.correct),
         reason: lights.reason.clone(),
     }
 }

@@ -20,6 +20,7 @@ use binnacle_agent::Agent;
 use binnacle_agent::assignment::standing::Rollback;
 use binnacle_agent::config::{Config, Given, Text};
 use binnacle_agent::control::{self, AskError};
+use binnacle_agent::server::Light;
 use binnacle_agent::status::Status;
 use binnacle_proto::v1 as proto;
 use http::StatusCode;
@@ -482,6 +483,8 @@ async fn a_version_is_ready_only_when_its_golden_requests_are_answered_as_they_s
         reason.starts_with("0 of 1 golden requests answered"),
         "{reason}"
     );
+    let words = "golden request 1: p[0] is 0.9, expected 0.7 within 1.0e-4";
+    assert!(reason.ends_with(words), "{reason}");
     let mut right = kept("1", "well, one");
     right.golden = golden(0.9);
     host.assign(1, &["1"], &[right]);
@@ -489,6 +492,23 @@ async fn a_version_is_ready_only_when_its_golden_requests_are_answered_as_they_s
     let state = host.hub.version("1");
     assert_eq!((state.golden_passed, state.golden_total), (1, 1));
     assert!(state.golden_at_us > 0);
+    // Others are given to it while it serves: it is asked at once, and serves on.
+    let mut other = kept("1", "well, one");
+    other.golden = golden(0.5);
+    host.assign(2, &["1"], &[other]);
+    let is_asked = || {
+        let state = host.hub.version("1");
+        (state.golden_passed, state.golden_total) == (0, 1)
+    };
+    eventually("it is asked the new ones", is_asked).await;
+    let state = host.hub.version("1");
+    assert_eq!(state.phase(), proto::Phase::Ready);
+    assert!(state.reason.contains("expected 0.5"), "{}", state.reason);
+    let correct = || {
+        let server = host.status().server;
+        server.versions.first().map(|version| version.correct)
+    };
+    eventually("the fourth light is out", || correct() == Some(Light::Off)).await;
 }
 
 #[tokio::test]

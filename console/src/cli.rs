@@ -33,6 +33,7 @@ mod journal;
 mod latency;
 mod manual;
 mod model;
+mod objective;
 mod profile;
 mod registry;
 mod replay;
@@ -128,6 +129,9 @@ enum Command {
     /// The names that applications call: list, show, create, edit, history, lift.
     #[command(subcommand)]
     Endpoint(endpoint::Verb),
+    /// What must hold at an endpoint: show, set.
+    #[command(subcommand)]
+    Objective(objective::Verb),
     /// Bring versions to an endpoint, step by step, judged on the way.
     Deploy(deploy::Deploy),
     /// Take an endpoint back to what was good, on all hosts at once.
@@ -249,6 +253,7 @@ impl Command {
             Self::Approval(verb) => verb.run(global).await,
             Self::Freeze(verb) => verb.run(global).await,
             Self::Endpoint(verb) => verb.run(global).await,
+            Self::Objective(verb) => verb.run(global).await,
             Self::Deploy(deploy) => deploy.run(global).await,
             Self::Rollback(rollback) => rollback.run(global).await,
             Self::Rollout(verb) => verb.run(global).await,

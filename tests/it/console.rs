@@ -220,6 +220,7 @@ fn names_from_outside_cannot_touch_the_terminal() {
         version: format!("{version}{evil}"),
         loaded: Light::Off.into(),
         answers: Light::Off.into(),
+        correct: Light::Off.into(),
         reason: format!("disk{evil}"),
     };
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as i64;

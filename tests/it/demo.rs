@@ -100,6 +100,29 @@ fn a_slow_version_is_found_and_taken_back_with_nobody_there() {
 }
 
 #[test]
+fn a_version_that_answers_the_wrong_way_round_never_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program::command("binnacle")
+        .args(["demo", "--headless", "--incident", "wrong-version"])
+        .arg("--json")
+        .env("TMPDIR", folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{complaints}", output.status);
+    let healed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(healed["version"], "fraud@5", "{healed}");
+    assert_eq!(healed["failed_requests"], 0, "{healed}");
+    assert_eq!(healed["blame"]["kind"], "this_version", "{healed}");
+    let why = healed["blame"]["why"].as_str().unwrap();
+    for words in ["0 of 8 golden requests", "golden request 1: label[0] is"] {
+        assert!(why.contains(words), "{why}");
+    }
+    await_nothing_left(folder.path());
+}
+
+#[test]
 fn a_demo_on_a_terminal_shows_its_fleet_and_ends_with_the_console() {
     let folder = tempfile::tempdir().unwrap();
     let text = |folder: &Path| folder.to_str().unwrap().to_owned();

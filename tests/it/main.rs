@@ -15,6 +15,7 @@
 mod alerts;
 mod approvals;
 mod artifacts;
+mod bad_models;
 mod commands;
 mod console;
 mod day;
@@ -24,6 +25,7 @@ mod endpoints;
 mod faults;
 mod glance;
 mod manual;
+mod partitions;
 mod refusals;
 mod registry;
 mod scene;

@@ -315,6 +315,17 @@ impl Agent {
     /// Starts the agent of `host` in front of `server`, reporting to the hub at an address.
     #[track_caller]
     pub fn start(folder: &Path, host: &str, hub: &str, server: &Runtime) -> Self {
+        let mut agent = Self::prepared(folder, host, hub, (server.http(), server.grpc()));
+        agent.start_again();
+        agent
+    }
+
+    fn prepared(
+        folder: &Path,
+        host: &str,
+        hub: &str,
+        (http, grpc): (SocketAddr, SocketAddr),
+    ) -> Self {
         let folder = folder.join(host);
         std::fs::create_dir_all(&folder).unwrap();
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
@@ -326,9 +337,9 @@ impl Agent {
             "--hub".to_owned(),
             hub.to_owned(),
             "--upstream".to_owned(),
-            format!("http://{}", server.http()),
+            format!("http://{http}"),
             "--grpc-upstream".to_owned(),
-            format!("http://{}", server.grpc()),
+            format!("http://{grpc}"),
             "--data".to_owned(),
             text(folder.join("data")),
             "--control".to_owned(),
@@ -337,15 +348,13 @@ impl Agent {
             text(folder.join("requests.jsonl")),
         ];
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut agent = Self {
+        Self {
             folder,
             host: host.to_owned(),
             args,
             listen,
             program: None,
-        };
-        agent.start_again();
-        agent
+        }
     }
 
     /// As [`start`](Self::start), for an agent that brings versions to its server: it places them
@@ -375,6 +384,21 @@ impl Agent {
         let percent = percent.to_string();
         let more = ["--inputs-every", "1s", "--inputs-cpu-percent", &percent];
         agent.args.extend(more.map(str::to_owned));
+        agent.start_again();
+        agent
+    }
+
+    /// As [`start`](Self::start), before an inference server of another kind that takes HTTP alone.
+    #[track_caller]
+    pub fn start_before(
+        folder: &Path,
+        host: &str,
+        hub: &str,
+        server: SocketAddr,
+        more: Vec<String>,
+    ) -> Self {
+        let mut agent = Self::prepared(folder, host, hub, (server, server));
+        agent.args.extend(more);
         agent.start_again();
         agent
     }

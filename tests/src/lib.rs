@@ -18,6 +18,7 @@ pub mod command;
 pub mod console;
 pub mod crowd;
 pub mod fleet;
+pub mod misbehaving;
 pub mod models;
 pub mod patience;
 pub mod peers;

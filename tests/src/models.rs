@@ -45,6 +45,11 @@ pub fn file(name: &str, version: &str) -> PathBuf {
     source().join(name).join(version).join("model.onnx")
 }
 
+/// The golden requests of a model's versions.
+pub fn golden(name: &str) -> PathBuf {
+    source().join(name).join("golden.jsonl")
+}
+
 fn source() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Listens beside the hub's socket and passes bytes on, both ways.
@@ -15,6 +16,8 @@ pub struct Relay {
     socket: PathBuf,
     open: Arc<Mutex<Vec<UnixStream>>>,
     gate: Arc<Gate>,
+    /// Nobody gets through.
+    is_parted: Arc<AtomicBool>,
 }
 
 /// Whether what the hub says is passed on.
@@ -58,6 +61,8 @@ impl Relay {
         let listener = UnixListener::bind(socket).unwrap();
         let open: Arc<Mutex<Vec<UnixStream>>> = Arc::default();
         let gate: Arc<Gate> = Arc::default();
+        let is_parted: Arc<AtomicBool> = Arc::default();
+        let parted = Arc::clone(&is_parted);
         let (hub, opened, shared) = (hub.to_owned(), Arc::clone(&open), Arc::clone(&gate));
         // Ends with the test's process: an accept that nobody dials waits for ever.
         std::thread::spawn(move || {
@@ -66,6 +71,10 @@ impl Relay {
                     continue;
                 };
                 let mut all = opened.lock().expect("nobody panics with it");
+                // Looked at under the lock, so that a partition cuts whatever was let through.
+                if parted.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let held = Some(Arc::clone(&shared));
                 for (from, to, gate) in [(&near, &far, None), (&far, &near, held)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
@@ -81,7 +90,20 @@ impl Relay {
             socket: socket.to_owned(),
             open,
             gate,
+            is_parted,
         }
+    }
+
+    /// Parts the ends from each other: what is open is cut, and nobody gets through until
+    /// [`join`](Self::join).
+    pub fn part(&self) {
+        self.is_parted.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
+    /// Lets the ends find each other again.
+    pub fn join(&self) {
+        self.is_parted.store(false, Ordering::SeqCst);
     }
 
     /// Holds back what the hub says from now on, on every connection.

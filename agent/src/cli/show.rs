@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::assignment::observed::{RouteState, VersionState};
 use crate::assignment::standing::{Override, OverrideKind};
-use crate::server::VersionLights;
+use crate::server::{Light, VersionLights};
 use crate::status::Status;
 
 /// The table, with a line for each thing and each version.
@@ -164,6 +164,9 @@ fn version_line(version: &VersionLights) -> String {
     }
     let (loaded, answers) = (version.loaded.word(), version.answers.word());
     words.push_str(&format!(" loaded {loaded}, answers {answers}"));
+    if version.correct != Light::Unknown {
+        words.push_str(&format!(", correct {}", version.correct.word()));
+    }
     if !version.reason.is_empty() {
         words.push_str(&format!(": {}", plain(&version.reason)));
     }

@@ -63,6 +63,8 @@ pub struct Given {
     pub upstream_timeout: Option<Text>,
     /// A path.
     pub request_log: Option<Text>,
+    /// A header's name.
+    pub caller_header: Option<Text>,
     /// A number of bytes.
     pub spool_limit_bytes: Option<Text>,
     /// Names of models.
@@ -99,6 +101,7 @@ struct Keys {
     workers: Option<Spanned<u64>>,
     upstream_timeout: Option<Spanned<String>>,
     request_log: Option<Spanned<String>>,
+    caller_header: Option<Spanned<String>>,
     spool_limit_bytes: Option<Spanned<u64>>,
     #[serde(default)]
     models: Vec<Spanned<String>>,
@@ -123,6 +126,7 @@ const KEYS: &[&str] = &[
     "workers",
     "upstream_timeout",
     "request_log",
+    "caller_header",
     "spool_limit_bytes",
     "models",
     "server",
@@ -182,6 +186,7 @@ impl Given {
             workers: keys.workers.map(number),
             upstream_timeout: keys.upstream_timeout.map(string),
             request_log: keys.request_log.map(string),
+            caller_header: keys.caller_header.map(string),
             spool_limit_bytes: keys.spool_limit_bytes.map(number),
             models: keys.models.into_iter().map(string).collect(),
             server: keys.server.map(string),
@@ -210,6 +215,7 @@ impl Given {
             workers: flags.workers.or(self.workers),
             upstream_timeout: flags.upstream_timeout.or(self.upstream_timeout),
             request_log: flags.request_log.or(self.request_log),
+            caller_header: flags.caller_header.or(self.caller_header),
             spool_limit_bytes: flags.spool_limit_bytes.or(self.spool_limit_bytes),
             models: some_or(flags.models, self.models),
             server: flags.server.or(self.server),

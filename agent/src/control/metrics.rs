@@ -163,4 +163,13 @@ fn server(page: &mut Page, status: &Status) {
         let labels = [("model", &*version.model), ("version", &*version.version)];
         page.value("version_answers", &labels, lit(version.answers));
     }
+    page.family(
+        "version_correct",
+        "gauge",
+        "Whether a version answered its golden requests as it should.",
+    );
+    for version in &status.server.versions {
+        let labels = [("model", &*version.model), ("version", &*version.version)];
+        page.value("version_correct", &labels, lit(version.correct));
+    }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Presence {
     /// When the head that has not come whole began to.
     head_since: Cell<Option<u32>>,
     cut: Cell<bool>,
+    /// From where it calls.
+    peer: RefCell<Option<Rc<str>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -76,6 +78,16 @@ pub(crate) struct Presence {
 pub(crate) struct Busy(Rc<Presence>);
 
 impl Presence {
+    /// From where it calls, once that is known.
+    pub(crate) fn peer(&self) -> Option<Rc<str>> {
+        self.peer.borrow().clone()
+    }
+
+    /// It calls from this address.
+    pub(crate) fn comes_from(&self, address: &str) {
+        *self.peer.borrow_mut() = Some(address.into());
+    }
+
     pub(crate) fn new(tick: u32) -> Rc<Self> {
         Rc::new(Self {
             read_at: Cell::new(tick),
@@ -176,11 +188,13 @@ pub(crate) async fn serve(
         let (worker, presence) = (worker.clone(), presence.clone());
         move |request: Request<Incoming>| {
             let (worker, busy) = (worker.clone(), presence.busy());
+            let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
+            let caller = worker.caller(&presence, header);
             async move {
                 let answer = if route::is_grpc(&request) {
-                    grpc::answer(worker, request, number).await
+                    grpc::answer(worker, request, number, caller).await
                 } else {
-                    http::answer(worker, request).await
+                    http::answer(worker, request, caller).await
                 };
                 Ok::<_, Infallible>(answer.map(|body| body.keeping(busy)))
             }

@@ -61,6 +61,7 @@ const NAME_SEARCH: Duration = Duration::from_millis(100);
 /// What is counted of one call.
 pub(crate) struct Call {
     recorder: Rc<Recorder>,
+    caller: Option<Rc<str>>,
     counts: Counts,
     request: Reader,
     answer: Reader,
@@ -87,6 +88,7 @@ pub(crate) async fn answer(
     worker: Rc<Worker>,
     request: Request<Incoming>,
     connection: u64,
+    caller: Option<Rc<str>>,
 ) -> Response<AnswerBody> {
     let recorder = &worker.recorder;
     let asked = route::asked(request.method().as_str(), request.uri().path(), true);
@@ -105,7 +107,9 @@ pub(crate) async fn answer(
         Counts::One(_) => recorder.sample(),
         Counts::Each(_) | Counts::Nothing => None,
     };
-    let call = Rc::new(RefCell::new(Call::new(recorder.clone(), counts, routing)));
+    let mut call = Call::new(recorder.clone(), counts, routing);
+    call.called_by(caller);
+    let call = Rc::new(RefCell::new(call));
     let mut ending = Ending {
         call: call.clone(),
         patience: Patience::new(&worker),
@@ -187,6 +191,7 @@ impl Call {
     fn new(recorder: Rc<Recorder>, counts: Counts, routing: Option<Routing>) -> Self {
         Self {
             recorder,
+            caller: None,
             counts,
             request: Reader::default(),
             answer: Reader::default(),
@@ -196,6 +201,14 @@ impl Call {
             moved: false,
             whole: false,
         }
+    }
+
+    /// Who calls.
+    fn called_by(&mut self, caller: Option<Rc<str>>) {
+        if let (Counts::One(Some(ticket)), Some(caller)) = (&mut self.counts, &caller) {
+            ticket.caller(caller);
+        }
+        self.caller = caller;
     }
 
     fn is_named(&self) -> bool {
@@ -244,6 +257,9 @@ impl Call {
             return;
         };
         let mut ticket = self.recorder.begin(Target::Unnamed);
+        if let Some(caller) = &self.caller {
+            ticket.caller(caller);
+        }
         ticket.request_bytes = message.bytes;
         match self
             .routing

@@ -34,7 +34,11 @@ use crate::{clock, window::Outcome};
 const JSON_BYTES: &str = "inference-header-content-length";
 
 /// Answers one request.
-pub(crate) async fn answer(worker: Rc<Worker>, request: Request<Incoming>) -> Response<AnswerBody> {
+pub(crate) async fn answer(
+    worker: Rc<Worker>,
+    request: Request<Incoming>,
+    caller: Option<Rc<str>>,
+) -> Response<AnswerBody> {
     let path = request.uri().path();
     let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
     let chosen = worker.choose(request.method().as_str(), path, header);
@@ -43,7 +47,10 @@ pub(crate) async fn answer(worker: Rc<Worker>, request: Request<Incoming>) -> Re
     let instead = chosen.map(|chosen| format!("{}{}", chosen.leg.path(), chosen.then));
     let (ticket, body_origin) = match route::asked(request.method().as_str(), path, false) {
         Asked::Infer { model, version } => {
-            let ticket = worker.recorder.begin_at(leg.as_ref(), &model, &version);
+            let mut ticket = worker.recorder.begin_at(leg.as_ref(), &model, &version);
+            if let Some(caller) = &caller {
+                ticket.caller(caller);
+            }
             let (model, version) = match &leg {
                 Some(leg) => (&*leg.model, &*leg.version),
                 None => (&*model, &*version),

@@ -1,6 +1,6 @@
 //! Copies of routed requests with their answers: for shadows, which answer them as well, for
-//! replays, which need recent inputs, and for whoever counts what inputs look like. Never in a
-//! request's way.
+//! replays, which need recent inputs, for whoever counts what inputs look like, and of some
+//! answers for whoever looks whether they say anything. Never in a request's way.
 //!
 //! Whether a request is copied is decided before its first byte. Its bytes and those of its
 //! answer are gathered under a limit, and offered to a bounded queue: to shadows and replays when
@@ -64,6 +64,8 @@ pub struct Copied {
     pub keep: bool,
     /// Its inputs are to be counted.
     pub meter: Option<Arc<Meter>>,
+    /// Its answer is to be looked at.
+    pub look: bool,
     /// How the bodies are to be read.
     pub spoken: Spoken,
     /// The request's body.
@@ -102,19 +104,22 @@ impl Mirror {
         &self,
         control: Arc<Leg>,
         shadows: Vec<Arc<Leg>>,
-        keep: bool,
+        (keep, look): (bool, bool),
         meter: Option<Arc<Meter>>,
     ) -> Box<Copying> {
-        let answered = keep || !shadows.is_empty();
+        let answered = keep || look || !shadows.is_empty();
         Box::new(Copying {
             mirror: self.clone(),
             whole: true,
+            answer_whole: true,
+            asked: keep || meter.is_some() || !shadows.is_empty(),
             answered,
             copied: Some(Copied {
                 control,
                 shadows,
                 keep,
                 meter,
+                look,
                 spoken: Spoken::Grpc,
                 request: Vec::new(),
                 answer: Vec::new(),
@@ -133,7 +138,7 @@ impl Mirror {
                 meter.count_dropped();
             }
         }
-        if !is_good || !(copied.keep || !copied.shadows.is_empty()) {
+        if !is_good || !copied.is_for_answers() {
             return;
         }
         match self.queue.try_send(copied) {
@@ -147,9 +152,13 @@ impl Mirror {
 #[derive(Debug)]
 pub(crate) struct Copying {
     mirror: Mirror,
-    /// Nothing was left out so far.
+    /// Nothing of the request was left out so far.
     whole: bool,
-    /// The answer is wanted as well.
+    /// Nothing of the answer was.
+    answer_whole: bool,
+    /// The request is wanted.
+    asked: bool,
+    /// The answer is wanted as well, or alone.
     answered: bool,
     /// There until it is finished.
     copied: Option<Copied>,
@@ -185,38 +194,41 @@ impl Copying {
 
     /// Bytes of the request.
     pub(crate) fn request(&mut self, bytes: &[u8]) {
-        self.gather(bytes, |copied| &mut copied.request);
+        if self.asked {
+            self.whole &= self.gather(bytes, |copied| &mut copied.request);
+        }
     }
 
     /// Bytes of the answer.
     pub(crate) fn answer(&mut self, bytes: &[u8]) {
-        if self.answered {
-            self.gather(bytes, |copied| &mut copied.answer);
+        if self.answered && self.answer_whole {
+            self.answer_whole = self.gather(bytes, |copied| &mut copied.answer);
         }
     }
 
-    /// It cannot be copied: its bytes are not what they mean.
-    pub(crate) fn spoil(&mut self) {
-        self.whole = false;
+    /// The request cannot be copied: its bytes are not what they mean.
+    pub(crate) fn spoil_request(&mut self) {
+        self.whole &= !self.asked;
     }
 
-    /// The answer cannot be copied: of the request it matters only to those who want both.
+    /// The answer cannot be copied: the request may matter all the same.
     pub(crate) fn spoil_answer(&mut self) {
-        self.whole &= !self.answered;
+        self.answer_whole = false;
     }
 
-    fn gather(&mut self, bytes: &[u8], part: impl FnOnce(&mut Copied) -> &mut Vec<u8>) {
+    /// Keeps bytes, if there is room for them.
+    fn gather(&mut self, bytes: &[u8], part: impl FnOnce(&mut Copied) -> &mut Vec<u8>) -> bool {
         let Some(copied) = self.copied.as_mut().filter(|_| self.whole) else {
-            return;
+            return false;
         };
         let one = copied.request.len() + copied.answer.len() + bytes.len();
         let held = copied.budget.held.fetch_add(bytes.len(), Ordering::Relaxed);
         if one > ONE_MOST || held + bytes.len() > BYTES_MOST {
             copied.budget.held.fetch_sub(bytes.len(), Ordering::Relaxed);
-            self.whole = false;
-            return;
+            return false;
         }
         part(copied).extend_from_slice(bytes);
+        true
     }
 
     /// The answer has passed, good or not: the copy goes where copies go.
@@ -224,15 +236,25 @@ impl Copying {
         let Some(copied) = self.copied.take() else {
             return;
         };
-        if self.whole {
-            return self.mirror.offer(copied, is_good);
-        }
-        if let Some(meter) = &copied.meter {
-            meter.count_dropped();
-        }
-        if is_good {
+        let is_lost = is_good && copied.is_for_answers() && !(self.whole && self.answer_whole);
+        if is_lost {
             lost(&copied);
         }
+        match self.whole {
+            true => self.mirror.offer(copied, is_good && !is_lost),
+            false => {
+                if let Some(meter) = &copied.meter {
+                    meter.count_dropped();
+                }
+            }
+        }
+    }
+}
+
+impl Copied {
+    /// Whether anybody wants it together with its answer.
+    fn is_for_answers(&self) -> bool {
+        self.keep || self.look || !self.shadows.is_empty()
     }
 }
 

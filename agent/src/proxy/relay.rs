@@ -107,7 +107,7 @@ fn next(
                     return Poll::Ready(Next::Http2);
                 }
             } else {
-                match begin(worker, client) {
+                match begin(worker, presence, client) {
                     Ok(Some(begun)) => return Poll::Ready(Next::Request(Box::new(begun))),
                     Ok(None) if !client.has_room() => {
                         return Poll::Ready(Next::Refused(Refused::TooLarge));
@@ -134,13 +134,18 @@ fn next(
 }
 
 /// Begins a request if its head is whole.
-fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refused> {
+fn begin(
+    worker: &Rc<Worker>,
+    presence: &Presence,
+    client: &mut Wire,
+) -> Result<Option<Begun>, Refused> {
     let mut out = worker.heads.borrow_mut().pop().unwrap_or_default();
     let authority = worker.upstream.authority();
-    let mut copying = None;
+    let (mut copying, mut caller) = (None, None);
     let head = head::request(client.bytes(), authority, &mut out, |line| {
         let chosen = worker.choose(line.method, line.path, |name| line.header(name))?;
         copying = chosen.copying;
+        caller = worker.caller(presence, |name| line.header(name));
         Some((chosen.leg, chosen.then))
     })?;
     let Some(head) = head else {
@@ -152,7 +157,10 @@ fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refuse
     if head.length > MAX_HEAD_BYTES {
         return Err(Refused::TooLarge);
     }
-    let (ticket, own, tapped) = counted(worker, &head);
+    let (mut ticket, own, tapped) = counted(worker, &head);
+    if let (Some(ticket), Some(caller)) = (&mut ticket, &caller) {
+        ticket.caller(caller);
+    }
     let keep_alive = head.keep_alive && !worker.turns_away();
     let asked = Asked {
         head_only: head.method == "HEAD",
@@ -162,7 +170,7 @@ fn begin(worker: &Rc<Worker>, client: &mut Wire) -> Result<Option<Begun>, Refuse
     if let Some(copying) = &mut copying {
         copying.asked_in(head.json_bytes);
         if framing == Framing::CHUNKED {
-            copying.spoil();
+            copying.spoil_request();
         }
     }
     let (expects_continue, leg) = (head.expects_continue, head.leg);

@@ -87,6 +87,8 @@ pub struct Leg {
     dropped: AtomicU64,
     /// Where its inputs are watched.
     meter: ArcSwapOption<Meter>,
+    /// The last second in which answers of it were looked at, and how many in that.
+    looks: AtomicU64,
 }
 
 /// Requests with this header and value go to one version.
@@ -416,12 +418,29 @@ impl Leg {
             fields: fields.into(),
             dropped: AtomicU64::new(0),
             meter: ArcSwapOption::empty(),
+            looks: AtomicU64::new(0),
         }
     }
 
     /// Where the inputs of its requests are watched, if they are.
     pub(crate) fn meter(&self) -> Option<Arc<Meter>> {
         self.meter.load_full()
+    }
+
+    /// Whether one more answer of it may be looked at in this second, by a worker's count of them;
+    /// workers whose counts differ share the later one's.
+    pub(crate) fn may_look(&self, second: u32, most: u32) -> bool {
+        let now = u64::from(second) << 32;
+        let looked = self
+            .looks
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |looks| {
+                if looks < now {
+                    return Some(now + 1);
+                }
+                let count = looks & u64::from(u32::MAX);
+                (count < u64::from(most)).then_some(looks + 1)
+            });
+        looked.is_ok()
     }
 
     /// A copy that was meant for it did not fit.

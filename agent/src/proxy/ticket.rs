@@ -17,6 +17,7 @@ use super::{
     tap::Tap,
 };
 use crate::{
+    callers::{Book, Callers},
     clock,
     window::{Ended, Outcome, Slot, TakenWindow, Window},
 };
@@ -28,6 +29,7 @@ pub(crate) struct Recorder {
     log: Option<LogWriter>,
     tap: Option<Tap>,
     untapped: Cell<u32>,
+    callers: RefCell<Book>,
 }
 
 /// Whose series a request belongs to.
@@ -47,6 +49,8 @@ pub(crate) struct Ticket {
     target: Target,
     /// Held until the request has ended, so that its version is not taken away before.
     leg: Option<Arc<Leg>>,
+    /// Who asked; nothing where nobody is told apart.
+    caller: Option<Rc<str>>,
     outcome: Outcome,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
@@ -60,6 +64,7 @@ impl Recorder {
             log,
             tap,
             untapped: Cell::new(0),
+            callers: RefCell::default(),
         })
     }
 
@@ -79,6 +84,7 @@ impl Recorder {
             started: clock::now(),
             target,
             leg: None,
+            caller: None,
             outcome: Outcome::ClientGone,
             request_bytes: 0,
             response_bytes: 0,
@@ -109,6 +115,11 @@ impl Recorder {
         let sampled = passed >= tap.every();
         self.untapped.set(if sampled { 0 } else { passed });
         sampled.then_some(tap)
+    }
+
+    /// Adds what callers did to what those of all workers did.
+    pub(crate) fn tell_callers(&self, to: &Callers) {
+        to.add(&mut self.callers.borrow_mut());
     }
 
     /// Takes the open window.
@@ -154,6 +165,11 @@ impl Ticket {
         self.leg = Some(leg.clone());
     }
 
+    /// Who asked.
+    pub(crate) fn caller(&mut self, caller: &Rc<str>) {
+        self.caller = Some(caller.clone());
+    }
+
     /// How the request ends, unless something else is said later.
     pub(crate) fn outcome(&mut self, outcome: Outcome) {
         self.outcome = outcome;
@@ -171,6 +187,10 @@ impl Drop for Ticket {
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
         };
+        if let (Some(leg), Some(caller)) = (&self.leg, &self.caller) {
+            let mut callers = self.recorder.callers.borrow_mut();
+            callers.count(&leg.endpoint, caller, self.outcome);
+        }
         self.recorder.end(&self.target, ended);
     }
 }

@@ -37,7 +37,10 @@ use super::{
     tap::Tap,
     ticket::Recorder,
 };
-use crate::window::TakenWindow;
+use crate::{
+    callers::{self, Callers},
+    window::TakenWindow,
+};
 
 /// Connections to the whole proxy: with their links they stay under the 20,000 files that
 /// the service unit allows.
@@ -87,11 +90,19 @@ pub(crate) struct Plan {
     pub(crate) tap: Option<Tap>,
     pub(crate) routes: Routes,
     pub(crate) mirror: Option<Mirror>,
+    /// Where callers are counted; none where they are not told apart.
+    pub(crate) callers: Option<Callers>,
+    /// The header that names a caller.
+    pub(crate) caller_header: Option<Box<str>>,
 }
 
 /// Inputs that one worker copies in a second for replays: a ring of some thousand is full of
 /// minutes, not of the last moment, and a copy costs what its bytes do.
 const KEPT_PER_SECOND: u32 = 32;
+
+/// Answers of one version that are looked at in a second: enough to tell one in a hundred within a
+/// minute, and too few to be felt.
+const LOOKS_PER_SECOND: u32 = 20;
 
 /// Where a request goes.
 pub(crate) struct Chosen<'p> {
@@ -107,6 +118,8 @@ pub(crate) struct Worker {
     pub(crate) routes: Routes,
     draws: Draws,
     mirror: Option<Mirror>,
+    callers: Option<Callers>,
+    caller_header: Option<Box<str>>,
     /// Inputs copied for replays in this second.
     kept: Cell<u32>,
     pub(crate) recorder: Rc<Recorder>,
@@ -248,6 +261,8 @@ impl Worker {
             routes: plan.routes,
             draws: Draws::new(rand::random()),
             mirror: plan.mirror,
+            callers: plan.callers,
+            caller_header: plan.caller_header,
             kept: Cell::new(0),
             recorder: Recorder::new(plan.known, plan.log, plan.tap),
             pool: Pool::new(plan.upstream.clone()),
@@ -282,6 +297,11 @@ impl Worker {
             return;
         }
         let presence = Presence::new(self.tick.get());
+        if self.callers.is_some()
+            && let Ok(address) = stream.peer_addr()
+        {
+            presence.comes_from(&address.ip().to_string());
+        }
         let place = Place {
             worker: self.clone(),
             number,
@@ -298,6 +318,9 @@ impl Worker {
     fn second(&self) {
         self.tick.set(self.tick.get().wrapping_add(1));
         self.kept.set(0);
+        if let Some(callers) = &self.callers {
+            self.recorder.tell_callers(callers);
+        }
         self.pool.tick();
         self.links.tick();
         for presence in self.connections.borrow().values() {
@@ -390,20 +413,36 @@ impl Worker {
         Some((leg, copying))
     }
 
+    /// Who asks: what the header says, else from where. Nothing where callers are not told apart.
+    pub(crate) fn caller<'h>(
+        &self,
+        presence: &Presence,
+        header: impl FnOnce(&str) -> Option<&'h [u8]>,
+    ) -> Option<Rc<str>> {
+        self.callers.as_ref()?;
+        let said = self.caller_header.as_deref().and_then(header);
+        match said.and_then(callers::named) {
+            Some(name) => Some(name.into()),
+            None => presence.peer(),
+        }
+    }
+
     /// A copy of a request, if its route wants one.
     fn copy(&self, route: &Route, leg: &Arc<Leg>) -> Option<Box<Copying>> {
         let mirror = self.mirror.as_ref()?;
         let meter = leg.meter().filter(|meter| meter.takes(self.draws.next()));
-        if meter.is_none() && !route.copies() {
-            return None;
+        let look = leg.may_look(self.tick.get(), LOOKS_PER_SECOND);
+        if !route.copies() {
+            let is_wanted = look || meter.is_some();
+            return is_wanted.then(|| mirror.open(leg.clone(), Vec::new(), (false, look), meter));
         }
         let keep = route.keeps() && self.kept.get() < KEPT_PER_SECOND;
         let shadows = route.shadowed(|| self.draws.next());
         if keep {
             self.kept.set(self.kept.get() + 1);
         }
-        let wanted = keep || meter.is_some() || !shadows.is_empty();
-        wanted.then(|| mirror.open(leg.clone(), shadows, keep, meter))
+        let is_wanted = keep || look || meter.is_some() || !shadows.is_empty();
+        is_wanted.then(|| mirror.open(leg.clone(), shadows, (keep, look), meter))
     }
 
     /// A timer that goes off at this time or earlier.

@@ -6,6 +6,7 @@ use binnacle_sketch::Latency;
 
 use super::Keeper;
 use crate::clock;
+use crate::server::ServerHealth;
 use crate::spool::Losses;
 use crate::status::{Hub, HubState, SCHEMA, Status, Totals, Traffic, Watched};
 use crate::uplink::{Ending, State, Uplink};
@@ -75,6 +76,12 @@ impl Tally {
     }
 }
 
+/// The server's lights, the fourth among them, which is the obeying loop's to know.
+pub(super) fn server(keeper: &Keeper) -> ServerHealth {
+    let lights = keeper.lights.borrow().clone();
+    lights.corrected(&keeper.observed.borrow().versions)
+}
+
 pub(super) fn status(keeper: &Keeper) -> Status {
     Status {
         schema: SCHEMA.into(),
@@ -88,7 +95,7 @@ pub(super) fn status(keeper: &Keeper) -> Status {
         hub: hub(keeper),
         generation: keeper.assignment.generation,
         observed: (**keeper.observed.borrow()).clone(),
-        server: (**keeper.lights.borrow()).clone(),
+        server: server(keeper),
         traffic: keeper.tally.traffic.clone(),
         totals: keeper.tally.totals.clone(),
         inputs: Watched {

@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::Place;
 use crate::compare::{Difference, compare};
+use crate::nulls;
 use crate::proxy::Upstream;
 use crate::proxy::mirror::{Copied, Spoken};
 
@@ -106,6 +107,16 @@ impl Asker {
         let answer = client.model_infer(request).await;
         let answer = answer.map_err(|status| status.message().to_owned())?;
         grpc::decode_response(answer.into_inner()).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether the answer that the application got says nothing; nothing where it cannot be read.
+pub(super) fn is_null(copied: &Copied) -> Option<bool> {
+    match copied.spoken {
+        Spoken::Http {
+            answer_json: None, ..
+        } => nulls::is_null_json(&copied.answer),
+        Spoken::Http { .. } | Spoken::Grpc => Some(nulls::is_null(&given(copied).ok()?)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Assignments and observations: the wire's and the agent's own.
 
+use std::sync::Arc;
+
 use binnacle_proto::v1 as proto;
 
 use super::Malformed;
@@ -10,7 +12,9 @@ use crate::assignment::{
     Artifact, Assignment, DeadMan, Endpoint, Nearness, OverrideId, Pin, Route, Share, Version,
     Wanted,
 };
+use crate::callers::Calls;
 use crate::inputs::FEATURES_MOST;
+use crate::nulls::Nulls;
 use crate::proxy::routes::{LEGS_MOST, WHOLE};
 use crate::shadow::{Compared, Pair, Prove, Proved};
 use crate::window::MAX_NAME_BYTES;
@@ -58,7 +62,7 @@ fn at_most(field: &'static str, count: usize, most: usize) -> Result<(), Malform
     Ok(())
 }
 
-pub(super) fn name(field: &'static str, name: &str) -> Result<std::sync::Arc<str>, Malformed> {
+pub(super) fn name(field: &'static str, name: &str) -> Result<Arc<str>, Malformed> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
         return Err(Malformed::Name { field });
     }
@@ -112,7 +116,7 @@ fn wanted(wanted: proto::WantedVersion) -> Result<Wanted, Malformed> {
     })
 }
 
-fn features(given: Vec<String>) -> Result<std::sync::Arc<[std::sync::Arc<str>]>, Malformed> {
+fn features(given: Vec<String>) -> Result<Arc<[Arc<str>]>, Malformed> {
     at_most("wanted_version.features", given.len(), FEATURES_MOST)?;
     let all = given.iter().map(|one| name("wanted_version.features", one));
     all.collect()
@@ -204,6 +208,31 @@ pub(super) fn proved(proved: &Proved) -> proto::Proved {
 /// What a shadow answered.
 pub(super) fn compared((pair, counts): &(Pair, Compared)) -> proto::ShadowWindow {
     pair_to_proto(pair, counts)
+}
+
+/// What one caller did.
+pub(super) fn called(
+    ((endpoint, caller), calls): &((Arc<str>, Box<str>), Calls),
+) -> proto::CallerWindow {
+    proto::CallerWindow {
+        endpoint: endpoint.to_string(),
+        caller: caller.to_string(),
+        requests: calls.requests,
+        errors: calls.errors,
+    }
+}
+
+/// What some answers of a version said.
+pub(super) fn answered(
+    ((endpoint, version), nulls): &((Arc<str>, Version), Nulls),
+) -> proto::AnswerWindow {
+    proto::AnswerWindow {
+        endpoint: endpoint.to_string(),
+        model: version.model.to_string(),
+        version: version.version.to_string(),
+        looked: nulls.looked,
+        null: nulls.null,
+    }
 }
 
 fn pair_to_proto(pair: &Pair, counts: &Compared) -> proto::ShadowWindow {

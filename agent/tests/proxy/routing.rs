@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use binnacle_agent::callers::Callers;
+use binnacle_agent::proxy::mirror::Mirror;
 use binnacle_agent::proxy::routes::{Placed, Plan, Route, Routes, VERSION_HEADER, WHOLE};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -360,4 +362,68 @@ async fn a_message_that_would_swallow_its_route_is_refused() {
         words(&rig.counted(1).await),
         ["pay: fraud@2 client_error 1"]
     );
+}
+
+#[tokio::test]
+async fn callers_are_told_apart_by_a_header_or_by_where_they_call_from() {
+    let (callers, given) = (Callers::default(), Routes::default());
+    given.replace([route("pay", &[("1", WHOLE)])]);
+    let (shared, routes) = (callers.clone(), given.clone());
+    let rig = Rig::with(move |settings| {
+        settings.routes = routes;
+        settings.callers = Some(shared);
+        settings.caller_header = Some("x-caller".into());
+    })
+    .await;
+    let mut client = Client::connect(rig.address()).await;
+    for caller in ["shop", "app", "shop"] {
+        let mut request = post("/v2/models/pay/infer", "{}");
+        let value = caller.parse().unwrap();
+        request.headers_mut().insert("x-caller", value);
+        client.send(request).await;
+    }
+    client.infer("pay", "{}").await;
+    client.infer("other-model", "{}").await;
+    let mut calls = grpc_client(rig.address()).await;
+    let mut call = tonic::Request::new(message("pay", 10));
+    let value = "batch".parse().unwrap();
+    call.metadata_mut().insert("x-caller", value);
+    calls.model_infer(call).await.unwrap();
+    let mut told = BTreeMap::<String, u64>::new();
+    eventually("workers tell, once a second", || {
+        for ((endpoint, caller), calls) in callers.take() {
+            assert_eq!(&*endpoint, "pay");
+            *told.entry(caller.into()).or_default() += calls.requests;
+        }
+        told.values().sum::<u64>() == 5
+    })
+    .await;
+    let expected = [("127.0.0.1", 1), ("app", 1), ("batch", 1), ("shop", 2)];
+    assert_eq!(
+        told,
+        expected
+            .map(|(name, calls)| (name.to_owned(), calls))
+            .into()
+    );
+}
+
+#[tokio::test]
+async fn some_answers_of_each_version_are_copied_to_be_looked_at_and_nothing_else_is() {
+    let (mirror, mut copies) = Mirror::new(None);
+    let given = Routes::default();
+    given.replace([route("pay", &[("1", WHOLE)])]);
+    let rig = Rig::with(move |settings| {
+        settings.routes = given;
+        settings.mirror = Some(mirror);
+    })
+    .await;
+    let mut client = Client::connect(rig.address()).await;
+    let answer = client.infer("pay", r#"{"inputs":[]}"#).await;
+    let copied = copies.recv().await.unwrap();
+    assert!(copied.look && !copied.keep && copied.shadows.is_empty());
+    assert_eq!(copied.answer, answer.body().to_vec());
+    assert!(copied.request.is_empty(), "nobody needs it");
+    client.infer("other-model", "{}").await;
+    rig.counted(2).await;
+    assert!(copies.try_recv().is_err(), "what has no route is nobody's");
 }

@@ -144,6 +144,8 @@ pub struct Block {
     pub at_us: i64,
     /// The revision that brought it.
     pub revision: u64,
+    /// The hub took it back by itself: it is never offered as what to go back to.
+    pub by_itself: bool,
 }
 
 pub(crate) use command::decide;
@@ -265,7 +267,15 @@ impl Endpoint {
             .iter()
             .rev()
             .filter(|revision| revision.number < self.live)
+            .filter(|revision| !self.was_found_bad(&revision.route))
             .find(|revision| revision.fate == Fate::Promoted && Some(&revision.route) != live)
+    }
+
+    /// Whether the hub itself took a version of a route back. What a person took back may well be
+    /// what one goes back to: that is taking back the rollback.
+    fn was_found_bad(&self, route: &Route) -> bool {
+        let mut versions = route.all_versions();
+        versions.any(|version| self.blocked.get(version).is_some_and(|it| it.by_itself))
     }
 
     /// Whether a host serves it: one that is drained does not.

@@ -107,3 +107,81 @@ pub enum Membership {
         at_us: i64,
     },
 }
+
+/// Of its busiest minute, the share of work that a host may be given when another is drained.
+const PEAK_SHARE: f64 = 0.8;
+/// Minutes that have to be known of hosts before they have a busiest one.
+const PEAK_MINUTES: usize = 60;
+/// Minutes that are now: one alone is a moment.
+const NOW_MINUTES: usize = 5;
+
+/// How busy a host was, minute by minute, the last one last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests in each minute; absent where nothing is known of it.
+    pub minutes: Vec<Option<u32>>,
+}
+
+/// More work than hosts can be trusted with, in requests a minute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overload {
+    /// What there is to do.
+    pub now: f64,
+    /// What they may be given.
+    pub bearable: f64,
+}
+
+/// Whether the work of hosts that go is more than the others can be trusted with; `None` where it
+/// is not, or where too little is known of them.
+pub fn overload(going: &[Load], staying: &[Load]) -> Option<Overload> {
+    let known = |load: &Load| load.minutes.iter().flatten().count();
+    if staying.iter().map(known).max()? < PEAK_MINUTES {
+        return None;
+    }
+    let now = going.iter().chain(staying).map(Load::now).sum();
+    let peak: f64 = staying.iter().map(Load::peak).sum();
+    let bearable = peak * PEAK_SHARE;
+    (now > bearable).then_some(Overload { now, bearable })
+}
+
+impl Load {
+    fn now(&self) -> f64 {
+        let late: Vec<u32> = self
+            .minutes
+            .iter()
+            .rev()
+            .flatten()
+            .take(NOW_MINUTES)
+            .copied()
+            .collect();
+        late.iter().map(|count| f64::from(*count)).sum::<f64>() / late.len().max(1) as f64
+    }
+
+    fn peak(&self) -> f64 {
+        f64::from(self.minutes.iter().flatten().copied().max().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(peak: u32, now: u32, minutes: usize) -> Load {
+        let mut all = vec![None; 10];
+        all.extend(vec![Some(peak); minutes - NOW_MINUTES]);
+        all.extend(vec![Some(now); NOW_MINUTES]);
+        Load { minutes: all }
+    }
+
+    #[test]
+    fn a_host_goes_only_where_the_others_were_once_as_busy_and_a_quarter_more() {
+        let at_night = [load(1_000, 300, 600), load(1_000, 300, 600)];
+        assert_eq!(overload(&[load(1_000, 300, 600)], &at_night), None);
+        let by_day = [load(1_000, 900, 600), load(1_000, 900, 600)];
+        let over = overload(&[load(1_000, 900, 600)], &by_day).unwrap();
+        assert_eq!((over.now, over.bearable), (2_700.0, 1_600.0));
+        let young = [load(1_000, 900, 59), load(1_000, 900, 59)];
+        assert_eq!(overload(&[load(1_000, 900, 59)], &young), None);
+        assert_eq!(overload(&[load(1_000, 900, 600)], &[]), None);
+    }
+}

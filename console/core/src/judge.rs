@@ -14,7 +14,7 @@ use crate::registry::Objectives;
 use crate::registry::objective::{Figure, Objective};
 use crate::rollout::Intent;
 
-pub use evidence::{Counts, Evidence, Golden, Shadow, Span};
+pub use evidence::{Counts, Evidence, Golden, Growth, LATELY_US, Nulls, Shadow, Span};
 
 pub mod bet;
 pub mod evidence;
@@ -26,10 +26,20 @@ pub const SLOWER: f64 = 1.2;
 pub const OFTENER: f64 = 2.0;
 /// More errors than control matter from half a per cent of all requests on.
 pub const MORE_ERRORS: f64 = 0.005;
+/// A version that refuses this share of its requests, where control hardly refuses any, takes other
+/// inputs: no one client is half of the traffic on the one side alone.
+const REFUSES: f64 = 0.5;
+/// More null answers than control matter from one per cent of those that were looked at on.
+pub const MORE_NULLS: f64 = 0.01;
+/// A version that gives any goes on only where at most this share more of its answers is null, with
+/// 95 %.
+const NULLS_AT_MOST: f64 = 0.02;
 /// A version goes on only where at most this share of its requests is slow, with 95 %.
 const SLOW_AT_MOST: f64 = 0.05;
 /// A version goes on only where at most this share more of its requests fails, with 95 %.
 const ERRORS_AT_MOST: f64 = 0.01;
+/// A shadow goes on only where it may say the same of at least this share of the copies.
+const ALIKE_AT_LEAST: f64 = 0.5;
 /// Two-sided 95 %.
 const Z: f64 = 1.96;
 
@@ -78,6 +88,20 @@ pub struct Summary {
     pub p99_ns: u64,
     /// Those beyond the mark: for control its own p99, for the canary [`SLOWER`] than that.
     pub slow: u64,
+    /// Requests beside those that were refused as the client's fault.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: u64,
+    /// Answers that were looked at.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub looked: u64,
+    /// Those of them that say nothing: no number, null, empty.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub null: u64,
+}
+
+/// What was not known of answers takes no room in an entry.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A finding, and which rollout it is about.
@@ -129,7 +153,7 @@ pub fn judge(bounds: &Bounds, evidence: &Evidence) -> Finding {
             "no request of the new version was seen".into(),
         );
     }
-    if let Some(why) = doubt(bounds, &seen) {
+    if let Some(why) = doubt(bounds, &seen).or_else(|| leak(evidence)) {
         return finding(Verdict::Hold, why);
     }
     let (seen_requests, need) = (canary.requests, u64::from(bounds.min_requests));
@@ -170,6 +194,27 @@ fn bad(seen: &bet::Seen, evidence: &Evidence) -> Option<String> {
             seen.errors,
         ));
     }
+    if seen.refused.is_won()
+        && canary.refused_share() >= REFUSES
+        && control.refused_share() < REFUSES / 2.0
+    {
+        return Some(format!(
+            "{} of its requests are refused as the client's fault, beside it {} {}: it takes other \
+             inputs",
+            interval(canary.refused, canary.requests + canary.refused),
+            share(control.refused_share()),
+            seen.refused,
+        ));
+    }
+    let more = canary.null_share() - control.null_share();
+    if seen.nulls.is_won() && more >= MORE_NULLS {
+        return Some(format!(
+            "null answers {}, beside it {} {}",
+            interval(canary.null, canary.looked),
+            share(control.null_share()),
+            seen.nulls,
+        ));
+    }
     if seen.slow.is_won() {
         return Some(format!(
             "{} of its requests are over {SLOWER} × the p99 beside it ({} against {}) {}",
@@ -188,6 +233,7 @@ fn bad(seen: &bet::Seen, evidence: &Evidence) -> Option<String> {
     alone.map(|one| {
         let found = match one.objective.figure {
             Figure::Errors => share(canary.error_share()),
+            Figure::Nulls => share(canary.null_share()),
             Figure::P50 | Figure::P90 | Figure::P99 | Figure::P999 => {
                 format!("p99 {}", millis(canary.p99_ns))
             }
@@ -197,7 +243,8 @@ fn bad(seen: &bet::Seen, evidence: &Evidence) -> Option<String> {
 }
 
 /// What copies of requests say of a version that answers nobody yet. That its answers differ is
-/// told and not judged: a new version is there to differ.
+/// told and not judged, as a new version is there to differ; one that says something else more
+/// often than not is held, for somebody to look at.
 fn shadowed(bounds: &Bounds, shadow: Shadow) -> (Verdict, String) {
     let (all, need) = (
         shadow.compared + shadow.failed,
@@ -224,6 +271,11 @@ fn shadowed(bounds: &Bounds, shadow: Shadow) -> (Verdict, String) {
             format!("{failed} of the copies fail: at most {limit} may"),
         );
     }
+    if shadow.compared > 0 && upper(shadow.same, shadow.compared) < ALIKE_AT_LEAST {
+        let alike = interval(shadow.same, shadow.compared);
+        let why = format!("{alike} of the copies are answered alike: that is another model");
+        return (Verdict::Hold, why);
+    }
     let why = format!(
         "{all} copies, {} answered alike, failed {failed}",
         share(same)
@@ -239,10 +291,34 @@ fn doubt(bounds: &Bounds, seen: &bet::Seen) -> Option<String> {
             both.objective
         ));
     }
+    if seen.refused.is_won() {
+        return Some(format!(
+            "{} of its requests are refused as the client's fault, beside it {} {}",
+            share(seen.canary.refused_share()),
+            share(seen.control.refused_share()),
+            seen.refused,
+        ));
+    }
     if seen.control.requests == 0 && bounds.objectives.is_empty() {
         return Some("nothing to hold it against: no version beside it, no objective".into());
     }
     None
+}
+
+/// The host that would be full first, where one would be soon. A server may have other versions,
+/// and what it keeps may be no leak: that is for somebody to look at.
+fn leak(evidence: &Evidence) -> Option<String> {
+    let full = evidence.memory.iter();
+    let full = full.filter_map(|growth| Some((growth.full_in_us()?, growth)));
+    let (full_in_us, growth) = full.min_by(|one, other| one.0.total_cmp(&other.0))?;
+    Some(format!(
+        "the memory of the inference server on {} grows: {} MB in {} s, the host is full in \
+         {:.1} h",
+        growth.host,
+        growth.grown >> 20,
+        growth.lasted_us / 1_000_000,
+        full_in_us / 3_600e6
+    ))
 }
 
 /// Why it does not go on yet, if it does not.
@@ -256,6 +332,15 @@ fn unsure(seen: &bet::Seen) -> Option<(Verdict, String)> {
         return Some((
             verdict,
             format!("errors {at_most}: at most {} may be", share(limit)),
+        ));
+    }
+    let limit = control.null_share() + NULLS_AT_MOST;
+    if canary.null > 0 && upper(canary.null, canary.looked) > limit {
+        let verdict = wait(canary.null_share(), limit, canary.looked);
+        let at_most = interval(canary.null, canary.looked);
+        return Some((
+            verdict,
+            format!("null answers {at_most}: at most {} may be", share(limit)),
         ));
     }
     let slow = upper(canary.slow, canary.answered());
@@ -327,6 +412,16 @@ impl Summary {
     pub fn error_share(&self) -> f64 {
         self.errors as f64 / self.requests.max(1) as f64
     }
+
+    /// The share of all requests that is refused as the client's fault.
+    pub fn refused_share(&self) -> f64 {
+        self.refused as f64 / (self.requests + self.refused).max(1) as f64
+    }
+
+    /// The share of the answers that say nothing, of those that were looked at.
+    pub fn null_share(&self) -> f64 {
+        self.null as f64 / self.looked.max(1) as f64
+    }
 }
 
 impl fmt::Display for Summary {
@@ -336,7 +431,11 @@ impl fmt::Display for Summary {
             f,
             "{requests} requests, errors {errors}, p99 {}",
             millis(self.p99_ns)
-        )
+        )?;
+        match self.null {
+            0 => Ok(()),
+            _ => write!(f, ", null answers {}", share(self.null_share())),
+        }
     }
 }
 

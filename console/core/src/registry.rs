@@ -27,6 +27,7 @@ pub use dataset::{Column, Columns, DataSetDetail, Span};
 pub use environment::{Freeze, MAX_APPROVALS, Rules};
 pub use feature::{Allowed, Feature, FeatureKind, Features};
 pub use files::{Files, Format, Lie, Size};
+pub use golden::Golden;
 pub use lineage::{Node, Way};
 pub use manifest::{FileOf, Inside, Manifest};
 pub use objective::Objective;
@@ -45,6 +46,7 @@ pub mod environment;
 pub mod feature;
 pub mod files;
 mod fit;
+pub mod golden;
 pub mod lineage;
 pub mod manifest;
 pub mod objective;
@@ -121,6 +123,8 @@ pub struct Model {
     pub versions: List<Version>,
     /// Its aliases, those taken away among them.
     pub aliases: OrdMap<Name, Alias>,
+    /// Golden requests of those of its versions that have any, as they are now.
+    pub golden: OrdMap<Number, Golden>,
 }
 
 /// A version, as far as decisions, tables and lineage need it. With two data sets, and what they
@@ -273,6 +277,11 @@ impl Registry {
     pub fn version(&self, version: &Reference) -> Option<&Version> {
         let model = self.models.get(&version.name)?;
         model.versions.get(place(version.number))
+    }
+
+    /// The golden requests of a version, where it has any.
+    pub fn golden(&self, version: &Reference) -> Option<&Golden> {
+        self.models.get(&version.name)?.golden.get(&version.number)
     }
 
     /// What a way of laying files out is called.

@@ -108,6 +108,9 @@ pub struct Vitals {
     pub network_sent_per_s: u64,
     /// The agent's own resident memory in bytes.
     pub agent_memory: u64,
+    /// The inference server's resident memory, with all that it started; 0 where it is not known.
+    #[serde(default)]
+    pub server_memory: u64,
 }
 
 /// One of the lights of a server or of a version on it.
@@ -134,6 +137,9 @@ pub struct VersionLights {
     pub loaded: Light,
     /// A probe inference was answered.
     pub answers: Light,
+    /// Its golden requests are answered as they should be; unknown where it has none.
+    #[serde(default)]
+    pub correct: Light,
     /// Why the first dark light is dark; empty when all are on.
     pub reason: Arc<str>,
 }

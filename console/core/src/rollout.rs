@@ -31,6 +31,7 @@ mod phase;
 pub mod plan;
 pub mod progress;
 pub mod readiness;
+pub mod still;
 pub mod strategy;
 pub mod tick;
 

@@ -548,6 +548,9 @@ impl State {
                     why: &entry.why,
                 };
                 self.registry.apply(change, place);
+                if let registry::Change::VersionGolden(of) = change.original() {
+                    self.endpoints.touch(&of.version, entry.sequence);
+                }
             }
         }
     }

@@ -12,8 +12,9 @@ use binnacle_core::name::Name;
 use binnacle_core::observed::Observed;
 use binnacle_core::registry::change::{FeatureSetDetail, Imported};
 use binnacle_core::registry::{
-    Card, Columns, Command, DataSetDetail, Feature, FeatureKind, Features, Line, Metrics, Object,
-    Prose, Reference, Refusal, Registry, Signature, Trained, TrainedOn, VersionDetail, Way,
+    Card, Columns, Command, DataSetDetail, Digest, Feature, FeatureKind, Features, Golden, Line,
+    Metrics, Object, Prose, Reference, Refusal, Registry, Signature, Trained, TrainedOn,
+    VersionDetail, Way,
 };
 use binnacle_core::snapshot;
 use binnacle_core::state::{self, Condition, Input, Request, State};
@@ -496,6 +497,14 @@ fn command() -> impl Strategy<Value = Command> {
                 Command::RegisterVersion(name, Box::new(detail))
             }),
         1 => version().prop_map(|version| Command::NoteVersion(version, Prose::default())),
+        2 => (version(), option::of(any::<u8>())).prop_map(|(version, byte)| {
+            let golden = byte.map(|byte| Golden {
+                sha256: Digest([byte; 32]),
+                bytes: 90,
+                requests: 1,
+            });
+            Command::GoldenVersion(version, golden)
+        }),
         3 => (model(), option::of(one())).prop_map(|(name, to)| {
             Command::MoveAlias(name, Name::parse("champion").unwrap(), to.and_then(number))
         }),

@@ -7,7 +7,8 @@
 For each model: <name>/<version>/model.onnx (version 1 a logistic regression, version 2 gradient
 boosted trees) and <name>/rows.json: the held-out rows in the order of the features, as FP32, and
 what scikit-learn itself predicts for them with each version. Of fraud there are three versions
-more, each with a fault that happens in practice, for the demo's incidents. Everything is seeded:
+more, each with a fault that happens in practice, for the demo's incidents, and golden.jsonl: cases
+so clear that every version must answer them right. Everything is seeded:
 with the same packages the same files come out. Sources and licences are in README.md.
 """
 
@@ -214,8 +215,34 @@ def make_faulty(data):
     export(flipped, rows, HERE / "fraud" / "5" / "model.onnx")
 
 
+def golden(name, each=4, sure=0.8):
+    """Clear cases of each class as golden requests: both versions are sure of them, and agree."""
+    made = json.loads((HERE / name / "rows.json").read_text())
+    first, second = (made["predictions"][version] for version in ("1", "2"))
+    taken, lines = {}, []
+    for at, row in enumerate(made["rows"]):
+        label = first["label"][at]
+        both = (first["probabilities"][at][label], second["probabilities"][at][label])
+        # The last hour is where fraud@4 fails: that is for its canary to find.
+        late = made["features"][HOUR] == "hour" and row[HOUR] >= 23
+        if label != second["label"][at] or min(both) < sure or late or taken.get(label, 0) == each:
+            continue
+        taken[label] = taken.get(label, 0) + 1
+        request = {
+            "inputs": [
+                {"name": "features", "shape": [1, len(row)], "datatype": "FP32", "data": row}
+            ],
+            "outputs": [{"name": "label"}],
+        }
+        output = {"name": "label", "shape": [1], "datatype": "INT64", "data": [label]}
+        response = {"model_name": name, "outputs": [output]}
+        lines.append(json.dumps({"request": request, "response": response}))
+    (HERE / name / "golden.jsonl").write_text("\n".join(lines) + "\n")
+
+
 if __name__ == "__main__":
     make("tumour", load_breast_cancer())
     make("wine", load_wine())
     make("fraud", transactions())
     make_faulty(transactions())
+    golden("fraud")

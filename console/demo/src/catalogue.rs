@@ -84,6 +84,12 @@ async fn register(hub: &Hub, model: &BuiltIn, folder: &Path) -> Result<(), DemoE
         let mut register = vec!["version", "register", "--model", model.name];
         register.extend(["--file", &file, "--notes", version.notes, "--reason", WHY]);
         register.extend(["--dataset", &data_set, "--featureset", &features]);
+        let golden = models::golden_file(folder, model.name)
+            .display()
+            .to_string();
+        if model.golden.is_some() {
+            register.extend(["--golden", &golden]);
+        }
         if !version.accuracy.is_empty() {
             register.extend(["--metric", &accuracy]);
         }

@@ -35,6 +35,8 @@ pub enum Incident {
     SlowVersion,
     /// A version fails for transactions of the last hour of the day.
     FailingVersion,
+    /// A version answers the wrong way round: no host serves it, as its golden requests fail.
+    WrongVersion,
     /// Whoever sends the requests sends one feature in another unit, to all hosts.
     UpstreamDrift,
 }
@@ -59,7 +61,8 @@ pub struct Healed {
     pub endpoint: String,
     /// The version with the fault.
     pub version: String,
-    /// From the moment when every host gave it requests to the decision to take it back.
+    /// From the moment when every host gave it requests, or from its deploy where none did, to the
+    /// decision to take it back.
     pub detected_after_s: f64,
     /// From the decision until every host had gone back.
     pub rolled_back_in_ms: f64,
@@ -78,7 +81,8 @@ pub struct Healed {
 /// Where the fault lies.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Blame {
-    /// this_version, where the version beside it over the same time does better.
+    /// this_version, where the version beside it over the same time does better, or where every
+    /// host finds that it answers its golden requests wrongly.
     pub kind: &'static str,
     /// With the numbers.
     pub why: String,
@@ -87,6 +91,7 @@ pub struct Blame {
 /// A rollout, as far as it is told of here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Told {
+    at: Timestamp,
     outcome: String,
     why: String,
     hosts_confirmed: u64,
@@ -108,7 +113,12 @@ struct Items {
 
 impl Incident {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::SlowVersion, Self::FailingVersion, Self::UpstreamDrift];
+    pub const ALL: [Self; 4] = [
+        Self::SlowVersion,
+        Self::FailingVersion,
+        Self::WrongVersion,
+        Self::UpstreamDrift,
+    ];
 
     /// Its word on the command line.
     #[must_use]
@@ -116,6 +126,7 @@ impl Incident {
         match self {
             Self::SlowVersion => "slow-version",
             Self::FailingVersion => "failing-version",
+            Self::WrongVersion => "wrong-version",
             Self::UpstreamDrift => "upstream-drift",
         }
     }
@@ -125,6 +136,10 @@ impl Incident {
         let (version, why) = match self {
             Self::SlowVersion => ("fraud@3", "embeddings of the merchant: auc +0.01"),
             Self::FailingVersion => ("fraud@4", "corrects for the hour of the day: auc +0.02"),
+            Self::WrongVersion => (
+                "fraud@5",
+                "trained anew on the cleaned-up labels: auc +0.03",
+            ),
             Self::UpstreamDrift => return None,
         };
         let incident = self;
@@ -162,9 +177,12 @@ impl Fault {
             let passage = told.trail.iter().find(|one| one.phase.starts_with(phase))?;
             Some(passage.at)
         };
-        let (exposed, decided) = (at("baking")?, at("rolling back")?);
+        let exposed = at("baking").unwrap_or(told.at);
+        let decided = at("rolling back")?;
         let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64();
-        let is_judged = told.trail.iter().any(|one| one.finding.is_some());
+        // Before it serves, what it answers to its golden requests is judged by every host.
+        let is_wrong = told.why.contains("golden request");
+        let is_judged = is_wrong || told.trail.iter().any(|one| one.finding.is_some());
         Some(Healed {
             schema: SCHEMA,
             incident: self.incident.word(),

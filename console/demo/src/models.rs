@@ -28,6 +28,8 @@ pub(crate) struct BuiltIn {
     /// Routes that its endpoint is given before the demo begins, one after the other.
     pub(crate) routes: &'static [&'static [&'static str]],
     rows: &'static str,
+    /// What every version of it must answer, where somebody wrote that down.
+    pub(crate) golden: Option<&'static str>,
 }
 
 /// One version of a model.
@@ -60,6 +62,7 @@ pub(crate) const BUILT_IN: [BuiltIn; 3] = [
         ],
         routes: &[&["tumour@1"], &["tumour@1=75%", "tumour@2=25%"]],
         rows: include_str!("../models/tumour/rows.json"),
+        golden: None,
     },
     BuiltIn {
         name: "wine",
@@ -79,6 +82,7 @@ pub(crate) const BUILT_IN: [BuiltIn; 3] = [
         ],
         routes: &[&["wine@1"], &["wine@1=75%", "wine@2=25%"]],
         rows: include_str!("../models/wine/rows.json"),
+        golden: None,
     },
     BuiltIn {
         name: "fraud",
@@ -113,6 +117,7 @@ pub(crate) const BUILT_IN: [BuiltIn; 3] = [
         ],
         routes: &[&["fraud@1"], &["fraud@2"]],
         rows: include_str!("../models/fraud/rows.json"),
+        golden: Some(include_str!("../models/fraud/golden.jsonl")),
     },
 ];
 
@@ -187,14 +192,10 @@ pub(crate) fn built_in() -> Result<Arc<[Question]>, DemoError> {
 pub(crate) fn lay_out(folder: &Path) -> Result<(), DemoError> {
     for model in &BUILT_IN {
         for (at, version) in model.versions.iter().enumerate() {
-            let path = file(folder, model.name, at + 1);
-            let parent = path.parent().unwrap_or(folder).to_owned();
-            let written = fs::create_dir_all(&parent).and_then(|()| fs::write(&path, version.file));
-            written.map_err(|source| DemoError::Folder {
-                what: "write a model",
-                folder: parent,
-                source,
-            })?;
+            write(&file(folder, model.name, at + 1), version.file)?;
+        }
+        if let Some(golden) = model.golden {
+            write(&golden_file(folder, model.name), golden.as_bytes())?;
         }
         let written = fs::write(table(folder, model.name), csv(&model.read()?));
         written.map_err(|source| DemoError::Folder {
@@ -221,6 +222,21 @@ fn csv(Rows { features, rows }: &Rows) -> String {
     }
     text.push('\n');
     text
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), DemoError> {
+    let parent = path.parent().unwrap_or(path).to_owned();
+    let written = fs::create_dir_all(&parent).and_then(|()| fs::write(path, bytes));
+    written.map_err(|source| DemoError::Folder {
+        what: "write a model",
+        folder: parent,
+        source,
+    })
+}
+
+/// Where the golden requests of a model were written.
+pub(crate) fn golden_file(folder: &Path, model: &str) -> PathBuf {
+    folder.join(model).join("golden.jsonl")
 }
 
 /// Where the file of a version was written.

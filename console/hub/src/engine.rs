@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use binnacle_core::journal::{Entry, Fault, Hash, Stored};
+use binnacle_core::journal::{Change, Entry, Fault, Hash, Stored};
 use binnacle_core::name::Name;
 use binnacle_core::observed::{Observed, StreamId};
 use binnacle_core::rollout::duty::Desk;
@@ -565,6 +565,12 @@ fn touched<E: Borrow<Entry>>(
     for entry in changed {
         let change = &entry.borrow().change;
         touched.extend(change.host().cloned());
+        if matches!(change, Change::Registry(_)) {
+            // Golden requests are for those that keep the version.
+            let raised = after.endpoints.all.iter();
+            let raised = raised.filter(|(_, one)| one.generation == entry.borrow().sequence);
+            raised.for_each(|(name, _)| touched.extend(tick::hosts_of(after, name).cloned()));
+        }
         let Some(name) = change.endpoint() else {
             continue;
         };

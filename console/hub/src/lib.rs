@@ -25,12 +25,14 @@ use crate::telemetry::{Telemetry, TelemetryError};
 
 pub use crate::notify::{Phase, notify};
 
+mod answers;
 pub mod artifact;
 pub mod clock;
 pub mod drift;
 pub mod engine;
 mod identity;
 pub mod listen;
+mod memory;
 mod notify;
 mod reactions;
 mod rollouts;
@@ -147,13 +149,23 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         .collect::<io::Result<_>>();
     let (stop, stopping) = watch::channel(false);
     let shadows = rollouts::Shadows::default();
+    let answers = answers::Answers::default();
+    let callers = answers::Callers::default();
+    let memory = memory::Memory::default();
     let watch = rollouts::Watch {
         engine: engine.clone(),
         telemetry: telemetry.clone(),
         shadows: shadows.clone(),
+        answers: answers.clone(),
+        memory: memory.clone(),
         clock: clock.clone(),
     };
-    let reactions = reactions::Reactions::new(engine.clone(), telemetry.clone(), clock.clone());
+    let reactions = reactions::Reactions::new(
+        engine.clone(),
+        telemetry.clone(),
+        (answers.clone(), callers.clone()),
+        clock.clone(),
+    );
     let mut watching = vec![tokio::spawn(watch.run()), tokio::spawn(reactions.run())];
     let board = sinks::Board::default();
     for sink in settings.sinks.into_iter().take(sinks::MAX_SINKS) {
@@ -165,6 +177,9 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         engine,
         shadows,
         drift: drift.clone(),
+        answers,
+        callers,
+        memory,
         proofs: Default::default(),
         telemetry: telemetry.clone(),
         store: store.clone(),

@@ -21,6 +21,7 @@ use binnacle_core::rollout::tick;
 use binnacle_core::series::SeriesWindow;
 use binnacle_core::state::Input;
 
+use crate::answers::{Answers, Callers};
 use crate::clock::Clock;
 use crate::engine::{Engine, Published, Rejected, chain};
 use crate::telemetry::{Question, Telemetry, TelemetryError};
@@ -48,6 +49,8 @@ const SPAN_US: i64 = SPAN_S as i64 * SECOND_US;
 pub(crate) struct Reactions {
     engine: Engine,
     telemetry: Telemetry,
+    answers: Answers,
+    callers: Callers,
     clock: Clock,
     started_us: i64,
     watches: BTreeMap<EndpointName, Watch>,
@@ -64,11 +67,18 @@ pub(crate) struct Reactions {
 type Versions = BTreeMap<Reference, Counts>;
 
 impl Reactions {
-    pub(crate) fn new(engine: Engine, telemetry: Telemetry, clock: Clock) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        telemetry: Telemetry,
+        (answers, callers): (Answers, Callers),
+        clock: Clock,
+    ) -> Self {
         let now_us = clock.now_us();
         Self {
             engine,
             telemetry,
+            answers,
+            callers,
             clock,
             started_us: now_us,
             watches: BTreeMap::new(),
@@ -191,6 +201,7 @@ impl Reactions {
                     counts.add(window.key.outcome, &window.latency);
                 }
             }
+            self.add_nulls(&mut all, at_us);
             for (name, counts) in &all {
                 if let Some(endpoint) = endpoints.get(name) {
                     quiet.remove(name);
@@ -208,6 +219,15 @@ impl Reactions {
         }
         self.next_us = to_us;
         Ok(())
+    }
+
+    /// Adds what answers said in the span that begins then.
+    fn add_nulls(&self, all: &mut BTreeMap<EndpointName, Counts>, at_us: i64) {
+        for (name, counts) in all {
+            let said = self.answers.spans(name, (at_us, at_us + SPAN_US));
+            said.into_iter()
+                .for_each(|(_, _, nulls)| counts.nulls.add(nulls));
+        }
     }
 
     /// Takes in each host's last minute, once a minute.
@@ -263,6 +283,7 @@ impl Reactions {
         if due.needs() == Needs::Requests {
             let now_from_us = (*since_us).max(to_us - LOOK_BACK_US);
             measured.now = self.versions(endpoint, (now_from_us, to_us)).await?;
+            measured.callers = self.callers.within(&endpoint.name, (now_from_us, to_us));
             // Ten seconds are what the past is kept by.
             let before_us = floor(*since_us, 10 * SECOND_US);
             let before = (before_us - BEFORE_US, before_us);
@@ -284,6 +305,9 @@ impl Reactions {
                 add(endpoint, &windows, &mut versions);
             }
         }
+        let within = (from_us, to_us);
+        self.answers
+            .add_to(&mut versions, &endpoint.name, None, within);
         Ok(versions)
     }
 
@@ -304,6 +328,9 @@ impl Reactions {
             for (_, windows) in self.telemetry.query(asked).await?.points {
                 add(endpoint, &windows, &mut versions);
             }
+            let within = (from_us, to_us);
+            self.answers
+                .add_to(&mut versions, &endpoint.name, Some(&host), within);
             if !versions.is_empty() {
                 all.insert(host, versions);
             }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use binnacle_core::endpoint::{Endpoint, EndpointName};
-use binnacle_core::judge::{Evidence, Golden, Shadow, Span};
+use binnacle_core::judge::{Counts, Evidence, Golden, Shadow, Span};
 use binnacle_core::name::Name;
 use binnacle_core::registry::Reference;
 use binnacle_core::rollout::tick::{self, Judgements};
@@ -20,8 +20,10 @@ use binnacle_core::series::SeriesWindow;
 use binnacle_core::served::{Nearness, Stamp};
 use binnacle_core::state::Input;
 
+use crate::answers::Answers;
 use crate::clock::Clock;
 use crate::engine::{Engine, Published};
+use crate::memory::{Memory, Seen};
 use crate::telemetry::{Question, Telemetry, TelemetryError};
 
 /// Between two looks while hosts say nothing new: what was measured may have.
@@ -37,6 +39,9 @@ const SPAN_S: u32 = 5;
 const LATE_US: i64 = 2_500_000;
 /// Spans that are kept of one step: a day, the longest bake.
 const MAX_SPANS: usize = 24 * 3_600 / SPAN_S as usize;
+
+/// Hosts whose memory is looked at: a leak is on all that have the version.
+const MEMORY_HOSTS: usize = 32;
 
 const SPAN_US: i64 = SPAN_S as i64 * 1_000_000;
 
@@ -77,6 +82,8 @@ struct Gathered {
     next_us: i64,
     /// What shadows had answered before the step was watched.
     shadow: Shadow,
+    /// How the memory of servers went since then.
+    memory: BTreeMap<Name, Seen>,
 }
 
 /// The task.
@@ -84,6 +91,8 @@ pub(crate) struct Watch {
     pub(crate) engine: Engine,
     pub(crate) telemetry: Telemetry,
     pub(crate) shadows: Shadows,
+    pub(crate) answers: Answers,
+    pub(crate) memory: Memory,
     pub(crate) clock: Clock,
 }
 
@@ -103,6 +112,7 @@ impl Watch {
             let published = self.engine.published();
             if !tick::is_due(&published.state, &published.observed) && !has_judged {
                 steps.clear();
+                self.clock.settle();
                 continue;
             }
             let judgements = self.judge(&published, &mut steps).await;
@@ -147,6 +157,7 @@ impl Watch {
                 evidence: Evidence::default(),
                 next_us: from_us + SPAN_US - from_us.rem_euclid(SPAN_US),
                 shadow: self.shadows.of(&endpoint.name, intent),
+                memory: BTreeMap::new(),
             });
             gathered.evidence.golden = golden(published, endpoint, intent);
             let shadow = self.shadows.of(&endpoint.name, intent);
@@ -155,6 +166,7 @@ impl Watch {
                 same: shadow.same - gathered.shadow.same,
                 failed: shadow.failed - gathered.shadow.failed,
             };
+            self.remember(published, endpoint, gathered);
             if let Err(error) = self.gather(endpoint, rollout, gathered).await {
                 let error = crate::engine::chain(&error);
                 tracing::warn!(endpoint = %endpoint.name, error, "cannot see what was measured");
@@ -165,6 +177,20 @@ impl Watch {
             step.map(|gathered| &gathered.evidence)
         };
         tick::judged(&published.state, gathered)
+    }
+
+    /// Looks at the memory of the hosts that have the new version: of some, where there are many.
+    fn remember(&self, published: &Published, endpoint: &Endpoint, gathered: &mut Gathered) {
+        let now_us = self.clock.now_us();
+        let hosts = tick::hosts_of(&published.state, &endpoint.name).take(MEMORY_HOSTS);
+        let memory = &mut gathered.memory;
+        let growth = hosts.filter_map(|host| {
+            let seen = memory
+                .entry(host.clone())
+                .or_insert_with(|| Seen::since(now_us));
+            self.memory.look(host, seen, now_us)
+        });
+        gathered.evidence.memory = growth.collect();
     }
 
     /// Takes in the spans that are over.
@@ -197,6 +223,12 @@ impl Watch {
                     let span = spans.entry(at_us).or_default();
                     windows.iter().for_each(|window| sides.add(window, span));
                 }
+            }
+        }
+        let within = (gathered.next_us, to_us);
+        for (at_us, version, nulls) in self.answers.spans(&endpoint.name, within) {
+            if let Some(counts) = sides.of_version(&version, spans.entry(at_us).or_default()) {
+                counts.nulls.add(nulls);
             }
         }
         gathered.evidence.spans.extend(spans.into_values());
@@ -234,6 +266,14 @@ impl Sides {
         models.sort();
         models.dedup();
         models
+    }
+
+    /// The side of a span that a version is on, if on any.
+    fn of_version<'s>(&self, version: &Reference, span: &'s mut Span) -> Option<&'s mut Counts> {
+        if self.canary.contains(version) {
+            return Some(&mut span.canary);
+        }
+        self.control.contains(version).then_some(&mut span.control)
     }
 
     fn add(&self, window: &SeriesWindow, span: &mut Span) {

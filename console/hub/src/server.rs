@@ -9,11 +9,13 @@ use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::answers::{Answers, Callers};
 use crate::artifact::Blobs;
 use crate::clock::Clock;
 use crate::drift::Drift;
 use crate::engine::Engine;
 use crate::listen::Listener;
+use crate::memory::Memory;
 use crate::rollouts::Shadows;
 use crate::server::proofs::Proofs;
 use crate::sinks::Board;
@@ -23,6 +25,7 @@ use crate::telemetry;
 mod agent;
 mod alert;
 mod artifact;
+mod drain;
 mod drift;
 mod endpoint;
 mod entries;
@@ -64,6 +67,9 @@ pub(crate) struct Hub {
     pub(crate) blobs: Blobs,
     pub(crate) shadows: Shadows,
     pub(crate) drift: Drift,
+    pub(crate) answers: Answers,
+    pub(crate) callers: Callers,
+    pub(crate) memory: Memory,
     pub(crate) proofs: Proofs,
     pub(crate) board: Board,
     /// True from when the hub begins to stop.

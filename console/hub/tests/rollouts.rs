@@ -221,6 +221,7 @@ fn good() -> Evidence {
     let counts = || Counts {
         errors: 0,
         latency: (0..1_000).map(|n| (10_000_000 + n * 10_000, 1)).collect(),
+        ..Counts::default()
     };
     let span = || Span {
         canary: counts(),

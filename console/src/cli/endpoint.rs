@@ -24,6 +24,8 @@ use crate::output::{self, Column, Document, Form};
 
 mod text;
 
+pub(crate) use text::reacts;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Every endpoint: what serves, what is under way, whether it can go back.
@@ -101,7 +103,7 @@ pub(crate) struct Said {
     /// Only hosts with this label serve it; may be said several times.
     #[arg(long = "select", value_name = "KEY=VALUE")]
     selector: Vec<String>,
-    /// What must hold, as in p99<=250ms or errors<=1%; may be said several times.
+    /// What must hold, as in p99<=250ms, errors<=1% or nulls<=1%; may be said several times.
     #[arg(long = "objective", value_name = "BOUND")]
     objectives: Vec<Objective>,
     /// Earlier good revisions that stay loaded, so that going back is a switch.
@@ -228,13 +230,8 @@ impl Verb {
             Self::Edit(said) => {
                 let (row, _) = endpoint(&link, &said.endpoint).await?;
                 let settings = said.over(row.settings)?;
-                let how = How {
-                    if_revision: said.how.if_revision.or(Some(row.edited)),
-                    ..said.how.clone()
-                };
-                let name = said.endpoint.to_string();
-                let command = Command::Edit(document(&name, &settings));
-                tell(&link, &how, command, (&name, "edited"), form).await
+                let revision = row.edited;
+                change(&link, &said.endpoint, said.how, (settings, revision), form).await
             }
             Self::History(of) => history(&link, &of.endpoint, form).await,
             Self::Prove(asked) => {
@@ -259,6 +256,36 @@ impl Verb {
             }
         }
     }
+}
+
+/// Changes one part of what is said of an endpoint, as it was read.
+pub(crate) async fn edit(
+    link: &Link,
+    name: &EndpointName,
+    how: How,
+    form: Form,
+    part: impl FnOnce(&mut Settings),
+) -> Result<Exit, Failure> {
+    let (row, _) = endpoint(link, name).await?;
+    let mut settings = row.settings;
+    part(&mut settings);
+    change(link, name, how, (settings, row.edited), form).await
+}
+
+async fn change(
+    link: &Link,
+    name: &EndpointName,
+    how: How,
+    (settings, revision): (Settings, u64),
+    form: Form,
+) -> Result<Exit, Failure> {
+    let how = How {
+        if_revision: how.if_revision.or(Some(revision)),
+        ..how
+    };
+    let name = name.to_string();
+    let command = Command::Edit(document(&name, &settings));
+    tell(link, &how, command, (&name, "edited"), form).await
 }
 
 impl Said {

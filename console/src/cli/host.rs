@@ -34,7 +34,7 @@ pub(crate) enum Verb {
     /// Let a retired host report again, once its agent is restarted.
     Readmit(Change),
     /// Turn load balancers away from a host, let it finish what it began, and unload its versions.
-    Drain(Change),
+    Drain(Drain),
     /// Let a drained host load its versions and serve again.
     Resume(Change),
 }
@@ -47,6 +47,15 @@ pub(crate) struct List {
     /// Only hosts with this label; may be given more than once.
     #[arg(long, value_name = "K=V", value_parser = label)]
     label: Vec<(String, String)>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Drain {
+    #[command(flatten)]
+    change: Change,
+    /// Although the other hosts would be busier than 80 % of their busiest minute within a day.
+    #[arg(long)]
+    anyway: bool,
 }
 
 #[derive(Args, Debug)]
@@ -95,8 +104,12 @@ impl Verb {
                 let changed = link.fleet().retire_host(asked).await?.into_inner();
                 change.tell(&changed, "retired", global.form())
             }
-            Self::Drain(change) => {
-                let asked = link.question(change.message());
+            Self::Drain(Drain { change, anyway }) => {
+                let asked = proto::HostChange {
+                    anyway,
+                    ..change.message()
+                };
+                let asked = link.question(asked);
                 let changed = link.fleet().drain_host(asked).await?.into_inner();
                 change.tell(&changed, "drained", global.form())
             }
@@ -329,11 +342,12 @@ fn lights(server: &ServerHealth) -> Vec<String> {
     );
     let version = |version: &VersionLights| {
         format!(
-            "    {} {}  loaded {}  answers {}  {}",
+            "    {} {}  loaded {}  answers {}  correct {}  {}",
             shown(&version.model),
             shown(&version.version),
             lamp(version.loaded),
             lamp(version.answers),
+            lamp(version.correct),
             shown(&version.reason),
         )
     };
@@ -376,6 +390,7 @@ impl Change {
         proto::HostChange {
             name: self.name.clone(),
             reason: self.reason.clone(),
+            anyway: false,
         }
     }
 

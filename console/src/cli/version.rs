@@ -30,6 +30,7 @@ use crate::outcome::{Exit, Failure};
 use crate::output::{self, Column, Document, Form};
 
 mod compare;
+mod golden;
 mod notes;
 
 const KIND: proto::ObjectKind = proto::ObjectKind::Model;
@@ -51,6 +52,7 @@ Examples:
   binnacle version register --model fraud --file model.onnx --metric auc=0.97 \\
       --dataset transactions@3:train --featureset fraud-features@2 --commit 4f1c2e9
   binnacle version register --model fraud --url s3://models/fraud.onnx --sha256 HEX
+  binnacle version register --model fraud --file model.onnx --golden golden.jsonl
   binnacle version register --model fraud --file model.onnx --dry-run
 
 A pipeline that may run again says --idempotency-key RUN: the same key registers once.";
@@ -77,6 +79,9 @@ pub(crate) enum Verb {
     },
     /// Replace the notes of a version.
     Note(Note),
+    /// Give a version golden requests: it is ready only where a host answers them as it should.
+    #[command(after_long_help = golden::HELP)]
+    Golden(golden::Golden),
     /// Change the notes of a version, the one part of it that changes: --set notes=TEXT, a file
     /// with `notes`, or the editor.
     Edit(Changed),
@@ -174,6 +179,9 @@ pub(crate) struct Register {
     /// Its inputs and outputs, in a TOML or JSON file.
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
+    /// Golden requests, as JSON lines: {"request": {…}, "response": {…}, "tolerance": 0.001}.
+    #[arg(long, value_name = "FILE")]
+    golden: Option<PathBuf>,
     /// The training run, as its tracker names it.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     run: String,
@@ -223,6 +231,7 @@ impl Verb {
                 let name = note.version.to_string();
                 note.how.tell(&link, command, &name, "noted", form).await
             }
+            Self::Golden(golden) => golden.run(&link, form).await,
             Self::Edit(changed) => {
                 let subject = notes::Notes(&changed.version);
                 changed.edit.run(&subject, changed.how, &link, global).await
@@ -351,9 +360,16 @@ const FIGURES: Figures = Figures {
 impl Register {
     async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
         let mut detail = self.detail(self.signature()?)?;
+        let count = self.golden.as_deref().map(golden::count).transpose()?;
         self.would_be_taken(link, &detail).await?;
         let taking = self.artifact(link, form);
         detail.artifact = artifact::unless_interrupted(Box::pin(taking), artifact::GOES_ON).await?;
+        if let Some((path, requests)) = self.golden.as_deref().zip(count) {
+            let fate = self.fate();
+            let taking = golden::given(link, path, requests, fate, form);
+            let taken = artifact::unless_interrupted(Box::pin(taking), artifact::GOES_ON).await?;
+            detail.golden = Some(taken);
+        }
         let command = Command::RegisterVersion(document(&self.model, &detail));
         self.how
             .tell(link, command, &self.model, "registered", form)
@@ -401,8 +417,16 @@ impl Register {
             data_sets: TrainedOn::parse(self.dataset.clone()).map_err(wrong)?,
             feature_set: self.featureset.clone(),
             parent: self.parent.clone(),
+            golden: None,
             notes: Prose::parse(&self.notes).map_err(wrong)?,
         })
+    }
+
+    fn fate(&self) -> Fate {
+        match self.how.dry_run {
+            true => Fate::Measured,
+            false => Fate::Stored,
+        }
     }
 
     /// What the files are: as was said, or as their name tells.
@@ -439,10 +463,7 @@ impl Register {
     /// before its files are there.
     async fn artifact(&self, link: &Link, form: Form) -> Result<Option<Artifact>, Failure> {
         if let Some(path) = &self.file {
-            let fate = match self.how.dry_run {
-                true => Fate::Measured,
-                false => Fate::Stored,
-            };
+            let fate = self.fate();
             let fits = |manifest: &Manifest| self.format_of(manifest).map(drop);
             let given = artifact::given(link, path, self.unpack, fate, fits, form).await?;
             let (location, format) = match &given.manifest {

@@ -80,6 +80,7 @@ impl Live {
             self.link.question(proto::HostChange {
                 name: host.to_owned(),
                 reason: reason.to_owned(),
+                anyway: false,
             })
         };
         let mut fleet = self.link.fleet();

@@ -231,6 +231,7 @@ pub(crate) fn row(number: usize) -> HostRow {
         version: version.into(),
         loaded: Light::On,
         answers,
+        correct: Light::Unknown,
         reason: if answers == Light::Off {
             "out of memory".into()
         } else {
@@ -281,6 +282,7 @@ pub(crate) fn row(number: usize) -> HostRow {
             network_received_per_s: 4 << 20,
             network_sent_per_s: 3 << 20,
             agent_memory: 8 << 20,
+            server_memory: 0,
         }),
         traffic: Some(Traffic {
             span_s: 10,

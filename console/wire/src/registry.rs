@@ -45,6 +45,7 @@ pub fn command_from(asked: proto::RegistryCommand) -> Result<Asked, Refused> {
         Wire::DeleteModel(model) => Command::DeleteModel(name("name", &model)?),
         Wire::RegisterVersion(one) => Command::RegisterVersion(named(&one)?, read(&one)?),
         Wire::NoteVersion(one) => Command::NoteVersion(reference(&one.name)?, read(&one)?),
+        Wire::GoldenVersion(one) => Command::GoldenVersion(reference(&one.name)?, read(&one)?),
         Wire::MoveAlias(one) => Command::MoveAlias(
             name("model", &one.model)?,
             name("alias", &one.alias)?,

@@ -82,6 +82,7 @@ pub(crate) fn vitals_from(vitals: proto::Vitals) -> Vitals {
         network_received_per_s: vitals.network_received_per_s,
         network_sent_per_s: vitals.network_sent_per_s,
         agent_memory: vitals.agent_memory,
+        server_memory: vitals.server_memory,
     }
 }
 
@@ -96,6 +97,7 @@ pub(crate) fn vitals_to(vitals: &Vitals) -> proto::Vitals {
         network_received_per_s: vitals.network_received_per_s,
         network_sent_per_s: vitals.network_sent_per_s,
         agent_memory: vitals.agent_memory,
+        server_memory: vitals.server_memory,
     }
 }
 
@@ -148,6 +150,7 @@ pub(crate) fn server_to(server: &ServerHealth) -> proto::ServerHealth {
         version: version.version.to_string(),
         loaded: light_to(version.loaded).into(),
         answers: light_to(version.answers).into(),
+        correct: light_to(version.correct).into(),
         reason: version.reason.to_string(),
     };
     proto::ServerHealth {
@@ -168,6 +171,7 @@ fn lights_from(version: proto::VersionLights) -> Result<VersionLights, Refused> 
         version: version.version.into(),
         loaded: light_from(version.loaded),
         answers: light_from(version.answers),
+        correct: light_from(version.correct),
         reason: cut(version.reason),
     })
 }

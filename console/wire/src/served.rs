@@ -150,7 +150,10 @@ pub fn work_to(work: &Work, assignment: &mut proto::Assignment) {
                 sha256,
                 bytes,
                 format: wanted.format.to_string(),
-                golden_sha256: Default::default(),
+                golden_sha256: wanted
+                    .golden
+                    .map(|sha256| sha256.0.to_vec().into())
+                    .unwrap_or_default(),
                 profile_sha256: inputs
                     .map_or_else(Default::default, |inputs| inputs.profile.0.to_vec().into()),
                 features: inputs.map_or_else(Vec::new, |inputs| {

@@ -86,6 +86,7 @@ fn a_host_comes_back_as_it_was() {
                 version: "7".into(),
                 loaded: Light::On,
                 answers: Light::Off,
+                correct: Light::On,
                 reason: "no answer".into(),
             }],
         }),

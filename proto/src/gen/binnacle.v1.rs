@@ -54,6 +54,9 @@ pub struct VersionLights {
     /// Why the first dark light is dark; empty when all are on.
     #[prost(string, tag = "5")]
     pub reason: ::prost::alloc::string::String,
+    /// Its golden requests are answered as they should be; unknown where it has none.
+    #[prost(enumeration = "Light", tag = "6")]
+    pub correct: i32,
 }
 /// The inference server beside an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -89,6 +92,9 @@ pub struct Vitals {
     /// The agent's own resident memory.
     #[prost(uint64, tag = "9")]
     pub agent_memory: u64,
+    /// The inference server's, with all that it started; 0 where it is not known.
+    #[prost(uint64, tag = "10")]
+    pub server_memory: u64,
 }
 /// What the agent had to drop since it started, each behind a named limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -322,8 +328,12 @@ pub struct Report {
     pub sent_at_us: i64,
     #[prost(message, repeated, tag = "12")]
     pub shadows: ::prost::alloc::vec::Vec<ShadowWindow>,
-    /// What inputs were counted, every few seconds; no value leaves the host. They add up.
     #[prost(message, repeated, tag = "20")]
+    pub answers: ::prost::alloc::vec::Vec<AnswerWindow>,
+    #[prost(message, repeated, tag = "21")]
+    pub callers: ::prost::alloc::vec::Vec<CallerWindow>,
+    /// What inputs were counted, every few seconds; no value leaves the host. They add up.
+    #[prost(message, repeated, tag = "22")]
     pub inputs: ::prost::alloc::vec::Vec<InputWindow>,
 }
 /// The inputs of one version at one endpoint, held against its reference: requests that were
@@ -673,6 +683,36 @@ pub struct ShadowWindow {
     /// 1e-8, …; the last is 1e6 and above, or no number.
     #[prost(uint64, repeated, tag = "10")]
     pub difference_decades: ::prost::alloc::vec::Vec<u64>,
+}
+/// What some answers of a version said, since the last moment that was told of.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerWindow {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    /// Answers that were looked at, at most 20 a second.
+    #[prost(uint64, tag = "4")]
+    pub looked: u64,
+    /// Those with a value that is no number, null or empty, or without any value.
+    #[prost(uint64, tag = "5")]
+    pub null: u64,
+}
+/// What one caller of an endpoint did, since the last moment that was told of.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallerWindow {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// As a header says or from where it calls, at most 64 bytes; empty for all that are not told apart.
+    #[prost(string, tag = "2")]
+    pub caller: ::prost::alloc::string::String,
+    /// Requests that ended well or by the server's fault, and those of them that ended by its fault.
+    #[prost(uint64, tag = "3")]
+    pub requests: u64,
+    #[prost(uint64, tag = "4")]
+    pub errors: u64,
 }
 /// A wish of the hub that is not part of what the host should serve.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1234,6 +1274,9 @@ pub struct HostChange {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
+    /// Drain it although its others would be busier than 80 % of what they were seen to be.
+    #[prost(bool, tag = "3")]
+    pub anyway: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Changed {
@@ -3014,7 +3057,7 @@ pub struct RegistryCommand {
     pub dry_run: bool,
     #[prost(
         oneof = "registry_command::Command",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24"
     )]
     pub command: ::core::option::Option<registry_command::Command>,
 }
@@ -3053,6 +3096,9 @@ pub mod registry_command {
         /// A line of an export.
         #[prost(bytes, tag = "23")]
         Import(::prost::bytes::Bytes),
+        /// The document is {sha256, bytes, requests} of a stored file of golden requests, or null.
+        #[prost(message, tag = "24")]
+        GoldenVersion(super::Document),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::artifact::{Digest, Shelf};
 use crate::assignment::next::Place;
-use crate::assignment::observed::{Phase, VersionState};
+use crate::assignment::observed::{Golden, Phase, VersionState};
 use crate::assignment::standing::PlacedVersion;
 use crate::assignment::{Version, Wanted};
+use crate::clock;
 use crate::proxy::routes::Placed;
 use crate::server::dialect::{Dialect, by_version};
 
@@ -96,6 +97,14 @@ impl Held {
         let artifact = wanted.artifact.as_ref().map(|artifact| &artifact.digest);
         let needed = artifact.into_iter().chain(&wanted.golden);
         self.fetched = needed.into_iter().all(on_shelf);
+        if self.wanted.as_ref().and_then(|before| before.golden) != wanted.golden {
+            // One that serves is asked the new ones at once; what it answered to others is past.
+            self.state.golden = Golden::default();
+            self.golden_due = Some(clock::now());
+            if self.state.phase == Phase::Ready {
+                self.state.reason.clear();
+            }
+        }
         if !self.state.phase.is_busy() && self.state.phase != Phase::Ready {
             self.names = names(&wanted, dialect);
             self.rest_no_longer();

@@ -204,6 +204,7 @@ impl Obey {
     pub(super) fn ask_golden(&mut self) {
         let now = clock::now();
         let kind = self.kind();
+        let keep = self.wanted_digests();
         for (version, held) in &mut self.held {
             let due = held.golden_due.is_some_and(|due| due <= now);
             if !due || held.golden_running || held.state.phase != Phase::Ready {
@@ -218,11 +219,26 @@ impl Obey {
             held.golden_due = Some(now + super::GOLDEN_EVERY);
             let mut loader = Loader::new(&self.ground.work.upstream, kind);
             let (names, version) = (held.names.clone(), version.clone());
-            let shelf = self.shelf.clone();
+            let (shelf, hubs, keep) = (
+                self.shelf.clone(),
+                self.ground.work.hubs.clone(),
+                keep.clone(),
+            );
+            let teller = Teller {
+                version: version.clone(),
+                to: self.progress.0.clone(),
+            };
             self.jobs.spawn(async move {
-                let (golden, fault) = match read_golden(&shelf, &golden).await {
+                // They may have been given to it after it was loaded.
+                let most = golden::BYTES_MOST;
+                let here = fetch_one(&shelf, &hubs, &golden, most, &keep, &teller).await;
+                let read = match here {
+                    Ok(()) => read_golden(&shelf, &golden).await,
+                    Err(fault) => Err(format!("golden requests: {fault}")),
+                };
+                let (golden, fault) = match read {
                     Ok(requests) => ask(&mut loader, &names, &requests).await,
-                    Err(fault) => (Golden::default(), Some(fault)),
+                    Err(fault) => (unread(), Some(fault)),
                 };
                 Done {
                     version,
@@ -439,6 +455,15 @@ async fn read_golden(shelf: &Shelf, digest: &Digest) -> Result<Vec<GoldenRequest
     let text = tokio::fs::read_to_string(&path).await;
     let text = text.map_err(|error| format!("golden requests: {error}"))?;
     golden::parse(&text)
+}
+
+/// Golden requests that could not be read: nobody can say that they are answered.
+fn unread() -> Golden {
+    Golden {
+        passed: 0,
+        total: 1,
+        at_us: clock::wall_us(),
+    }
 }
 
 async fn ask(

@@ -52,6 +52,16 @@ fn versions_are_drawn_by_their_weights() {
 }
 
 #[test]
+fn so_many_answers_are_looked_at_in_a_second_and_no_more() {
+    let route = Route::new(&plan(&[("1", WHOLE)])).unwrap();
+    let leg = route.heaviest().unwrap();
+    let looks = |second| (0..9).filter(|_| leg.may_look(second, 3)).count();
+    assert_eq!([looks(1), looks(1), looks(2)], [3, 0, 3]);
+    // A worker that is a second behind shares what is left of this one.
+    assert_eq!([looks(1), looks(3)], [0, 3]);
+}
+
+#[test]
 fn a_sticky_value_leads_to_one_version_and_moves_only_into_what_grew() {
     let sticky = |canary: u32| {
         let mut plan = plan(&[("1", WHOLE - canary), ("2", canary)]);

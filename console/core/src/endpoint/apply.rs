@@ -11,6 +11,7 @@ use crate::judge::Finding;
 use crate::list::List;
 use crate::name::Name;
 use crate::registry::Reference;
+use crate::rollout::duty::near;
 use crate::rollout::{Phase, Rollout, Stage, Trace};
 use crate::served::Stamp;
 
@@ -77,6 +78,21 @@ impl Endpoints {
                         .insert(one.host.clone(), Arc::new(overridden));
                 }
             }
+        }
+    }
+}
+
+impl Endpoints {
+    /// Something of a version changed that the hosts which keep it have to be told.
+    pub(crate) fn touch(&mut self, version: &Reference, sequence: u64) {
+        let keeps = |endpoint: &&Arc<Endpoint>| near(endpoint).contains(version);
+        let told: Vec<_> = self.all.values().filter(keeps).cloned().collect();
+        for endpoint in told {
+            let endpoint = Endpoint {
+                generation: sequence,
+                ..Endpoint::clone(&endpoint)
+            };
+            self.all.insert(endpoint.name.clone(), Arc::new(endpoint));
         }
     }
 }
@@ -148,14 +164,15 @@ impl Endpoint {
             .filter(|(version, _)| !after.names(version))
             .collect();
         for (version, revision) in leaving {
-            self.block(version, revision, at.why.into(), at.at_us);
+            self.block(version, revision, at.why.into(), at);
         }
     }
 
-    fn block(&mut self, version: Reference, revision: u64, why: Arc<str>, at_us: i64) {
+    fn block(&mut self, version: Reference, revision: u64, why: Arc<str>, at: Place<'_>) {
         let block = Block {
+            by_itself: *at.caller == Caller::Hub,
             why,
-            at_us,
+            at_us: at.at_us,
             revision,
         };
         self.blocked.insert(version, block);
@@ -227,7 +244,7 @@ impl Endpoint {
             && finding.is_some_and(Finding::speaks_against)
         {
             for version in rollout.plan.intent.fresh().cloned().collect::<Vec<_>>() {
-                self.block(version, of.revision, why.clone(), at.at_us);
+                self.block(version, of.revision, why.clone(), at);
             }
         }
     }

@@ -36,6 +36,7 @@ packed!(Revision {
     fate_at_us,
 });
 packed!(Block {
+    by_itself,
     why,
     at_us,
     revision,

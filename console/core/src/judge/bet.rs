@@ -60,6 +60,10 @@ pub struct Seen {
     pub control: Summary,
     /// That errors are too many.
     pub errors: Beside,
+    /// That requests are refused as the client's fault.
+    pub refused: Beside,
+    /// That answers say nothing.
+    pub nulls: Beside,
     /// That requests are too slow.
     pub slow: Beside,
     /// That an objective is broken.
@@ -146,6 +150,8 @@ impl Seen {
             canary: Summary::default(),
             control: Summary::default(),
             errors: Beside::new(),
+            refused: Beside::new(),
+            nulls: Beside::new(),
             slow: Beside::new(),
             objectives: objectives.iter().map(bounded).collect(),
         };
@@ -162,6 +168,12 @@ impl Seen {
             let requests = (span.canary.requests(), span.control.requests());
             seen.errors
                 .events(span.canary.errors, span.control.errors, requests);
+            let refused = (span.canary.refused, span.control.refused);
+            let all = (requests.0 + refused.0, requests.1 + refused.1);
+            seen.refused.events(refused.0, refused.1, all);
+            let looked = (span.canary.nulls.looked, span.control.nulls.looked);
+            let null = (span.canary.nulls.null, span.control.nulls.null);
+            seen.nulls.events(null.0, null.1, looked);
             for one in &mut seen.objectives {
                 one.look(&span.canary, &span.control);
             }
@@ -195,6 +207,10 @@ pub(crate) fn beyond(objective: &Objective, counts: &Counts) -> (u64, u64, f64) 
             let fair = objective.share_ppm().unwrap_or(0) as f64 / 1e6;
             return (counts.errors, counts.requests(), fair);
         }
+        Figure::Nulls => {
+            let fair = objective.share_ppm().unwrap_or(0) as f64 / 1e6;
+            return (counts.nulls.null, counts.nulls.looked, fair);
+        }
         Figure::P50 => 0.5,
         Figure::P90 => 0.1,
         Figure::P99 => 0.01,
@@ -210,6 +226,9 @@ fn summary(counts: &Counts, slow: u64) -> Summary {
         errors: counts.errors,
         p99_ns: counts.quantile_ns(0.99),
         slow,
+        refused: counts.refused,
+        looked: counts.nulls.looked,
+        null: counts.nulls.null,
     }
 }
 

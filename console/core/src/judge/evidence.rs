@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use binnacle_sketch::{Encoded, Latency};
 
+use crate::name::Name;
 use crate::series::Outcome;
 
 /// What was measured while a step was watched.
@@ -15,6 +16,47 @@ pub struct Evidence {
     pub golden: Golden,
     /// Copies of requests that the new version answered beside the one that counts.
     pub shadow: Shadow,
+    /// How the memory of the inference servers went that have the new version.
+    pub memory: Vec<Growth>,
+}
+
+/// How the memory of one host's inference server went while a step was watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Which host.
+    pub host: Name,
+    /// How long it was looked at.
+    pub lasted_us: i64,
+    /// Bytes that it grew by in all that time.
+    pub grown: u64,
+    /// Bytes that it grew by in the last [`LATELY_US`].
+    pub lately: u64,
+    /// Bytes that are left on the host.
+    pub free: u64,
+}
+
+/// What a growth has to go on in to be one.
+pub const LATELY_US: i64 = 10_000_000;
+/// Growth that is a leak and no cache that fills: so many bytes at least…
+const LEAK_BYTES: u64 = 32 << 20;
+/// … over so long at least…
+const LEAK_US: i64 = 20_000_000;
+/// … and fast enough to fill the host within this, before anybody would notice it otherwise.
+const FULL_WITHIN_US: f64 = 6.0 * 3_600e6;
+/// Lately it still grows by this share of its mean.
+const GOES_ON: f64 = 0.25;
+
+impl Growth {
+    /// After how long the host is full, in microseconds, if it goes on so and that is soon.
+    pub fn full_in_us(&self) -> Option<f64> {
+        if self.grown < LEAK_BYTES || self.lasted_us < LEAK_US {
+            return None;
+        }
+        let rate = self.grown as f64 / self.lasted_us as f64;
+        let lately = self.lately as f64 / LATELY_US as f64;
+        let full_in_us = self.free as f64 / rate;
+        (lately >= rate * GOES_ON && full_in_us <= FULL_WITHIN_US).then_some(full_in_us)
+    }
 }
 
 /// What a shadow answered beside the version that answered the application.
@@ -42,8 +84,34 @@ pub struct Span {
 pub struct Counts {
     /// Requests that ended by the server's fault.
     pub errors: u64,
+    /// Requests that the server refused as the client's fault.
+    pub refused: u64,
     /// Those that ended well: the upper end of a bucket in nanoseconds, and its count.
     pub latency: BTreeMap<u64, u64>,
+    /// What some of their answers said.
+    pub nulls: Nulls,
+}
+
+/// Answers that were looked at: some of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nulls {
+    /// How many.
+    pub looked: u64,
+    /// Those with a value that is no number, null or empty, or without any.
+    pub null: u64,
+}
+
+impl Nulls {
+    /// Adds others.
+    pub fn add(&mut self, other: Self) {
+        self.looked = self.looked.saturating_add(other.looked);
+        self.null = self.null.saturating_add(other.null.min(other.looked));
+    }
+
+    /// The share that says nothing.
+    pub fn share(&self) -> f64 {
+        self.null as f64 / self.looked.max(1) as f64
+    }
 }
 
 /// Requests whose right answers are known.
@@ -56,7 +124,7 @@ pub struct Golden {
 }
 
 impl Counts {
-    /// Adds requests that ended in one way. A client's errors are nobody's fault here: a bad
+    /// Adds requests that ended in one way. A client's errors are no errors of a version's: a bad
     /// client would else roll a model back. What cannot be read counts as nothing: the hub has
     /// read it before.
     pub fn add(&mut self, outcome: Outcome, latency: &Encoded) {
@@ -74,7 +142,8 @@ impl Counts {
             | Outcome::UpstreamRefused
             | Outcome::TimedOut
             | Outcome::Unknown => self.errors += read.count(),
-            Outcome::ClientError | Outcome::ClientGone => {}
+            Outcome::ClientError => self.refused += read.count(),
+            Outcome::ClientGone => {}
         }
     }
 
@@ -110,6 +179,8 @@ impl Counts {
     /// Adds another's counts.
     pub fn merge(&mut self, other: &Self) {
         self.errors += other.errors;
+        self.refused += other.refused;
+        self.nulls.add(other.nulls);
         for (ns, count) in &other.latency {
             *self.latency.entry(*ns).or_default() += count;
         }
@@ -131,6 +202,7 @@ mod tests {
         counts.add(Outcome::TimedOut, &measured.encode());
         counts.add(Outcome::ClientError, &measured.encode());
         assert_eq!((counts.answered(), counts.errors), (100, 100));
+        assert_eq!((counts.requests(), counts.refused), (200, 100));
         let found = counts.quantile_ns(0.99) as f64 / 38_980_000.0;
         assert!((0.99..1.01).contains(&found), "{found}");
         assert_eq!((counts.over(30_000_000), counts.over(40_000_000)), (100, 0));

@@ -1,6 +1,7 @@
 //! From what was measured around a breach to a conclusion: what was found, and by whose fault.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::watch::{Due, found, golden_answers, over, silent};
 use super::{Conclusion, Stands, odd};
@@ -11,6 +12,7 @@ use crate::judge::Counts;
 use crate::judge::bet::beyond;
 use crate::name::Name;
 use crate::observed::Observed;
+use crate::registry::objective::Figure;
 use crate::registry::{Objective, Reference};
 use crate::state::State;
 
@@ -28,6 +30,8 @@ pub struct Measured {
     pub before: BTreeMap<Reference, Counts>,
     /// By host and version, in the last minute, since it began.
     pub hosts: BTreeMap<Name, BTreeMap<Reference, Counts>>,
+    /// By caller, since it began: requests, and those that failed.
+    pub callers: BTreeMap<Arc<str>, Share>,
 }
 
 /// What a conclusion about something needs to be measured.
@@ -132,8 +136,13 @@ fn evidence(
         hosts: hosts
             .map(|(name, versions)| (name.clone(), shares(versions)))
             .collect(),
-        // Agents do not tell callers apart.
-        callers: BTreeMap::new(),
+        // Of callers agents know how many fail, and nothing else.
+        callers: match objective.figure {
+            Figure::Errors => measured.callers.clone(),
+            Figure::Nulls | Figure::P50 | Figure::P90 | Figure::P99 | Figure::P999 => {
+                BTreeMap::new()
+            }
+        },
         switched: switched(endpoint),
     }
 }

@@ -157,6 +157,7 @@ mod tests {
             let counts = Counts {
                 errors,
                 latency: [(ns, 1_000)].into(),
+                ..Counts::default()
             };
             let name = Name::parse(&format!("host-{at}")).unwrap();
             (name, [("m@1".parse().unwrap(), counts)].into())

@@ -329,6 +329,9 @@ pub(super) fn found(objective: &Objective, counts: &Counts) -> String {
         Figure::Errors => {
             return format!("{all} of the requests failed, {} may", share(fair));
         }
+        Figure::Nulls => {
+            return format!("{all} of the answers are null, {} may", share(fair));
+        }
         Figure::P50 => 0.5,
         Figure::P90 => 0.9,
         Figure::P99 => 0.99,
@@ -347,7 +350,10 @@ pub(super) fn found(objective: &Objective, counts: &Counts) -> String {
 
 /// `over 250ms`, or `failed`.
 pub(super) fn over(objective: &Objective) -> String {
+    use crate::registry::objective::Figure;
+
     match objective.latency_ns() {
+        None if objective.figure == Figure::Nulls => "null".to_owned(),
         Some(_) => {
             let text = objective.to_string();
             let bound = text.split_once("<=").map_or("", |(_, bound)| bound);

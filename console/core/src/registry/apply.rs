@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::artifact::{Artifact, Location};
-use super::change::{Carded, Change, FeatureSetDetail, Moved, Noted, Pointed, Registered, Ruled};
+use super::change::{
+    Carded, Change, FeatureSetDetail, Goldened, Moved, Noted, Pointed, Registered, Ruled,
+};
 use super::reference::{Object, Reference};
 use super::version::{Trained, TrainedOn, VersionDetail};
 use super::{
@@ -76,6 +78,7 @@ impl Model {
             head: Head::new(at),
             versions: List::default(),
             aliases: imbl::OrdMap::new(),
+            golden: imbl::OrdMap::new(),
         }
     }
 }
@@ -97,6 +100,7 @@ impl Registry {
             }
             Change::VersionRegistered(registered) => self.register(registered, at),
             Change::VersionNoted(noted) => self.note(noted, at),
+            Change::VersionGolden(goldened) => self.gild(goldened, at),
             Change::AliasMoved(moved) => self.move_alias(moved, at),
             Change::DataSetRegistered(registered) => self.register_data(registered, at),
             Change::DataSetEdited(carded) => {
@@ -202,9 +206,13 @@ impl Registry {
             children: Children::default(),
             standing: Standing::Active,
         };
+        let golden = detail.golden;
         self.model(&version.name, |model| {
             model.versions.push_back(registered);
             model.head.note(at);
+            if let Some(golden) = golden {
+                model.golden.insert(version.number, golden);
+            }
         });
     }
 
@@ -214,6 +222,20 @@ impl Registry {
             if let Some(version) = model.versions.get_mut(place(noted.version.number)) {
                 version.noted = at.sequence;
                 version.revision = at.sequence;
+            }
+        });
+    }
+
+    fn gild(&mut self, goldened: &Goldened, at: Place<'_>) {
+        let number = goldened.version.number;
+        self.model(&goldened.version.name, |model| {
+            model.head.note(at);
+            if let Some(version) = model.versions.get_mut(place(number)) {
+                version.revision = at.sequence;
+                match goldened.golden {
+                    Some(golden) => model.golden.insert(number, golden),
+                    None => model.golden.remove(&number),
+                };
             }
         });
     }

@@ -6,6 +6,7 @@ use super::card::Card;
 use super::dataset::DataSetDetail;
 use super::environment::Rules;
 use super::feature::Features;
+use super::golden::Golden;
 use super::reference::{Number, Object, Reference};
 use super::text::Prose;
 use super::version::VersionDetail;
@@ -31,6 +32,9 @@ pub enum Change {
     /// The notes of a version were replaced.
     #[serde(rename = "version_noted/v1")]
     VersionNoted(Noted),
+    /// A version has other golden requests from now on, or none.
+    #[serde(rename = "version_golden/v1")]
+    VersionGolden(Goldened),
     /// An alias points elsewhere, or nowhere any more.
     #[serde(rename = "alias_moved/v1")]
     AliasMoved(Moved),
@@ -105,6 +109,15 @@ pub struct Noted {
     pub notes: Prose,
 }
 
+/// Other golden requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goldened {
+    /// Of which version.
+    pub version: Reference,
+    /// Those that it has now; none when they are taken away.
+    pub golden: Option<Golden>,
+}
+
 /// A move of an alias.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
@@ -151,12 +164,13 @@ pub struct Imported {
 
 impl Change {
     /// Every kind that is written today.
-    pub const KINDS: [&str; 14] = [
+    pub const KINDS: [&str; 15] = [
         "model_created/v1",
         "model_edited/v1",
         "model_deleted/v1",
         "version_registered/v1",
         "version_noted/v1",
+        "version_golden/v1",
         "alias_moved/v1",
         "data_set_registered/v1",
         "data_set_edited/v1",
@@ -176,6 +190,7 @@ impl Change {
             deleted,
             registered,
             noted,
+            golden,
             moved,
             data,
             data_edited,
@@ -192,6 +207,7 @@ impl Change {
             Self::ModelDeleted(_) => deleted,
             Self::VersionRegistered(_) => registered,
             Self::VersionNoted(_) => noted,
+            Self::VersionGolden(_) => golden,
             Self::AliasMoved(_) => moved,
             Self::DataSetRegistered(_) => data,
             Self::DataSetEdited(_) => data_edited,
@@ -213,6 +229,7 @@ impl Change {
             Self::ModelDeleted(named) => Object::Model(named.name.clone()),
             Self::VersionRegistered(registered) => Object::Version(registered.version.clone()),
             Self::VersionNoted(noted) => Object::Version(noted.version.clone()),
+            Self::VersionGolden(goldened) => Object::Version(goldened.version.clone()),
             Self::AliasMoved(moved) => Object::Model(moved.model.clone()),
             Self::DataSetRegistered(registered) => {
                 Object::DataSetVersion(registered.version.clone())
@@ -237,6 +254,7 @@ impl Change {
             | Self::ModelDeleted(_)
             | Self::VersionRegistered(_)
             | Self::VersionNoted(_)
+            | Self::VersionGolden(_)
             | Self::AliasMoved(_)
             | Self::DataSetRegistered(_)
             | Self::DataSetEdited(_)

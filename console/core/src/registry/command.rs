@@ -5,12 +5,14 @@
 
 use super::card::Card;
 use super::change::{
-    Carded, Change, FeatureSetDetail, Imported, Moved, Named, Noted, Pointed, Registered, Ruled,
+    Carded, Change, FeatureSetDetail, Goldened, Imported, Moved, Named, Noted, Pointed, Registered,
+    Ruled,
 };
 use super::dataset::DataSetDetail;
 use super::environment::{MAX_APPROVALS, Rules};
 use super::files::MAX_FORMATS;
 use super::fit;
+use super::golden::Golden;
 use super::reference::{Number, Object, Reference};
 use super::text::Prose;
 use super::version::VersionDetail;
@@ -37,6 +39,8 @@ pub enum Command {
     RegisterVersion(Name, Box<VersionDetail>),
     /// Replace the notes of a version.
     NoteVersion(Reference, Prose),
+    /// Let a version have other golden requests, or none any more.
+    GoldenVersion(Reference, Option<Golden>),
     /// Let an alias of a model point to a version, or to none any more.
     MoveAlias(Name, Name, Option<Number>),
     /// Register a version of a data set; the first names it.
@@ -216,6 +220,13 @@ fn change(registry: &Registry, command: &Command) -> Option<Change> {
             let (version, notes) = (version.clone(), notes.clone());
             Change::VersionNoted(Noted { version, notes })
         }
+        Command::GoldenVersion(version, golden) => {
+            if registry.version(version).is_some() && registry.golden(version) == golden.as_ref() {
+                return None;
+            }
+            let (version, golden) = (version.clone(), *golden);
+            Change::VersionGolden(Goldened { version, golden })
+        }
         Command::MoveAlias(model, alias, to) => moved(registry, model, alias, *to)?,
         Command::SetEnvironment(environment, rules) => {
             let known = registry.environments.get(environment);
@@ -308,6 +319,7 @@ fn check(registry: &Registry, change: &Change) -> Result<(), Refusal> {
         }
         Change::VersionRegistered(registered) => version(registry, registered),
         Change::VersionNoted(noted) => known(registry, &Object::Version(noted.version.clone())),
+        Change::VersionGolden(of) => known(registry, &Object::Version(of.version.clone())),
         Change::AliasMoved(moved) => alias(registry, moved),
         Change::DataSetRegistered(registered) => {
             let version = &registered.version;
@@ -571,7 +583,9 @@ impl Command {
     pub fn object(&self) -> Option<Object> {
         match self {
             Self::EditModel(name, _) | Self::DeleteModel(name) => Some(Object::Model(name.clone())),
-            Self::NoteVersion(version, _) => Some(Object::Version(version.clone())),
+            Self::NoteVersion(version, _) | Self::GoldenVersion(version, _) => {
+                Some(Object::Version(version.clone()))
+            }
             Self::EditDataSet(name, _) => Some(Object::DataSet(name.clone())),
             Self::EditFeatureSet(name, _) => Some(Object::FeatureSet(name.clone())),
             Self::SetEnvironment(name, _) => Some(Object::Environment(name.clone())),

@@ -1,4 +1,4 @@
-//! Bounds that must hold wherever a model serves: `p99<=250ms`, `errors<=0.5%`.
+//! Bounds that must hold wherever a model serves: `p99<=250ms`, `errors<=0.5%`, `nulls<=1%`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +14,8 @@ pub const MAX_OBJECTIVES: usize = 8;
 pub enum Figure {
     /// The share of requests that failed.
     Errors,
+    /// The share of answers that say nothing: no number, null, empty.
+    Nulls,
     /// The median latency.
     P50,
     /// The 90th percentile of latency.
@@ -36,7 +38,9 @@ pub struct Objective {
 
 /// Why text is no objective.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no objective: say errors<=0.5% or p50, p90, p99, p99.9 as in p99<=250ms")]
+#[error(
+    "{0:?} is no objective: say errors<=0.5%, nulls<=1% or p50, p90, p99, p99.9 as in p99<=250ms"
+)]
 pub struct NotAnObjective(String);
 
 impl Figure {
@@ -44,6 +48,7 @@ impl Figure {
     pub fn word(self) -> &'static str {
         match self {
             Self::Errors => "errors",
+            Self::Nulls => "nulls",
             Self::P50 => "p50",
             Self::P90 => "p90",
             Self::P99 => "p99",
@@ -51,7 +56,22 @@ impl Figure {
         }
     }
 
-    const ALL: [Self; 5] = [Self::Errors, Self::P50, Self::P90, Self::P99, Self::P999];
+    /// Whether it is a share of all, and not a latency.
+    fn is_share(self) -> bool {
+        match self {
+            Self::Errors | Self::Nulls => true,
+            Self::P50 | Self::P90 | Self::P99 | Self::P999 => false,
+        }
+    }
+
+    const ALL: [Self; 6] = [
+        Self::Errors,
+        Self::Nulls,
+        Self::P50,
+        Self::P90,
+        Self::P99,
+        Self::P999,
+    ];
 }
 
 /// Units, the longest name first where one ends another.
@@ -70,7 +90,9 @@ impl FromStr for Objective {
         let figure = Figure::ALL.into_iter().find(|known| known.word() == figure);
         let figure = figure.ok_or_else(no)?;
         let (number, unit, max) = match figure {
-            Figure::Errors => (bound.strip_suffix('%').ok_or_else(no)?, PERCENT, 1e6),
+            Figure::Errors | Figure::Nulls => {
+                (bound.strip_suffix('%').ok_or_else(no)?, PERCENT, 1e6)
+            }
             Figure::P50 | Figure::P90 | Figure::P99 | Figure::P999 => {
                 let unit = |(name, ns): (&str, f64)| Some((bound.strip_suffix(name)?, ns, MAX_NS));
                 LATENCIES.into_iter().find_map(unit).ok_or_else(no)?
@@ -90,19 +112,19 @@ impl FromStr for Objective {
 impl Objective {
     /// The bound of a latency, in nanoseconds.
     pub fn latency_ns(&self) -> Option<u64> {
-        (self.figure != Figure::Errors).then_some(self.limit)
+        (!self.figure.is_share()).then_some(self.limit)
     }
 
     /// The bound of a share, in millionths.
     pub fn share_ppm(&self) -> Option<u64> {
-        (self.figure == Figure::Errors).then_some(self.limit)
+        self.figure.is_share().then_some(self.limit)
     }
 }
 
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, limit) = (self.figure.word(), self.limit as f64);
-        if self.figure == Figure::Errors {
+        if self.figure.is_share() {
             return write!(f, "{word}<={}%", limit / PERCENT);
         }
         let [(us, in_us), (ms, in_ms), (s, in_s)] = LATENCIES;
@@ -140,6 +162,7 @@ mod tests {
             "p50<=900us",
             "p99.9<=1.5s",
             "errors<=100%",
+            "nulls<=1%",
         ] {
             let objective: Objective = text.parse().unwrap();
             assert_eq!(objective.to_string(), text);

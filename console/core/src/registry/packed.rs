@@ -3,8 +3,8 @@
 use super::card::Card;
 use super::{
     Alias, Children, DataSet, DataSetVersion, Deprecation, Digest, Environment, FeatureSet,
-    FeatureSetVersion, Features, Files, Head, Lie, Model, Move, Number, Reference, Registry, Role,
-    Rules, Said, Standing, Trained, TrainedOn, Version,
+    FeatureSetVersion, Features, Files, Golden, Head, Lie, Model, Move, Number, Reference,
+    Registry, Role, Rules, Said, Standing, Trained, TrainedOn, Version,
 };
 use crate::packed::{Malformed, Packed, Packer, Unpacker, document, packed};
 
@@ -29,6 +29,12 @@ packed!(Model {
     head,
     versions,
     aliases,
+    golden,
+});
+packed!(Golden {
+    sha256,
+    bytes,
+    requests,
 });
 packed!(Version {
     sequence,

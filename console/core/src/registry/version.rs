@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::artifact::Artifact;
+use super::golden::Golden;
 use super::reference::Reference;
 use super::signature::Signature;
 use super::text::{Line, Prose};
@@ -45,6 +46,9 @@ pub struct VersionDetail {
     /// The version that it was made from, of this model or another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Reference>,
+    /// What it must answer; those that it has now may be others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<Golden>,
     /// What whoever registered it wants others to know.
     #[serde(default, skip_serializing_if = "Prose::is_empty")]
     pub notes: Prose,

@@ -51,6 +51,8 @@ pub struct WantedVersion {
     pub format: Arc<str>,
     /// What its inputs are held against, where that is known.
     pub reference: Option<Inputs>,
+    /// Its golden requests in the hub's store, where it has any.
+    pub golden: Option<Digest>,
 }
 
 /// What a version's inputs look like: where it was trained on a data set with a profile, and is
@@ -259,6 +261,7 @@ fn wanted_version(state: &State, version: Reference) -> WantedVersion {
             .map(|files| (files.sha256, files.bytes.get())),
         format: format.map_or("".into(), Name::shared),
         reference: inputs(state, &version).ok(),
+        golden: registry.golden(&version).map(|golden| golden.sha256),
         version,
     }
 }

@@ -139,7 +139,7 @@ pub(crate) fn coming(rollout: &Rollout) -> impl Iterator<Item = &Reference> {
 }
 
 /// Whether a host does what is wanted of it.
-fn follows(served: &Served, endpoint: &Endpoint, host: &Host, name: &Name) -> bool {
+pub(super) fn follows(served: &Served, endpoint: &Endpoint, host: &Host, name: &Name) -> bool {
     let generation = endpoint.generation.max(host.generation);
     if served.generation < generation {
         return false;
@@ -162,7 +162,7 @@ fn failure(served: &Served, wanted: &[Reference]) -> Option<Arc<str>> {
 }
 
 /// Why a host left the route of this rollout by itself, where one did.
-fn by_hand(endpoint: &Endpoint, rollout: &Rollout) -> Option<Arc<str>> {
+pub(super) fn by_hand(endpoint: &Endpoint, rollout: &Rollout) -> Option<Arc<str>> {
     let left = |(host, one): (&Name, &Arc<crate::endpoint::Overridden>)| {
         if one.told.from.revision != rollout.revision || one.adopted_at_us < rollout.at_us {
             return None;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::still::is_still;
 use super::{Phase, Progress, next};
 use crate::caller::Caller;
 use crate::endpoint::command::moved;
@@ -51,9 +52,12 @@ pub(crate) fn decide(
     let none = Judgement::none();
     let mut decided = Vec::new();
     for (endpoint, rollout) in state.endpoints.underway() {
-        let progress = Progress::of(state, observed, endpoint, rollout);
         let key = (endpoint.name.clone(), endpoint.stamp);
         let judgement = judgements.get(&key).unwrap_or(&none);
+        if is_still((state, observed), endpoint, rollout, judgement, now_us) {
+            continue;
+        }
+        let progress = Progress::of(state, observed, endpoint, rollout);
         if let Some(passage) = next(rollout, &progress, judgement, now_us) {
             let why = why(&passage);
             decided.push((Caller::Hub, why, moved(endpoint, rollout, passage)));

@@ -96,6 +96,10 @@ fn facts(detail: &VersionDetail, figures: Figures) -> Vec<Fact> {
             facts.push(Fact::new(what, "", &reference.to_string()));
         }
     }
+    if let Some(golden) = &detail.golden {
+        let value = format!("{} requests, {}", golden.requests, golden.sha256);
+        facts.push(Fact::new("golden", "", &value));
+    }
     let source = &detail.source;
     for (what, value) in [
         ("run", &source.run),
@@ -161,7 +165,7 @@ fn parts(detail: &VersionDetail, figures: Figures) -> Vec<Fact> {
 /// Two versions, fact by fact, in the order of a page.
 pub fn beside(left: &VersionDetail, right: &VersionDetail, figures: Figures) -> Vec<Beside> {
     /// What stands where; facts of one kind stay together, whichever of the two has them.
-    const ORDER: [&str; 16] = [
+    const ORDER: [&str; 17] = [
         "metric",
         "parameter",
         "input",
@@ -171,6 +175,7 @@ pub fn beside(left: &VersionDetail, right: &VersionDetail, figures: Figures) -> 
         "test",
         "features",
         "parent",
+        "golden",
         "run",
         "commit",
         "author",

@@ -338,7 +338,11 @@ impl VersionItem {
                 &version.standing,
             ),
             aliases: pointing.map(|(alias, _)| alias.clone()).collect(),
-            detail: said.detail.clone(),
+            detail: VersionDetail {
+                // Later ones take the place of those that it was registered with.
+                golden: model.golden.get(&number).copied(),
+                ..said.detail.clone()
+            },
         })
     }
 

@@ -57,7 +57,10 @@ pub fn health(server: Option<&ServerHealth>) -> (Status, Option<&Arc<str>>) {
     }
     let dark =
         |version: &&VersionLights| version.loaded == Light::Off || version.answers == Light::Off;
+    let is_wrong = |version: &VersionLights| version.correct == Light::Off;
     match server.versions.iter().filter(dark).count() {
+        // It answers, and wrongly: no load balancer sees that.
+        0 if server.versions.iter().any(is_wrong) => (Status::Warn, first_reason(server)),
         0 => (Status::Ok, None),
         all if all == server.versions.len() => (Status::Crit, first_reason(server)),
         _ => (Status::Warn, first_reason(server)),

@@ -28,7 +28,7 @@ pub(crate) struct Host {
 }
 
 /// A hub, its hosts, and what is measured.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fleet {
     pub(crate) state: State,
     pub(crate) observed: Observed,

@@ -2,14 +2,14 @@
 
 use std::sync::LazyLock;
 
-use binnacle_core::judge::{Bounds, Counts, Evidence, Span, Verdict, judge};
+use binnacle_core::judge::{Bounds, Counts, Evidence, Nulls, Shadow, Span, Verdict, judge};
 use binnacle_core::registry::Objectives;
 
 /// SplitMix64: seeded, and good enough to draw latencies with.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -17,7 +17,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn share(&mut self) -> f64 {
+    pub(crate) fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -202,4 +202,104 @@ fn what_both_versions_break_is_not_the_new_ones_fault() {
     };
     let alone = judge(&bounds, &alone);
     assert_eq!(alone.verdict, Verdict::RollBack, "{}", alone.why);
+}
+
+/// Spans of good versions, with more of something on either side.
+fn spans(more: impl Fn(&mut Counts, &mut Counts)) -> Evidence {
+    let mut dice = Dice(1);
+    let spans = (0..12).map(|_| {
+        let mut span = Span {
+            canary: counts(&mut dice, 100, GOOD, 0.0),
+            control: counts(&mut dice, 900, GOOD, 0.0),
+        };
+        more(&mut span.canary, &mut span.control);
+        span
+    });
+    Evidence {
+        spans: spans.collect(),
+        ..Evidence::default()
+    }
+}
+
+/// No objective: what is beside it alone says how it should be.
+fn bounds() -> Bounds {
+    Bounds {
+        objectives: Objectives::default(),
+        min_requests: 500,
+    }
+}
+
+#[test]
+fn answers_that_say_nothing_send_a_version_back_where_the_one_beside_it_says_something() {
+    let nulls = |looked, null| Nulls { looked, null };
+    let some = spans(|canary, control| {
+        canary.nulls = nulls(20, 2);
+        control.nulls = nulls(20, 0);
+    });
+    let some = judge(&bounds(), &some);
+    assert_eq!(some.verdict, Verdict::RollBack, "{}", some.why);
+    assert!(some.why.starts_with("null answers 10.00%"), "{}", some.why);
+    let both = spans(|canary, control| {
+        canary.nulls = nulls(20, 2);
+        control.nulls = nulls(20, 2);
+    });
+    let both = judge(&bounds(), &both);
+    assert_ne!(both.verdict, Verdict::RollBack, "{}", both.why);
+    let none = spans(|canary, control| {
+        canary.nulls = nulls(20, 0);
+        control.nulls = nulls(20, 1);
+    });
+    assert_eq!(judge(&bounds(), &none).verdict, Verdict::Promote);
+    let few = spans(|canary, _| canary.nulls = nulls(1, 1));
+    let few = judge(&bounds(), &few);
+    assert_ne!(few.verdict, Verdict::Promote, "{}", few.why);
+    let bounded = Bounds {
+        objectives: Objectives::parse(vec!["nulls<=1%".parse().unwrap()]).unwrap(),
+        min_requests: 500,
+    };
+    let alone = spans(|canary, control| {
+        canary.nulls = nulls(20, 2);
+        *control = Counts::default();
+    });
+    let alone = judge(&bounded, &alone);
+    assert_eq!(alone.verdict, Verdict::RollBack, "{}", alone.why);
+    assert!(alone.why.contains("breaks nulls<=1%"), "{}", alone.why);
+}
+
+#[test]
+fn a_version_that_refuses_what_the_one_beside_it_takes_goes_back_and_one_bad_client_is_not_it() {
+    let all = spans(|canary, control| {
+        *canary = Counts {
+            refused: canary.requests(),
+            ..Counts::default()
+        };
+        control.refused = 3;
+    });
+    let all = judge(&bounds(), &all);
+    assert_eq!(all.verdict, Verdict::RollBack, "{}", all.why);
+    assert!(all.why.contains("it takes other inputs"), "{}", all.why);
+    let some = spans(|canary, _| canary.refused = 20);
+    let some = judge(&bounds(), &some);
+    assert_eq!(some.verdict, Verdict::Hold, "{}", some.why);
+    let client = spans(|canary, control| {
+        canary.refused = 200;
+        control.refused = 1_800;
+    });
+    assert_eq!(judge(&bounds(), &client).verdict, Verdict::Promote);
+}
+
+#[test]
+fn a_shadow_that_mostly_says_something_else_is_held() {
+    let shadowed = |same| Evidence {
+        shadow: Shadow {
+            compared: 1_000,
+            same,
+            failed: 0,
+        },
+        ..Evidence::default()
+    };
+    let flipped = judge(&bounds(), &shadowed(20));
+    assert_eq!(flipped.verdict, Verdict::Hold, "{}", flipped.why);
+    assert!(flipped.why.contains("another model"), "{}", flipped.why);
+    assert_eq!(judge(&bounds(), &shadowed(700)).verdict, Verdict::Promote);
 }

@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use binnacle_core::endpoint::{Command, EndpointName, Fate, Route, Settings};
 use binnacle_core::host::Labels;
-use binnacle_core::judge::{Counts, Evidence, Span};
+use binnacle_core::judge::{Counts, Evidence, Judgement, Span};
 use binnacle_core::name::Name;
 use binnacle_core::registry::{self, Rules};
-use binnacle_core::rollout::{Ask, Steer, Strategy as How, Want};
+use binnacle_core::rollout::still::is_still;
+use binnacle_core::rollout::{Ask, Progress, Steer, Strategy as How, Want, next, tick};
 use binnacle_core::served::OverrideKind;
 
 use crate::fleet::{Fleet, Switches};
@@ -163,6 +164,7 @@ fn measure(fleet: &mut Fleet, slow: bool, failing: bool) {
     let counts = |ms: u64, errors: u64| Counts {
         errors,
         latency: (0..200).map(|n| (ms * 1_000_000 + n * 50_000, 3)).collect(),
+        ..Counts::default()
     };
     let span = Span {
         canary: counts(if slow { 60 } else { 10 }, if failing { 40 } else { 0 }),
@@ -212,6 +214,34 @@ proptest! {
             revision.fate == Fate::Underway
         };
         prop_assert_eq!(endpoint.revisions.iter().find(underway), None);
+    }
+
+    #[test]
+    fn where_a_look_is_left_out_it_would_have_come_to_nothing(
+        events in prop::collection::vec(event(), 0..80),
+    ) {
+        let mut fleet = fleet();
+        for event in &events {
+            take(&mut fleet, event);
+            let (state, observed) = (&fleet.state, &fleet.observed);
+            let evidence = |endpoint: &EndpointName, stamp| {
+                fleet.evidence.get(&(endpoint.clone(), stamp))
+            };
+            let judgements = tick::judged(state, evidence);
+            for (endpoint, rollout) in state.endpoints.underway() {
+                let key = (endpoint.name.clone(), endpoint.stamp);
+                let none = Judgement::none();
+                let judgement = judgements.get(&key).unwrap_or(&none);
+                for later_s in [0, 1, 61, 400, 8_000] {
+                    let now_us = fleet.now_us + later_s * 1_000_000;
+                    if !is_still((state, observed), endpoint, rollout, judgement, now_us) {
+                        continue;
+                    }
+                    let progress = Progress::of(state, observed, endpoint, rollout);
+                    prop_assert_eq!(next(rollout, &progress, judgement, now_us), None);
+                }
+            }
+        }
     }
 
     #[test]

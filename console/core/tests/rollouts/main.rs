@@ -9,6 +9,7 @@
 
 mod alerting;
 mod fleet;
+mod good;
 mod judging;
 mod laws;
 mod scenario;

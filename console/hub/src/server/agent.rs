@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use binnacle_core::blame::Share;
 use binnacle_core::endpoint::EndpointName;
-use binnacle_core::judge::Shadow;
+use binnacle_core::judge::{Nulls, Shadow};
 use binnacle_core::name::Name;
 use binnacle_core::observed::StreamId;
 use binnacle_core::registry::Reference;
@@ -31,6 +32,15 @@ use crate::server::Hub;
 use crate::server::proofs::Questions;
 use crate::server::rejection::rejected;
 use crate::telemetry::{Acks, TelemetryError};
+
+/// Letters of a caller's name.
+const CALLER_MOST: usize = 64;
+
+/// A caller's name as the hub keeps it: short, and nothing that a terminal would obey.
+fn shortened(caller: &str) -> String {
+    let letters = caller.chars().filter(|letter| !letter.is_control());
+    letters.take(CALLER_MOST).collect()
+}
 
 /// How long a new stream may take to say Hello: a slow link's handshake, and some more.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -209,7 +219,13 @@ impl Hearing {
         match message.body {
             Some(FromAgent::Report(mut report)) => {
                 self.take_shadows(&mut report);
+                self.take_answers(&mut report);
+                self.take_callers(&mut report);
                 let mut report = report::from_proto(report).map_err(malformed)?;
+                let vitals = report.moment.as_ref().and_then(|of| of.vitals.as_ref());
+                if let Some(vitals) = vitals {
+                    self.hub.memory.told(&self.host, vitals);
+                }
                 self.qualify(&mut report);
                 // Before the rest of it is: what is durable of a report is so of all of it.
                 self.take_inputs(&mut report).await?;
@@ -295,6 +311,67 @@ impl Hearing {
                 };
                 self.hub.shadows.add(endpoint, version, more);
             }
+        }
+    }
+}
+
+impl Hearing {
+    /// Takes in what callers did, as far as it is of the moment.
+    fn take_callers(&self, report: &mut proto::Report) {
+        let windows = std::mem::take(&mut report.callers);
+        if report.sent_at_us == 0 {
+            return;
+        }
+        let now_us = self.hub.clock.now_us();
+        let published = self.hub.engine.published();
+        for window in windows {
+            let Ok(name) = Name::parse(&window.endpoint) else {
+                continue;
+            };
+            let endpoint = EndpointName {
+                environment: self.environment.clone(),
+                name,
+            };
+            if published.state.endpoints.get(&endpoint).is_some() {
+                let more = Share {
+                    beyond: window.errors.min(window.requests),
+                    of: window.requests,
+                };
+                let caller = shortened(&window.caller);
+                self.hub.callers.add(endpoint, &caller, more, now_us);
+            }
+        }
+    }
+
+    /// Takes in what answers said, as far as it is of the moment.
+    fn take_answers(&self, report: &mut proto::Report) {
+        let windows = std::mem::take(&mut report.answers);
+        if report.sent_at_us == 0 || windows.is_empty() {
+            return;
+        }
+        let now_us = self.hub.clock.now_us();
+        let published = self.hub.engine.published();
+        for window in windows {
+            let endpoint = Name::parse(&window.endpoint).map(|name| EndpointName {
+                environment: self.environment.clone(),
+                name,
+            });
+            let version = format!("{}@{}", window.model, window.version);
+            let (Ok(endpoint), Ok(version)) = (endpoint, version.parse::<Reference>()) else {
+                continue;
+            };
+            let registry = &published.state.registry;
+            if published.state.endpoints.get(&endpoint).is_none()
+                || registry.version(&version).is_none()
+            {
+                continue;
+            }
+            let more = Nulls {
+                looked: window.looked,
+                null: window.null,
+            };
+            let whose = (self.host.clone(), version);
+            self.hub.answers.add(endpoint, whose, more, now_us);
         }
     }
 }

@@ -117,6 +117,10 @@ impl proto::fleet_server::Fleet for Fleet {
         &self,
         request: Request<proto::HostChange>,
     ) -> Result<Response<proto::Changed>, Status> {
+        let asked = request.get_ref();
+        if !asked.anyway {
+            super::drain::is_bearable(&self.hub, &asked.name).await?;
+        }
         self.change(request, Ask::DrainHost).await
     }
 

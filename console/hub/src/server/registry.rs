@@ -9,7 +9,7 @@ use std::sync::Arc;
 use binnacle_core::journal::{Change, Entry};
 use binnacle_core::name::Name;
 use binnacle_core::registry::change::Imported;
-use binnacle_core::registry::{self, Digest, Location, Object, Registry as Index};
+use binnacle_core::registry::{self, Digest, Golden, Location, Object, Registry as Index};
 use binnacle_core::state::{self, Input, Request as Ask, State};
 use binnacle_core::view::LineageItem;
 use binnacle_proto::v1 as proto;
@@ -54,11 +54,10 @@ impl proto::registry_server::Registry for Registry {
     ) -> Result<Response<proto::RegistryChanged>, Status> {
         let caller = identity::caller(&request);
         let asked = command_from(request.into_inner()).map_err(malformed)?;
-        let needed = needed(&asked.request).filter(|_| !asked.is_dry_run);
         // Until it is decided, nothing that it needs is taken away.
-        let _kept = match needed {
-            Some(blob) => Some(self.kept(blob).await?),
-            None => None,
+        let kept = match needed(&asked.request) {
+            needed if asked.is_dry_run || needed.is_empty() => None,
+            needed => Some(self.kept(needed).await?),
         };
         let input = Input::Asked {
             caller,
@@ -73,6 +72,7 @@ impl proto::registry_server::Registry for Registry {
                 self.changed(&written).await?
             }
         };
+        drop(kept);
         Ok(Response::new(answer))
     }
 
@@ -186,10 +186,17 @@ fn line(stored: &binnacle_core::journal::Stored) -> Option<Result<proto::ExportL
 }
 
 impl Registry {
-    /// Holds a blob in the store that a change names; refused where it is not there, or is of
+    /// Holds blobs in the store that a change names; refused where one is not there, or is of
     /// another length.
-    async fn kept(&self, needed: Needed) -> Result<impl Sized + use<>, Status> {
+    async fn kept(&self, needed: Vec<Needed>) -> Result<impl Sized + use<>, Status> {
         let held = self.hub.blobs.keep().await;
+        for one in needed {
+            self.is_there(one).await?;
+        }
+        Ok(held)
+    }
+
+    async fn is_there(&self, needed: Needed) -> Result<(), Status> {
         match needed {
             Needed::File(sha256, bytes) => self.is_stored(sha256, bytes).await?,
             Needed::Folder(sha256, said) => {
@@ -216,7 +223,7 @@ impl Registry {
                 }
             }
         }
-        Ok(held)
+        Ok(())
     }
 
     async fn is_stored(&self, sha256: Digest, bytes: Option<u64>) -> Result<(), Status> {
@@ -289,20 +296,29 @@ enum Needed {
 
 /// What a request needs to be stored. What is taken over from another hub may name files that lie
 /// there.
-fn needed(request: &Ask) -> Option<Needed> {
+fn needed(request: &Ask) -> Vec<Needed> {
     let Ask::Registry(command) = request else {
-        return None;
+        return Vec::new();
     };
+    let file = |golden: &Golden| Needed::File(golden.sha256, Some(golden.bytes));
     match &**command {
         registry::Command::RegisterVersion(_, detail) => {
-            let files = detail.artifact.as_ref()?;
-            match files.location {
-                Location::Stored => Some(Needed::File(files.sha256, Some(files.bytes))),
-                Location::Folder => Some(Needed::Folder(files.sha256, files.bytes)),
-                Location::Referred(_) => None,
-            }
+            let artifact = detail
+                .artifact
+                .as_ref()
+                .and_then(|files| match files.location {
+                    Location::Stored => Some(Needed::File(files.sha256, Some(files.bytes))),
+                    Location::Folder => Some(Needed::Folder(files.sha256, files.bytes)),
+                    Location::Referred(_) => None,
+                });
+            let golden = detail.golden.as_ref().map(file);
+            artifact.into_iter().chain(golden).collect()
         }
-        registry::Command::RegisterDataSet(_, detail) => Some(Needed::File(detail.profile?, None)),
+        registry::Command::GoldenVersion(_, golden) => golden.iter().map(file).collect(),
+        registry::Command::RegisterDataSet(_, detail) => {
+            let profile = detail.profile.map(|profile| Needed::File(profile, None));
+            profile.into_iter().collect()
+        }
         registry::Command::CreateModel(..)
         | registry::Command::EditModel(..)
         | registry::Command::DeleteModel(_)
@@ -314,7 +330,7 @@ fn needed(request: &Ask) -> Option<Needed> {
         | registry::Command::SetEnvironment(..)
         | registry::Command::Deprecate(_)
         | registry::Command::Restore(_)
-        | registry::Command::Import(_) => None,
+        | registry::Command::Import(_) => Vec::new(),
     }
 }
 

@@ -56,7 +56,7 @@ fn rollback(row: &EndpointItem) -> String {
 }
 
 /// What is done on a breach, in a few words.
-fn reacts(reactions: &Reactions) -> String {
+pub(crate) fn reacts(reactions: &Reactions) -> String {
     let what = match reactions.on_breach {
         OnBreach::Alert => "people are told".to_owned(),
         OnBreach::RollBack => format!(

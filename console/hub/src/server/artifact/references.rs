@@ -40,6 +40,9 @@ enum Place {
 /// Every blob that something refers to, the files of folders among them.
 pub(super) async fn all(state: &State, blobs: &Blobs) -> Result<References, BlobError> {
     let mut found = profiles(state);
+    for (version, golden) in golden(state) {
+        found.entry(golden).or_default().push(version);
+    }
     for (version, known) in versions(state) {
         if let Some(digest) = known.stored() {
             found.entry(digest).or_default().push(version);
@@ -87,6 +90,17 @@ fn versions(state: &State) -> impl Iterator<Item = (Reference, &Version)> {
     })
 }
 
+/// Files of golden requests.
+fn golden(state: &State) -> impl Iterator<Item = (Reference, Digest)> {
+    let models = state.registry.models.iter();
+    models.flat_map(|(name, model)| {
+        model.golden.iter().map(|(number, golden)| {
+            let (name, number) = (name.clone(), *number);
+            (Reference { name, number }, golden.sha256)
+        })
+    })
+}
+
 fn profiles(state: &State) -> References {
     let mut found = References::new();
     for (name, set) in &state.registry.data_sets {
@@ -114,6 +128,9 @@ pub(super) async fn due(hub: &Hub, asked: &proto::VerifyBlobsRequest) -> Result<
         None => profiles(state),
         Some(_) => References::new(),
     };
+    for (version, golden) in golden(state).filter(|(version, _)| wanted(version)) {
+        found.entry(golden).or_default().push(version);
+    }
     let mut unknown = Vec::new();
     let mut elsewhere = Vec::new();
     for (version, known) in versions(state).filter(|(version, _)| wanted(version)) {

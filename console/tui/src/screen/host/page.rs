@@ -401,6 +401,14 @@ fn version_line(version: &VersionLights, look: &Look<'_>) -> Line {
             meaning(version.answers, look),
         ),
     ];
+    // Most versions have no golden requests: their light would only take room.
+    if version.correct != Light::Unknown {
+        line.push(piece("  ", Meaning::Text));
+        line.push(piece(
+            light("correct", version.correct),
+            meaning(version.correct, look),
+        ));
+    }
     if !version.reason.is_empty() {
         line.push(piece(
             format!("  {}", shown(&version.reason)),
@@ -417,7 +425,11 @@ fn dark(version: &VersionLights) -> u8 {
         Light::Unknown => 1,
         Light::On => 2,
     };
-    rank(version.loaded).min(rank(version.answers))
+    let correct = match version.correct {
+        Light::Off => 0,
+        Light::Unknown | Light::On => 2,
+    };
+    rank(version.loaded).min(rank(version.answers)).min(correct)
 }
 
 fn meaning(light: Light, look: &Look<'_>) -> Meaning {
