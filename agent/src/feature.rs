@@ -186,24 +186,42 @@ fn each(data: &Data, first: usize, step: usize, mut to: impl FnMut(Value<'_>)) {
         }};
     }
     match data {
-        Data::Bool(v) => numbers!(v, |x: bool| f64::from(u8::from(x))),
+        Data::Bool(v) => numbers!(v, truth),
         Data::Uint8(v) => numbers!(v, f64::from),
         Data::Uint16(v) => numbers!(v, f64::from),
         Data::Uint32(v) => numbers!(v, f64::from),
-        Data::Uint64(v) => numbers!(v, |x: u64| x as f64),
+        Data::Uint64(v) => numbers!(v, unsigned),
         Data::Int8(v) => numbers!(v, f64::from),
         Data::Int16(v) => numbers!(v, f64::from),
         Data::Int32(v) => numbers!(v, f64::from),
-        Data::Int64(v) => numbers!(v, |x: i64| x as f64),
+        Data::Int64(v) => numbers!(v, signed),
         Data::Fp32(v) => numbers!(v, f64::from),
-        Data::Fp64(v) => numbers!(v, |x: f64| x),
+        Data::Fp64(v) => numbers!(v, f64::from),
         Data::Fp16(v) => numbers!(v, half),
-        Data::Bf16(v) => numbers!(v, |x: u16| f64::from(f32::from_bits(u32::from(x) << 16))),
+        Data::Bf16(v) => numbers!(v, brain),
         Data::Bytes(v) => {
             let values = v.iter().skip(first).step_by(step.max(1));
             values.for_each(|text| to(Value::Text(text)));
         }
     }
+}
+
+fn truth(x: bool) -> f64 {
+    f64::from(u8::from(x))
+}
+
+/// Past 2^53 neighbours may become one.
+fn unsigned(x: u64) -> f64 {
+    x as f64
+}
+
+fn signed(x: i64) -> f64 {
+    x as f64
+}
+
+/// The number that these 16 bits are: the upper half of a 32-bit float.
+fn brain(bits: u16) -> f64 {
+    f64::from(f32::from_bits(u32::from(bits) << 16))
 }
 
 /// The number that these 16 bits are: sign, five bits of exponent, ten of fraction.

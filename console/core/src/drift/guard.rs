@@ -90,10 +90,18 @@ pub struct Page {
 
 #[derive(Clone, Debug)]
 struct Paged {
-    tick: u32,
-    moved: Vec<Moved>,
+    /// Each stream, in falling order of evidence, and when its change began: cuts grow coarser, and
+    /// what is known now is not known as precisely later.
+    moved: Vec<(Moved, Onset)>,
     /// How many of these stand by the ranking.
     ranked: usize,
+}
+
+/// When a change began: by the tick, and by the clock of those who counted.
+#[derive(Clone, Copy, Debug)]
+struct Onset {
+    tick: u32,
+    at_us: i64,
 }
 
 /// What a tick came to.
@@ -342,27 +350,30 @@ impl Guard {
     fn page(&mut self, now_us: i64, tick: u32, evidence: f64, all: Vec<Moved>) -> Event {
         let took = std::mem::take(&mut self.kept.gathered);
         if !self.kept.episode.is_open() {
-            let age = all.first().map_or(0.0, |moved| moved.evidence.age);
-            let onset = onset(tick, age);
-            let since = self.recent.since(onset);
+            let ranked = moved(&all);
+            let told = all.into_iter().take(ranked.max(TOLD));
+            let moved: Vec<_> = told.filter_map(|one| self.dated(tick, one)).collect();
+            let first = moved.first().map(|(_, onset)| *onset);
+            let since = first.map(|onset| self.recent.since(onset.tick));
             self.kept.page = Some(Page {
                 at_us: now_us,
-                since_us: since.from_us.unwrap_or(now_us),
-                observations: since.requests,
+                since_us: first.map_or(now_us, |onset| onset.at_us),
+                observations: since.map_or(0, |since| since.requests),
                 evidence: evidence.max(1.0).ln(),
             });
-            let ranked = moved(&all);
-            let moved = all.into_iter().take(ranked.max(TOLD)).collect();
-            self.paged = Some(Paged {
-                tick,
-                moved,
-                ranked,
-            });
+            self.paged = Some(Paged { moved, ranked });
         }
         Event::Alarm {
             at_us: now_us,
             took,
         }
+    }
+
+    /// A stream with when its change began; `None` where nothing that was counted is held.
+    fn dated(&self, tick: u32, moved: Moved) -> Option<(Moved, Onset)> {
+        let tick = onset(tick, moved.evidence.age);
+        let at_us = self.recent.since(tick).from_us?;
+        Some((moved, Onset { tick, at_us }))
     }
 
     /// The episode, as it stands.
@@ -391,11 +402,10 @@ impl Guard {
         self.kept.heeded = entry;
         self.unsaved = true;
         let tick = self.recent.last_tick();
-        let since = self.paged.as_ref().and_then(|paged| {
-            let first = paged.moved.first()?;
-            Some(onset(paged.tick, first.evidence.age))
-        });
-        let since = self.recent.since(since.unwrap_or(tick));
+        let first = self.paged.as_ref().and_then(|paged| paged.moved.first());
+        let since = self
+            .recent
+            .since(first.map_or(tick, |(_, onset)| onset.tick));
         for stream in 0..self.watch.streams() {
             if let Some((feature, Signal::Values)) = self.watch.signal(stream)
                 && let Some(live) = since.features.get(feature)
@@ -434,30 +444,28 @@ impl Guard {
                 let moved = self.watch.standing(budget);
                 let ranked = self::moved(&moved);
                 let tick = self.recent.last_tick();
-                now = Paged {
-                    tick,
-                    ranked,
-                    moved,
-                };
+                let told = moved.into_iter().take(ranked);
+                let moved = told.filter_map(|one| self.dated(tick, one)).collect();
+                now = Paged { moved, ranked };
                 &now
             }
         };
         // Of the feature that moved most all is told: that its values are out of range says where
         // they are not.
         let first = paged.moved.first().filter(|_| self.paged.is_some());
-        let first = first.and_then(|first| Some(self.watch.signal(first.stream)?.0));
+        let first = first.and_then(|(first, _)| Some(self.watch.signal(first.stream)?.0));
         let is_first = |moved: &Moved| {
             first.is_some() && first == self.watch.signal(moved.stream).map(|(feature, _)| feature)
         };
         let told = paged.moved.iter().enumerate();
-        let told = told.filter(|(at, moved)| *at < paged.ranked || is_first(moved));
-        let explained = told.filter_map(|(at, moved)| {
-            let since = self.recent.since(onset(paged.tick, moved.evidence.age));
+        let told = told.filter(|(at, (moved, _))| *at < paged.ranked || is_first(moved));
+        let explained = told.filter_map(|(at, (moved, onset))| {
+            let since = self.recent.since(onset.tick);
             let lately = self.lately(moved.stream, &since)?;
             let features = &self.profile.features;
             let ranked = at < paged.ranked;
             let explanation = explain(&self.watch, features, moved, ranked, &lately)?;
-            Some((explanation, since.from_us?))
+            Some((explanation, onset.at_us))
         });
         explained.collect()
     }

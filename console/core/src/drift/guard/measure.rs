@@ -7,7 +7,7 @@ use binnacle_sketch::profile::Counts;
 use super::super::recent::Sum;
 use super::super::signal::Signal;
 use super::super::tolerance::TOLERANCE;
-use super::{Guard, onset};
+use super::Guard;
 use crate::blame::Share;
 use crate::name::Name;
 
@@ -37,7 +37,7 @@ pub struct Yardstick {
     feature: usize,
     signal: Signal,
     bins: Vec<bool>,
-    since_tick_us: i64,
+    since_us: i64,
     fair: f64,
     what: String,
 }
@@ -46,10 +46,9 @@ impl Guard {
     /// What is to be held against each other to find whose fault it is, of what moved most.
     pub fn yardstick(&self) -> Option<Yardstick> {
         let paged = self.paged.as_ref()?;
-        let first = paged.moved.first()?;
+        let (first, onset) = paged.moved.first()?;
         let (feature, signal) = self.watch.signal(first.stream)?;
         let (held, _) = self.watch.stream(first.stream)?;
-        let since = self.recent.since(onset(paged.tick, first.evidence.age));
         let name = self.profile.features.get(feature);
         let name = name.map_or("requests", |feature| &feature.name);
         let null = held.null();
@@ -81,7 +80,7 @@ impl Guard {
             feature,
             signal,
             bins,
-            since_tick_us: since.from_us?,
+            since_us: onset.at_us,
             fair: fair.clamp(0.0, 0.999),
             what,
         })
@@ -89,8 +88,8 @@ impl Guard {
 
     /// Measures with a yardstick, which may be that of another version of the same vector.
     pub fn beyond(&self, by: &Yardstick) -> Beyond {
-        let now = self.recent.since_us(by.since_tick_us);
-        let before = self.recent.before_us(by.since_tick_us);
+        let now = self.recent.since_us(by.since_us);
+        let before = self.recent.before_us(by.since_us);
         let share = |counts: &Counts| {
             let (beyond, of) = match by.signal {
                 Signal::Values => {

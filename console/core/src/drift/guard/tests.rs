@@ -110,8 +110,12 @@ fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
     let began_us = START_US + 399 * TICK_US;
     assert!((page.since_us - began_us).abs() <= TICK_US, "{page:?}");
     assert_eq!(page.observations, (tick - 399) * 16);
-    // Counts go on, and say it better.
-    run(&mut guard, tick + 1..tick + 15, |_| grams);
+    // Counts go on, and say it better; a model that stays moved pages once.
+    let mut at = tick + 1;
+    while let Some((later, turn)) = run(&mut guard, at..tick + 20, |_| grams) {
+        assert_eq!(turn, Turn::GoesOn);
+        at = later + 1;
+    }
     let explained = guard.explain(&Budget::of(10));
     assert!(
         explained.iter().all(|(one, _)| one.feature == "b"),
