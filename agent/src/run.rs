@@ -121,11 +121,8 @@ impl Agent {
         let ground = ground(&config, lights.clone(), beside, proved);
         // Before anybody is served: the routes that were live are again.
         let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
-        let callers = Callers::default();
-        let settings = Settings {
-            callers: Some(callers.clone()),
-            ..settings(&config, listeners, routes, mirror)
-        };
+        let settings = settings(&config, listeners, routes, mirror);
+        let callers = settings.callers.clone().unwrap_or_default();
         let proxy = start_proxy(settings, known).await?;
         let listen = proxy.local_addr();
         let (events, heard) = mpsc::channel(EVENTS_MOST);
@@ -247,6 +244,7 @@ fn settings(
     Settings {
         routes,
         mirror: Some(mirror),
+        callers: Some(Callers::default()),
         grpc_upstream: config.grpc_upstream.clone(),
         workers: config.workers,
         upstream_timeout: config.upstream_timeout,
