@@ -48,6 +48,9 @@ impl Calls {
     }
 }
 
+/// What one caller did at one endpoint.
+pub type Called = ((Arc<str>, Box<str>), Calls);
+
 /// Calls by endpoint and caller.
 #[derive(Debug, Default)]
 pub(crate) struct Book(HashMap<Arc<str>, HashMap<Box<str>, Calls>>);
@@ -95,7 +98,7 @@ impl Callers {
     }
 
     /// What was counted since this was last asked, by endpoint and caller.
-    pub fn take(&self) -> Vec<((Arc<str>, Box<str>), Calls)> {
+    pub fn take(&self) -> Vec<Called> {
         let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut told = Vec::new();
         for (endpoint, callers) in all.0 {

@@ -150,7 +150,7 @@ impl<'a> Walk<'a> {
     /// The rest of a number or a word.
     fn word(&mut self) {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
-        while self.body.get(self.at).is_some_and(|byte| is_part(byte)) {
+        while self.body.get(self.at).is_some_and(is_part) {
             self.at += 1;
         }
     }

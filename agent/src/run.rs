@@ -128,11 +128,8 @@ impl Agent {
         let (obey, orders, observed) = Obey::start(ground, assignment.clone())?;
         let references = references(&config, &inputs, &routes, &orders)?;
         inputs::start(&inputs, items, config.inputs_cpu_percent).map_err(StartError::Inputs)?;
-        let callers = Callers::default();
-        let settings = Settings {
-            callers: Some(callers.clone()),
-            ..settings(&config, listeners, routes, mirror)
-        };
+        let settings = settings(&config, listeners, routes, mirror);
+        let callers = settings.callers.clone().unwrap_or_default();
         let proxy = start_proxy(settings, known).await?;
         let (listen, now) = (proxy.local_addr(), clock::now());
         let (events, heard) = mpsc::channel(EVENTS_MOST);
@@ -275,6 +272,7 @@ fn settings(
     Settings {
         routes,
         mirror: Some(mirror),
+        callers: Some(Callers::default()),
         grpc_upstream: config.grpc_upstream.clone(),
         workers: config.workers,
         upstream_timeout: config.upstream_timeout,

@@ -87,11 +87,14 @@ struct Inputs {
     bytes: usize,
 }
 
+/// Answers that were looked at, by endpoint and version.
+type Looked = BTreeMap<(Arc<str>, Version), Nulls>;
+
 /// The way to shadows and inputs. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Shadows {
     counts: Arc<Mutex<BTreeMap<Pair, Compared>>>,
-    answers: Arc<Mutex<BTreeMap<(Arc<str>, Version), Nulls>>>,
+    answers: Arc<Mutex<Looked>>,
     inputs: Arc<Mutex<Inputs>>,
     limits: Arc<Mutex<BTreeMap<Arc<str>, usize>>>,
     asker: Arc<Asker>,

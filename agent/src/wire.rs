@@ -14,7 +14,7 @@ use prost::Message;
 
 use crate::assignment::Version;
 use crate::assignment::observed::Observed;
-use crate::callers::Calls;
+use crate::callers::Called;
 use crate::config::Config;
 use crate::host::Vitals;
 use crate::nulls::Nulls;
@@ -107,7 +107,7 @@ pub struct Moment {
     /// Answers that were looked at since then, by endpoint and version.
     pub answers: Vec<((Arc<str>, Version), Nulls)>,
     /// What callers did since then, by endpoint and caller.
-    pub callers: Vec<((Arc<str>, Box<str>), Calls)>,
+    pub callers: Vec<Called>,
 }
 
 /// The first message of a stream.

@@ -444,7 +444,7 @@ fn golden_fails_later(stand: &Stand) {
     let wrong = asked.replace("\"data\": [1]", "\"data\": [0]");
     let file = stand.folder.path().join("wrong.jsonl");
     std::fs::write(&file, wrong).unwrap();
-    stand.does("endpoint edit test/first --opens-after 5s --closes-after 5s");
+    stand.does("endpoint edit test/first --opens-after 10s --closes-after 10s");
     let file = file.display();
     let given = stand.does(&format!("version golden first@2 {file} --reason audit"));
     assert_eq!(given["changed"], true, "{given}");

@@ -227,6 +227,7 @@ impl Obey {
                 Some(progress) = self.progress.1.recv() => self.progressed(progress),
                 Some(done) = self.jobs.join_next() => match done {
                     Ok(done) => self.done(done),
+                    Err(error) if error.is_cancelled() => {}
                     Err(error) => tracing::error!(%error, "a piece of work ended early"),
                 },
                 _ = looks.tick() => {}
@@ -245,6 +246,7 @@ impl Obey {
             (true, Some(_)) => {}
         }
         self.keep_inputs();
+        self.give_up_loading();
         for wanted in self.assignment.versions.clone() {
             let dialect = self.kind().dialect();
             match self.held.get_mut(&wanted.version) {

@@ -12,7 +12,7 @@ use crate::assignment::{
     Artifact, Assignment, DeadMan, Endpoint, Nearness, OverrideId, Pin, Route, Share, Version,
     Wanted,
 };
-use crate::callers::Calls;
+use crate::callers::Called;
 use crate::inputs::FEATURES_MOST;
 use crate::nulls::Nulls;
 use crate::proxy::routes::{LEGS_MOST, WHOLE};
@@ -211,9 +211,7 @@ pub(super) fn compared((pair, counts): &(Pair, Compared)) -> proto::ShadowWindow
 }
 
 /// What one caller did.
-pub(super) fn called(
-    ((endpoint, caller), calls): &((Arc<str>, Box<str>), Calls),
-) -> proto::CallerWindow {
+pub(super) fn called(((endpoint, caller), calls): &Called) -> proto::CallerWindow {
     proto::CallerWindow {
         endpoint: endpoint.to_string(),
         caller: caller.to_string(),

@@ -548,9 +548,7 @@ impl State {
                     why: &entry.why,
                 };
                 self.registry.apply(change, place);
-                if let registry::Change::VersionGolden(of) = change.original() {
-                    self.endpoints.touch(&of.version, entry.sequence);
-                }
+                self.endpoints.heed(change.original(), entry.sequence);
             }
         }
     }

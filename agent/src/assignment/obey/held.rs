@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::AbortHandle;
+
 use crate::artifact::{Digest, Shelf};
 use crate::assignment::next::Place;
 use crate::assignment::observed::{Golden, Phase, VersionState};
@@ -33,6 +35,8 @@ pub(super) struct Held {
     pub(super) dark_since: Option<Instant>,
     pub(super) golden_due: Option<Instant>,
     pub(super) golden_running: bool,
+    /// The work that loads it.
+    pub(super) loading: Option<AbortHandle>,
     failures: u32,
     again_at: Option<Instant>,
 }
@@ -83,6 +87,7 @@ impl Held {
             dark_since: None,
             golden_due: None,
             golden_running: false,
+            loading: None,
             failures: 0,
             again_at: None,
         }

@@ -11,7 +11,7 @@ use super::Obey;
 use super::held::Held;
 use crate::artifact::{Digest, Shelf};
 use crate::assignment::observed::{Golden, Phase};
-use crate::assignment::{Artifact, Version, Wanted};
+use crate::assignment::{Artifact, Route, Version, Wanted};
 use crate::clock;
 use crate::config::HubAddr;
 use crate::golden::{self, GoldenRequest};
@@ -97,6 +97,10 @@ impl Obey {
     }
 
     pub(super) fn fetch(&mut self, version: Version) {
+        // Two that write into one file make neither: the other one waits, and finds it there.
+        if self.is_under_way(&version) {
+            return;
+        }
         let keep = self.wanted_digests();
         let teller = self.teller(&version);
         let Some(held) = self.held.get_mut(&version) else {
@@ -116,6 +120,54 @@ impl Obey {
                 outcome: Outcome::Fetched(fetched.map(|()| took)),
             }
         });
+    }
+
+    /// Whether something that a version needs is being fetched for another one.
+    fn is_under_way(&self, version: &Version) -> bool {
+        let digests = |held: &Held| -> Vec<Digest> {
+            let wanted = held.wanted.as_ref();
+            let artifact = wanted.and_then(|of| of.artifact.as_ref());
+            let artifact = artifact.map(|artifact| artifact.digest);
+            let golden = wanted.and_then(|of| of.golden);
+            artifact.into_iter().chain(golden).collect()
+        };
+        let own = self.held.get(version).map(digests).unwrap_or_default();
+        self.held.iter().any(|(other, held)| {
+            let is_fetched = matches!(held.state.phase, Phase::Fetching | Phase::Verifying);
+            other != version && is_fetched && digests(held).iter().any(|one| own.contains(one))
+        })
+    }
+
+    /// Gives up loading what nobody wants any more: it would keep others from being loaded.
+    pub(super) fn give_up_loading(&mut self) {
+        let named = self
+            .assignment
+            .versions
+            .iter()
+            .map(|wanted| &wanted.version);
+        let routes = self.standing.routes(&self.assignment).into_values();
+        let routes = routes
+            .map(|(route, _)| route)
+            .chain(self.standing.live.values());
+        let switches = self.standing.switches.values();
+        let routes = routes.chain(switches.map(|switch| &switch.revert_to));
+        let wanted: HashSet<&Version> = named.chain(routes.flat_map(Route::versions)).collect();
+        let is_wanted = |version: &Version| wanted.contains(version);
+        let loads = self.held.iter().filter(|(version, held)| {
+            matches!(held.state.phase, Phase::Loading | Phase::Warming) && !is_wanted(version)
+        });
+        let loads: Vec<Version> = loads.map(|(version, _)| version.clone()).collect();
+        for version in loads {
+            let loading = self
+                .held
+                .get_mut(&version)
+                .and_then(|held| held.loading.take());
+            if let Some(loading) = loading {
+                loading.abort();
+                tracing::info!(%version, "nobody wants it any more: its load is given up");
+                self.unload(version);
+            }
+        }
     }
 
     pub(super) fn load(&mut self, version: Version) {
@@ -148,13 +200,17 @@ impl Obey {
         }
         // So that a crash from here on does not leave a version that nobody knows of.
         self.keep();
-        self.jobs.spawn(async move {
+        let of = version.clone();
+        let loading = self.jobs.spawn(async move {
             let loaded = load.run(&teller).await;
             Done {
                 version,
                 outcome: Outcome::Loaded(loaded.map_err(|error| words(&error))),
             }
         });
+        if let Some(held) = self.held.get_mut(&of) {
+            held.loading = Some(loading);
+        }
     }
 
     pub(super) fn unload(&mut self, version: Version) {
@@ -262,6 +318,8 @@ impl Obey {
                 held.idle();
                 tracing::info!(%version, ms = held.state.fetch_ms, "fetched and verified");
             }
+            // It ended in the moment in which it was given up: it is being unloaded.
+            Outcome::Loaded(_) if held.state.phase == Phase::Draining => return,
             Outcome::Loaded(Ok(loaded)) => loaded_one(held, &loaded, now),
             Outcome::Unloaded(Ok(())) => {
                 held.ours = false;
@@ -363,9 +421,12 @@ async fn fetch_one(
         let permille = here.saturating_mul(1_000).checked_div(all).unwrap_or(0);
         teller.say(Phase::Fetching, u32::try_from(permille).unwrap_or(1_000));
     };
-    fetch::fetch(shelf, hubs, digest, bytes, progress)
-        .await
-        .map_err(|error| words(&error))?;
+    let fetched = fetch::fetch(shelf, hubs, digest, bytes, progress).await;
+    if shelf.has(digest) {
+        // Golden requests are asked for by several versions at once.
+        return Ok(());
+    }
+    fetched.map_err(|error| words(&error))?;
     teller.say(Phase::Verifying, 0);
     let (shelf, digest) = (shelf.clone(), *digest);
     let accepted = tokio::task::spawn_blocking(move || shelf.accept(&digest)).await;

@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::judge::Finding;
 use crate::list::List;
 use crate::name::Name;
-use crate::registry::Reference;
+use crate::registry::{self, Reference};
 use crate::rollout::duty::near;
 use crate::rollout::{Phase, Rollout, Stage, Trace};
 use crate::served::Stamp;
@@ -83,8 +83,12 @@ impl Endpoints {
 }
 
 impl Endpoints {
-    /// Something of a version changed that the hosts which keep it have to be told.
-    pub(crate) fn touch(&mut self, version: &Reference, sequence: u64) {
+    /// What changed of a version that the hosts which keep it have to be told: its golden requests.
+    pub(crate) fn heed(&mut self, change: &registry::Change, sequence: u64) {
+        let registry::Change::VersionGolden(of) = change else {
+            return;
+        };
+        let version = &of.version;
         let keeps = |endpoint: &&Arc<Endpoint>| near(endpoint).contains(version);
         let told: Vec<_> = self.all.values().filter(keeps).cloned().collect();
         for endpoint in told {

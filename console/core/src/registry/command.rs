@@ -5,8 +5,7 @@
 
 use super::card::Card;
 use super::change::{
-    Carded, Change, FeatureSetDetail, Goldened, Imported, Moved, Named, Noted, Pointed, Registered,
-    Ruled,
+    Carded, Change, FeatureSetDetail, Imported, Moved, Named, Noted, Pointed, Registered, Ruled,
 };
 use super::dataset::DataSetDetail;
 use super::environment::{MAX_APPROVALS, Rules};
@@ -196,10 +195,7 @@ fn change(registry: &Registry, command: &Command) -> Option<Change> {
         }
         Command::DeleteModel(name) => Change::ModelDeleted(Named { name: name.clone() }),
         Command::RegisterVersion(name, detail) => {
-            let versions = registry
-                .models
-                .get(name)
-                .map_or(0, |model| model.versions.len());
+            let versions = versions(registry, name);
             Change::VersionRegistered(Box::new(registered(name, versions, &**detail)))
         }
         Command::RegisterDataSet(name, detail) => {
@@ -221,11 +217,7 @@ fn change(registry: &Registry, command: &Command) -> Option<Change> {
             Change::VersionNoted(Noted { version, notes })
         }
         Command::GoldenVersion(version, golden) => {
-            if registry.version(version).is_some() && registry.golden(version) == golden.as_ref() {
-                return None;
-            }
-            let (version, golden) = (version.clone(), *golden);
-            Change::VersionGolden(Goldened { version, golden })
+            super::golden::gilded(registry, version, *golden)?
         }
         Command::MoveAlias(model, alias, to) => moved(registry, model, alias, *to)?,
         Command::SetEnvironment(environment, rules) => {
@@ -373,14 +365,16 @@ fn check_imported(registry: &Registry, imported: &Imported) -> Result<(), Refusa
     }
 }
 
+/// How many versions a model has.
+fn versions(registry: &Registry, name: &Name) -> usize {
+    let model = registry.models.get(name);
+    model.map_or(0, |model| model.versions.len())
+}
+
 /// What was registered is never taken away.
 fn deletable(registry: &Registry, name: &Name) -> Result<(), Refusal> {
-    let versions = registry
-        .models
-        .get(name)
-        .map_or(0, |model| model.versions.len());
     let model = name.clone();
-    match versions {
+    match versions(registry, name) {
         0 => Ok(()),
         versions => Err(Refusal::HasVersions { model, versions }),
     }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::artifact::Digest;
+use super::change::{Change, Goldened};
+use super::{Reference, Registry};
 
 /// Bytes of a file of golden requests: dozens of rows, not a test set. Agents take no more.
 pub const BYTES_MOST: u64 = 4 << 20;
@@ -95,6 +97,19 @@ fn check(line: &str) -> Result<(), String> {
         Some(off) if !(off >= 0.0 && off.is_finite()) => Err(format!("{off} is no tolerance")),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Other golden requests of a version, unless it has them already.
+pub(super) fn gilded(
+    registry: &Registry,
+    version: &Reference,
+    golden: Option<Golden>,
+) -> Option<Change> {
+    if registry.version(version).is_some() && registry.golden(version) == golden.as_ref() {
+        return None;
+    }
+    let version = version.clone();
+    Some(Change::VersionGolden(Goldened { version, golden }))
 }
 
 #[cfg(test)]

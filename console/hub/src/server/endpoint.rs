@@ -33,6 +33,9 @@ const REPLAYED: u32 = 32;
 const REPLAYED_MOST: u32 = 1_000;
 /// How often a watcher is told at most: the eye follows no faster.
 const EVERY: Duration = Duration::from_millis(250);
+/// Of so many hosts more, what they do is looked at a beat later: a look goes through them all.
+/// What is decided is told at the next beat whatever their number.
+const HOSTS_A_BEAT: usize = 1_000;
 
 /// The service that consoles and pipelines ask.
 #[derive(Clone, Debug)]
@@ -147,24 +150,51 @@ impl proto::endpoints_server::Endpoints for Endpoints {
             self.hub.clock.now_us(),
         )?;
         let beat = tokio::time::interval(EVERY);
-        let start = (self.clone(), asked, beat, Vec::new());
-        let told = futures::stream::try_unfold(start, |(this, asked, mut beat, last)| async move {
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = this.hub.stopped() => {
-                        return Err(Status::unavailable("the hub is stopping"));
+        let start = (self.clone(), asked, beat, (Vec::new(), Looked::default()));
+        let told = futures::stream::try_unfold(
+            start,
+            |(this, asked, mut beat, (last, mut looked))| async move {
+                loop {
+                    tokio::select! {
+                        _ = beat.tick() => {}
+                        () = this.hub.stopped() => {
+                            return Err(Status::unavailable("the hub is stopping"));
+                        }
+                    }
+                    let published = this.hub.engine.published();
+                    if !looked.is_due(&published, this.hub.clock.elapsed_us()) {
+                        continue;
+                    }
+                    let rows = rows(&published, &asked, this.hub.clock.now_us())?;
+                    if rows != last {
+                        let answer = this.answer(&published, rows.clone());
+                        return Ok(Some((answer, (this, asked, beat, (rows, looked)))));
                     }
                 }
-                let published = this.hub.engine.published();
-                let rows = rows(&published, &asked, this.hub.clock.now_us())?;
-                if rows != last {
-                    let answer = this.answer(&published, rows.clone());
-                    return Ok(Some((answer, (this, asked, beat, rows))));
-                }
-            }
-        });
+            },
+        );
         Ok(Response::new(Box::pin(told)))
+    }
+}
+
+/// When a watcher's rows were last made, and of which entry.
+#[derive(Default)]
+struct Looked {
+    sequence: u64,
+    at_us: i64,
+}
+
+impl Looked {
+    /// Whether it is time to look again; then it is done now.
+    fn is_due(&mut self, published: &Published, now_us: i64) -> bool {
+        let beats = published.state.hosts.len() / HOSTS_A_BEAT;
+        let pause_us = EVERY.as_micros() as i64 * beats as i64;
+        let is_new = published.state.sequence != self.sequence;
+        if !is_new && now_us - self.at_us < pause_us {
+            return false;
+        }
+        (self.sequence, self.at_us) = (published.state.sequence, now_us);
+        true
     }
 }
 
