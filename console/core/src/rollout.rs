@@ -145,10 +145,10 @@ impl Rollout {
     /// The same, when it had just begun.
     pub(crate) fn begun(&self) -> Self {
         // Whoever had to be asked has said yes or is counted in the phase.
-        let asked = match self.phase {
-            Phase::Awaiting { of, .. } => of,
-            _ => u8::try_from(self.approvals().count()).unwrap_or(u8::MAX),
-        };
+        let mut asked = u8::try_from(self.approvals().count()).unwrap_or(u8::MAX);
+        if let Phase::Awaiting { of, .. } = self.phase {
+            asked = of;
+        }
         Self {
             phase: Phase::first(&self.plan.intent, asked),
             since_us: self.at_us,

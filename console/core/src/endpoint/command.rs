@@ -298,28 +298,7 @@ pub(crate) fn decide(
             }))))
         }
         Command::Steer(name, revision, steer) => {
-            let endpoint = known(state, name)?;
-            let rollout = endpoint.rollout.as_ref();
-            let rollout = rollout.ok_or_else(|| Refusal::Idle(name.clone()))?;
-            if let Some(expected) = *revision
-                && expected != rollout.revision
-            {
-                return Err(Refusal::OtherRollout {
-                    endpoint: name.clone(),
-                    expected,
-                    found: rollout.revision,
-                });
-            }
-            let to = if let Phase::Awaiting { have, of } = rollout.phase {
-                waiting(state, endpoint, rollout, ((have, of), *steer), asked)?
-            } else {
-                steered(endpoint, rollout, *steer, asked)?
-            };
-            let Some(to) = to else {
-                return Ok(None);
-            };
-            let progress = Progress::of(state, observed, endpoint, rollout);
-            Ok(Some(moved(endpoint, rollout, progress.moved(to, rollout))))
+            steer_to(state, observed, (name, *revision, *steer), asked)
         }
         Command::Lift(name, version) => {
             let endpoint = known(state, name)?;
@@ -336,6 +315,37 @@ pub(crate) fn decide(
             }
         }
     }
+}
+
+/// Where a word about what is under way leads it; `None` where it is there already.
+fn steer_to(
+    state: &State,
+    observed: &Observed,
+    (name, revision, steer): (&EndpointName, Option<u64>, Steer),
+    asked: Asked<'_>,
+) -> Result<Option<Change>, Refusal> {
+    let endpoint = known(state, name)?;
+    let rollout = endpoint.rollout.as_ref();
+    let rollout = rollout.ok_or_else(|| Refusal::Idle(name.clone()))?;
+    if let Some(expected) = revision
+        && expected != rollout.revision
+    {
+        return Err(Refusal::OtherRollout {
+            endpoint: name.clone(),
+            expected,
+            found: rollout.revision,
+        });
+    }
+    let to = if let Phase::Awaiting { have, of } = rollout.phase {
+        waiting(state, endpoint, rollout, ((have, of), steer), asked)?
+    } else {
+        steered(endpoint, rollout, steer, asked)?
+    };
+    let Some(to) = to else {
+        return Ok(None);
+    };
+    let progress = Progress::of(state, observed, endpoint, rollout);
+    Ok(Some(moved(endpoint, rollout, progress.moved(to, rollout))))
 }
 
 impl Command {
