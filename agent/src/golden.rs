@@ -165,7 +165,7 @@ fn farthest(expected: &Tensor, got: &Tensor, within: f64) -> (f64, String) {
     let all = one.iter().zip(&other).enumerate().map(off);
     let (off, at) = all.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0));
     let value = |all: &[f64]| all.get(at).copied().unwrap_or_default();
-    let (one, other) = (value(&one), value(&other));
+    let (one, other) = (short(value(&one)), short(value(&other)));
     (
         off,
         format!("{name}[{at}] is {other}, expected {one} within {within:.1e}"),
@@ -187,6 +187,15 @@ fn largest(output: &Tensor) -> f64 {
     };
     let zero = zero.map(|zero| compare(&alone(output), &alone(&zero)).largest);
     zero.ok().filter(|size| size.is_finite()).unwrap_or(1.0)
+}
+
+/// A number as it was meant: one that came in 32 bits has no more digits than those carry.
+fn short(value: f64) -> String {
+    let narrow = value as f32;
+    match f64::from(narrow) == value {
+        true => narrow.to_string(),
+        false => value.to_string(),
+    }
 }
 
 #[cfg(test)]

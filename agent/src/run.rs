@@ -115,9 +115,9 @@ impl Agent {
         let spool = Spool::open(&config.data, config.spool_limit_bytes, boot)?;
         let assignment = assignment::load(&config.data)?;
         let control = Control::bind(&config.control).await?;
-        let known = Known::default();
+        let (known, routes) = (Known::default(), Routes::default());
         let (lookout, lights) = lookout(&config, &known);
-        let (routes, in_flight) = (Routes::default(), Arc::<AtomicU32>::default());
+        let in_flight = Arc::<AtomicU32>::default();
         let (inputs, items) = Inputs::new(rand::random());
         let (mirror, copies) = Mirror::new(Some(inputs.queue()));
         let shadows = Shadows::new(&config.upstream, &config.grpc_upstream, routes.clone());
@@ -130,8 +130,7 @@ impl Agent {
         inputs::start(&inputs, items, config.inputs_cpu_percent).map_err(StartError::Inputs)?;
         let settings = settings(&config, listeners, routes, mirror);
         let callers = settings.callers.clone().unwrap_or_default();
-        let proxy = start_proxy(settings, known).await?;
-        let (listen, now) = (proxy.local_addr(), clock::now());
+        let (proxy, now) = (start_proxy(settings, known).await?, clock::now());
         let (events, heard) = mpsc::channel(EVENTS_MOST);
         let keeper = Keeper {
             uplink: Uplink::new(config.hubs.len(), boot.seed(), now),
@@ -141,7 +140,7 @@ impl Agent {
             sealer: Sealer::new(boot, now, clock::wall_us()),
             config,
             boot,
-            listen,
+            listen: proxy.local_addr(),
             spool,
             turning_away: Some(assignment.draining),
             assignment,
@@ -174,7 +173,7 @@ impl Agent {
             tokio::spawn(control.serve(status.clone(), orders)),
         ];
         Ok(Self {
-            listen,
+            listen: keeper.listen,
             control: keeper.config.control.clone(),
             task: tokio::spawn(Box::pin(keeper.run(proxy, heard, shown, stopped))),
             status,

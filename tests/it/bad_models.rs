@@ -192,6 +192,27 @@ impl Stand {
         self.gives_up(case);
     }
 
+    /// A version comes that is held, with such words, or taken back by what it answers meanwhile: it
+    /// does not come to serve in full.
+    #[track_caller]
+    fn is_stopped(&self, case: &Case, words: &str) {
+        let (name, endpoint, strategy) = (case.name, case.endpoint(), case.strategy);
+        let how = format!("--strategy {strategy} --confirm-within 0s");
+        self.does(&format!("deploy {name}@2 --to {endpoint} {how}"));
+        let went_back = eventually(case.name, SOON, || {
+            let rollout = self.does(&format!("rollout show {endpoint}"));
+            let why = rollout["finding"]["why"].as_str().unwrap_or_default();
+            match rollout["phase"].as_str() {
+                Some("judging") if why.contains(words) => Ok(false),
+                Some("rolled_back") => Ok(true),
+                _ => Err(rollout.to_string()),
+            }
+        });
+        if !went_back {
+            self.gives_up(case);
+        }
+    }
+
     #[track_caller]
     fn gives_up(&self, case: &Case) {
         let endpoint = case.endpoint();
@@ -366,8 +387,9 @@ fn delayed_mute_crashing_leaking_and_unready_models_are_caught_and_nothing_else_
         went_back(case, told, words);
     }
     never_ready(&stand, &unready);
-    // By itself: a server that grows holds whatever else comes to its host.
-    stand.is_held(&leaking, "the memory of the inference server on host-");
+    // By itself: a server that grows holds whatever else comes to its host. One that grows becomes
+    // slow as well, and may be taken back for that first.
+    stand.is_stopped(&leaking, "the memory of the inference server on host-");
     let tallies: Vec<Tally> = lanes.into_iter().map(Traffic::stop).collect();
     for (case, tally) in cases.iter().chain([&unready, &leaking]).zip(&tallies) {
         stand.is_as_it_was(case, tally);

@@ -132,21 +132,9 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     tokio::spawn(snapshots::keep(engine.clone(), store.clone()));
     let beside = (blobs.clone(), clock.clone());
     let drift = Drift::start(engine.clone(), store.clone(), beside, settings.drift).await?;
-    let telemetry = Telemetry::start_after(
-        store.clone(),
-        clock.clone(),
-        Default::default(),
-        drift.before(),
-    );
-    let telemetry = telemetry.await?;
-    let mut listeners = Vec::new();
-    for address in &settings.listen {
-        listeners.push(Listener::open(address, settings.loopback).await?);
-    }
-    let addresses = listeners
-        .iter()
-        .map(Listener::address)
-        .collect::<io::Result<_>>();
+    let (limits, before) = (Default::default(), drift.before());
+    let telemetry = Telemetry::start_after(store.clone(), clock.clone(), limits, before).await?;
+    let (listeners, addresses) = listen(&settings).await?;
     let (stop, stopping) = watch::channel(false);
     let shadows = rollouts::Shadows::default();
     let answers = answers::Answers::default();
@@ -191,7 +179,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         stopping,
     });
     Ok(Running {
-        addresses: addresses.map_err(HubError::Address)?,
+        addresses,
         stop,
         serving: server::serve(hub, listeners).await,
         watching,
@@ -200,6 +188,17 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         store,
         _lock: lock,
     })
+}
+
+/// Listens where it is told to: ports are chosen by now.
+async fn listen(settings: &Settings) -> Result<(Vec<Listener>, Vec<Address>), HubError> {
+    let mut listeners = Vec::new();
+    for address in &settings.listen {
+        listeners.push(Listener::open(address, settings.loopback).await?);
+    }
+    let addresses = listeners.iter().map(Listener::address);
+    let addresses = addresses.collect::<io::Result<_>>();
+    Ok((listeners, addresses.map_err(HubError::Address)?))
 }
 
 impl Running {

@@ -55,6 +55,9 @@ const GUARD: &str = "keep what is known of watched inputs";
 const READ_GUARD: &str = "read what is known of watched inputs";
 const UPGRADE: &str = "bring the store up to this release";
 
+/// What was kept of watched inputs, by name.
+pub type GuardRows = Vec<(String, Vec<u8>)>;
+
 /// What is to be kept of watched inputs, by name; what has no bytes is let go of.
 pub type Guards = Vec<(String, Option<Vec<u8>>)>;
 
@@ -109,7 +112,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What is known of watched inputs, by name, in order of name. What the bytes mean is for
     /// others to see.
-    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>>;
+    fn guards(&self) -> BoxFuture<'_, Result<GuardRows, StoreError>>;
 
     /// Keeps these in place of what was kept under their names, or lets go of those without bytes:
     /// all or none.

@@ -188,25 +188,7 @@ impl Verb {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (link, form) = (global.link().await?, global.form());
         match self {
-            Self::List(then) => {
-                let at_us = then.us();
-                let (rows, as_of_us) = endpoints(&link, "", at_us).await?;
-                tell_moment(at_us, form)?;
-                match form {
-                    Form::Json => {
-                        let document = Document::new("binnacle.endpoints/v1", as_of_us, &rows);
-                        output::json(&document.at(at_us))?;
-                    }
-                    Form::Text if rows.is_empty() && at_us != 0 => {
-                        output::text("no endpoints then")?;
-                    }
-                    Form::Text if rows.is_empty() => output::text(
-                        "no endpoints: `binnacle endpoint create ENVIRONMENT/NAME` names one",
-                    )?,
-                    Form::Text => output::text(text::table(&rows, at_us != 0))?,
-                }
-                Ok(Exit::Ok)
-            }
+            Self::List(then) => list(&link, &then, form).await,
             Self::Show(shown) => {
                 let (name, at_us) = (&shown.of.endpoint, shown.then.us());
                 let (row, as_of_us) = endpoint_at(&link, name, at_us).await?;
@@ -256,6 +238,26 @@ impl Verb {
             }
         }
     }
+}
+
+async fn list(link: &Link, then: &Then, form: Form) -> Result<Exit, Failure> {
+    let at_us = then.us();
+    let (rows, as_of_us) = endpoints(link, "", at_us).await?;
+    tell_moment(at_us, form)?;
+    match form {
+        Form::Json => {
+            let document = Document::new("binnacle.endpoints/v1", as_of_us, &rows);
+            output::json(&document.at(at_us))?;
+        }
+        Form::Text if rows.is_empty() && at_us != 0 => {
+            output::text("no endpoints then")?;
+        }
+        Form::Text if rows.is_empty() => {
+            output::text("no endpoints: `binnacle endpoint create ENVIRONMENT/NAME` names one")?
+        }
+        Form::Text => output::text(text::table(&rows, at_us != 0))?,
+    }
+    Ok(Exit::Ok)
 }
 
 /// Changes one part of what is said of an endpoint, as it was read.

@@ -232,10 +232,9 @@ pub(crate) fn row(number: usize) -> HostRow {
         loaded: Light::On,
         answers,
         correct: Light::Unknown,
-        reason: if answers == Light::Off {
-            "out of memory".into()
-        } else {
-            "".into()
+        reason: match answers {
+            Light::Off => "out of memory".into(),
+            Light::On | Light::Unknown => "".into(),
         },
     };
     let is_dark = number == 11;

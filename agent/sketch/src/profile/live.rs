@@ -43,6 +43,10 @@ impl Profile {
 
 /// What live values of a feature are counted by: as much of a reference as that takes.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most are of numbers, and there is one a feature"
+)]
 pub enum Ruler {
     /// Of numbers, integers and booleans.
     Numbers {

@@ -13,7 +13,7 @@ use binnacle_core::host::Labels;
 use binnacle_core::judge::{Counts, Span, Verdict};
 use binnacle_core::name::Name;
 use binnacle_core::registry::Objectives;
-use binnacle_core::rollout::{Ask, Stage, Want, tick};
+use binnacle_core::rollout::{Ask, Phase, Stage, Want, tick};
 
 use crate::fleet::{Fleet, Switches};
 use crate::judging::Dice;
@@ -253,12 +253,8 @@ fn with_no_traffic_it_stands_still_and_says_what_it_needs() {
     }
     let one = fleet.state.endpoints.get(&endpoint()).unwrap();
     let rollout = one.rollout.as_ref().unwrap();
-    let is_judging = |stage: &Stage| *stage == Stage::Judging;
-    let at = match &rollout.phase {
-        binnacle_core::rollout::Phase::Step(_, stage) => is_judging(stage),
-        _ => false,
-    };
-    assert!(at, "{}", rollout.phase);
+    let is_judging = matches!(rollout.phase, Phase::Step(_, Stage::Judging));
+    assert!(is_judging, "{}", rollout.phase);
     let last = rollout.trail.iter().next_back().unwrap();
     let finding = last.moved.finding.as_ref().unwrap();
     assert_eq!(finding.verdict, Verdict::Hold);

@@ -164,12 +164,7 @@ impl Stage {
                 told(self.fleet.command(endpoint::Command::Run(plan), why))
             }
             ["deploy" | "rollback", ..] => told(self.fleet.run(&asked(&words), why)),
-            ["pause", name] => self.steer(name, Steer::Pause, why),
-            ["resume", name] => self.steer(name, Steer::Resume, why),
-            ["abort", name] => self.steer(name, Steer::Abort, why),
-            ["confirm", name] => self.steer(name, Steer::Confirm, why),
-            ["approve", name] => self.steer(name, Steer::Approve, why),
-            ["reject", name] => self.steer(name, Steer::Reject, why),
+            [word, name] if steer(word).is_some() => self.steer(name, steer(word).unwrap(), why),
             ["lift", name, version] => {
                 let lift = endpoint::Command::Lift(of(name), version.parse().unwrap());
                 told(self.fleet.command(lift, why))
@@ -535,4 +530,17 @@ pub(crate) fn counts(requests: &str, at: &str, failing: &str) -> Counts {
         *counts.latency.entry((ms * 1e6) as u64).or_default() += 1;
     }
     counts
+}
+
+/// What a person's word asks of a rollout.
+fn steer(word: &str) -> Option<Steer> {
+    Some(match word {
+        "pause" => Steer::Pause,
+        "resume" => Steer::Resume,
+        "abort" => Steer::Abort,
+        "confirm" => Steer::Confirm,
+        "approve" => Steer::Approve,
+        "reject" => Steer::Reject,
+        _ => return None,
+    })
 }

@@ -11,9 +11,9 @@ use futures::future::BoxFuture;
 
 use super::compaction::{MINUTES_AT_ONCE, Sum};
 use super::{
-    Compaction, Flushed, Guards, KEEP_FINE_US, KEEP_MINUTES_US, KEEP_US, KEEP_WATERMARK_US,
-    MAX_PAGE, MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup, RollupBatch, RollupQuery,
-    Snapshot, Span, Store, StoreError, Watermark, within_a_page,
+    Compaction, Flushed, GuardRows, Guards, KEEP_FINE_US, KEEP_MINUTES_US, KEEP_US,
+    KEEP_WATERMARK_US, MAX_PAGE, MinuteCell, MinutePart, MinuteQuery, PartKind, Rollup,
+    RollupBatch, RollupQuery, Snapshot, Span, Store, StoreError, Watermark, within_a_page,
 };
 
 /// A store in memory. The lock is held for the length of one call, never across a wait.
@@ -175,7 +175,7 @@ impl Store for Memory {
         .boxed()
     }
 
-    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn guards(&self) -> BoxFuture<'_, Result<GuardRows, StoreError>> {
         async { Ok(self.kept().guards.clone().into_iter().collect()) }.boxed()
     }
 

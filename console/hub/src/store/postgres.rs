@@ -20,9 +20,9 @@ use sqlx::{Postgres as Db, Row as _, Transaction};
 use super::refusal::{at, at_commit, nonsense, signed};
 use super::rows::{entry, head};
 use super::{
-    APPEND, COMPACT, CONFIRM, Compaction, Flushed, GUARD, Guards, MARK, MAX_PAGE, MinuteCell,
-    MinuteQuery, PostgresUrl, READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery,
-    Snapshot, Store, StoreError, UPGRADE, WRITE, Watermark, gapless, within_a_page,
+    APPEND, COMPACT, CONFIRM, Compaction, Flushed, GUARD, GuardRows, Guards, MARK, MAX_PAGE,
+    MinuteCell, MinuteQuery, PostgresUrl, READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch,
+    RollupQuery, Snapshot, Store, StoreError, UPGRADE, WRITE, Watermark, gapless, within_a_page,
 };
 
 mod guard;
@@ -278,7 +278,7 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn guards(&self) -> BoxFuture<'_, Result<GuardRows, StoreError>> {
         guard::all(&self.readers).boxed()
     }
 

@@ -22,7 +22,7 @@ use sqlx::{Connection as _, Sqlite as Db, SqliteConnection, Transaction};
 use super::refusal::{at, at_commit, nonsense, signed};
 use super::rows::{entry, head};
 use super::{
-    APPEND, COMPACT, CONFIRM, Compaction, Flushed, GUARD, Guards, MAX_PAGE, MinuteCell,
+    APPEND, COMPACT, CONFIRM, Compaction, Flushed, GUARD, GuardRows, Guards, MAX_PAGE, MinuteCell,
     MinuteQuery, READ, READ_HEAD, READ_JOURNAL, Rollup, RollupBatch, RollupQuery, Snapshot, Store,
     StoreError, UPGRADE, WRITE, Watermark, gapless, within_a_page,
 };
@@ -269,7 +269,7 @@ impl Store for Sqlite {
         .boxed()
     }
 
-    fn guards(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn guards(&self) -> BoxFuture<'_, Result<GuardRows, StoreError>> {
         guard::all(&self.readers).boxed()
     }
 

@@ -130,10 +130,14 @@ impl Alerts {
 pub(crate) fn told(stage: &mut Stage, alerts: &Alerts) {
     let fleet = endpoints::Fleet::calm();
     for _ in 0..6 {
-        stage.answer(|question| match question {
-            Question::Alerts(inquiry) => alerts.answer(inquiry),
-            Question::Endpoints(inquiry) => fleet.answer(inquiry),
-            other => Err(format!("nobody answers {other:?} here")),
+        stage.answer(|question| {
+            if let Question::Alerts(inquiry) = question {
+                return alerts.answer(inquiry);
+            }
+            if let Question::Endpoints(inquiry) = question {
+                return fleet.answer(inquiry);
+            }
+            Err(format!("nobody answers {question:?} here"))
         });
         stage.wait(200_000);
     }

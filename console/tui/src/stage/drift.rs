@@ -1,6 +1,6 @@
-//! Made-up inputs for tests: a version whose inputs moved, one that is well, and one of which
-//! too little is known; and what the hub would answer about them. Rows are read from the JSON that the
-//! hub sends.
+//! Made-up inputs for tests: a version whose inputs moved, one that is well, and one of which too
+//! little is known; and what the hub would answer about them. Rows are read from the JSON that
+//! the hub sends.
 
 use serde_json::{Value, json};
 
@@ -135,10 +135,14 @@ fn stream(feature: &str, signal: &str, part: f64) -> Value {
 pub(crate) fn told(stage: &mut Stage, inputs: &Inputs) {
     let fleet = endpoints::Fleet::calm();
     for _ in 0..6 {
-        stage.answer(|question| match question {
-            Question::Drift(inquiry) => inputs.answer(inquiry),
-            Question::Endpoints(inquiry) => fleet.answer(inquiry),
-            other => Err(format!("nobody answers {other:?} here")),
+        stage.answer(|question| {
+            if let Question::Drift(inquiry) = question {
+                return inputs.answer(inquiry);
+            }
+            if let Question::Endpoints(inquiry) = question {
+                return fleet.answer(inquiry);
+            }
+            Err(format!("nobody answers {question:?} here"))
         });
         stage.wait(200_000);
     }

@@ -85,7 +85,7 @@ fn run(
         }
         match guard.tick(now_us, &Budget::of(10)) {
             Turn::Nothing => {}
-            turn => return Some((tick, turn)),
+            turn @ (Turn::Page | Turn::GoesOn | Turn::Over) => return Some((tick, turn)),
         }
     }
     None

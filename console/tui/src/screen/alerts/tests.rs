@@ -88,7 +88,12 @@ fn a_silence_wants_a_reason_and_a_refusal_is_told_in_the_words_of_the_hub() {
         act: Act::Silence(28_800),
         reason: "crm is down".into(),
     };
-    assert_eq!(deeds(&stage), std::slice::from_ref(&deed), "{}", stage.text());
+    assert_eq!(
+        deeds(&stage),
+        std::slice::from_ref(&deed),
+        "{}",
+        stage.text()
+    );
     let result = Err(Refused {
         why: "alert 812 is closed".into(),
         is_conflict: false,

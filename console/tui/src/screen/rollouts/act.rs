@@ -91,7 +91,9 @@ fn answered(
     let (title, weight) = match steer {
         Steer::Approve if row.protected => ("Approve", Weight::Name(row.endpoint.name.to_string())),
         Steer::Approve => ("Approve", Weight::Reason),
-        _ => ("Reject", Weight::Reason),
+        Steer::Pause | Steer::Resume | Steer::Abort | Steer::Confirm | Steer::Reject => {
+            ("Reject", Weight::Reason)
+        }
     };
     let before = rollout.before.as_deref().unwrap_or("nothing");
     let path: Vec<&str> = rollout.path.iter().map(|step| &*step.what).collect();
@@ -181,8 +183,8 @@ fn confirm(
     }))
 }
 
-/// The question before a rollout is steered, or why that cannot be.
-fn steered(row: &EndpointItem, rollout: &RolloutItem, steer: Steer) -> Result<Doing, String> {
+/// Whether a rollout can be steered so from where it is, or why it cannot.
+fn may_be(rollout: &RolloutItem, steer: Steer) -> Result<(), String> {
     let is_rollback = match rollout.verb {
         Verb::Rollback(_) => true,
         Verb::Deploy => false,
@@ -209,6 +211,13 @@ fn steered(row: &EndpointItem, rollout: &RolloutItem, steer: Steer) -> Result<Do
         (Steer::Pause | Steer::Abort, _) => {}
         (Steer::Approve | Steer::Reject, _) => return Err("it does not wait for approval".into()),
     }
+    Ok(())
+}
+
+/// The question before a rollout is steered, or why that cannot be.
+fn steered(row: &EndpointItem, rollout: &RolloutItem, steer: Steer) -> Result<Doing, String> {
+    may_be(rollout, steer)?;
+    let phase = words::phase(rollout);
     let (title, what, weight) = match steer {
         Steer::Pause => (
             "Pause",
