@@ -93,7 +93,6 @@ struct Alert {
 
 #[derive(Deserialize)]
 struct Told {
-    version: String,
     feature: String,
     signal: String,
     how: String,
@@ -143,12 +142,12 @@ pub(crate) async fn play(
     let word = laid.map_or_else(String::new, |laid| laid.word.clone());
     let named = told.iter().filter(|one| one.ranked);
     let named: BTreeSet<&str> = named.map(|one| one.feature.as_str()).collect();
-    let values = told.iter().filter(|one| one.version == first.version);
-    let values = values
-        .filter(|one| one.signal == "values")
-        .max_by_key(|one| !one.unit.is_empty());
-    let explanation = values.map_or_else(String::new, |one| {
-        format!("{}: {}; {}", one.feature, one.how, one.unit)
+    // All versions are sent the same: the one that has seen enough to name the unit says it.
+    let values = told.iter().filter(|one| one.signal == "values");
+    let values = values.max_by_key(|one| !one.unit.is_empty());
+    let explanation = values.map_or_else(String::new, |one| match one.unit.as_str() {
+        "" => format!("{}: {}", one.feature, one.how),
+        unit => format!("{}: {}; {unit}", one.feature, one.how),
     });
     Ok(Moved {
         schema: SCHEMA,
