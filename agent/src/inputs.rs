@@ -5,7 +5,7 @@
 //! room), each exactly once; no request waits for it; nothing but counts leaves the host. The
 //! worker copies requests into a bounded queue ([`Meter`] says which), one thread reads them, and
 //! the agent's loop takes what was counted with a window. Where references come from is left to
-//! [`reference`].
+//! [mod@reference].
 
 pub mod reference;
 

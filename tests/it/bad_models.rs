@@ -192,8 +192,8 @@ impl Stand {
         self.gives_up(case);
     }
 
-    /// A version comes that is held, with such words, or taken back by what it answers meanwhile: it
-    /// does not come to serve in full.
+    /// A version comes that is held, with such words, or taken back by what it answers meanwhile:
+    /// it does not come to serve in full.
     #[track_caller]
     fn is_stopped(&self, case: &Case, words: &str) {
         let (name, endpoint, strategy) = (case.name, case.endpoint(), case.strategy);

@@ -1,6 +1,6 @@
 //! Live inputs, held against the training data: counted once over all hosts, looked at in ticks.
 //!
-//! [`Drift`] is a handle to one task that owns a guard for each version at each endpoint. It
+//! `Drift` is a handle to one task that owns a guard for each version at each endpoint. It
 //! promises that what a report counted is counted once, however often it is sent, and is on the
 //! disk before the report is called durable; that evidence goes on where a killed hub left it; and
 //! that what moved becomes an alert by the engine's decision, and never by its own. What is
