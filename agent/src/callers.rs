@@ -58,24 +58,26 @@ pub(crate) struct Book(HashMap<Arc<str>, HashMap<Box<str>, Calls>>);
 impl Book {
     /// Counts one request.
     pub(crate) fn count(&mut self, endpoint: &Arc<str>, caller: &str, outcome: Outcome) {
-        if !self.0.contains_key(endpoint) {
-            self.0.insert(endpoint.clone(), HashMap::new());
-        }
-        if let Some(callers) = self.0.get_mut(endpoint) {
-            entry(callers, caller).count(outcome);
+        let mut one = Calls::default();
+        one.count(outcome);
+        match self.0.get_mut(endpoint) {
+            Some(callers) => add(callers, caller, one),
+            None => add(self.0.entry(endpoint.clone()).or_default(), caller, one),
         }
     }
 }
 
-fn entry<'a>(callers: &'a mut HashMap<Box<str>, Calls>, caller: &str) -> &'a mut Calls {
-    let name = match callers.len() < COUNTED || callers.contains_key(caller) {
+/// Adds to what a caller did. Nothing is allocated for one that is known: this is in the way of
+/// every request.
+fn add(callers: &mut HashMap<Box<str>, Calls>, caller: &str, calls: Calls) {
+    if let Some(known) = callers.get_mut(caller) {
+        return known.add(calls);
+    }
+    let name = match callers.len() < COUNTED {
         true => caller,
         false => OTHERS,
     };
-    if !callers.contains_key(name) {
-        callers.insert(name.into(), Calls::default());
-    }
-    callers.entry(name.into()).or_default()
+    callers.entry(name.into()).or_default().add(calls);
 }
 
 /// What all workers counted. Clones share it.
@@ -92,7 +94,7 @@ impl Callers {
         for (endpoint, callers) in book.0.drain() {
             let known = all.0.entry(endpoint).or_default();
             for (caller, calls) in callers {
-                entry(known, &caller).add(calls);
+                add(known, &caller, calls);
             }
         }
     }

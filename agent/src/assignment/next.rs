@@ -24,7 +24,7 @@ pub struct Place {
     pub phase: Phase,
     /// Its artifact is on the disk, or it needs none.
     pub fetched: bool,
-    /// After a failure: it may be tried again.
+    /// It may be tried: nothing failed, or it has rested since.
     pub rested: bool,
     /// It was loaded by this agent, and may be unloaded by it.
     pub ours: bool,
@@ -171,8 +171,7 @@ fn forward(
             continue;
         };
         let idle = match place.phase {
-            Phase::Absent | Phase::Fetched => true,
-            Phase::Failed => place.rested,
+            Phase::Absent | Phase::Fetched | Phase::Failed => place.rested,
             Phase::Fetching
             | Phase::Verifying
             | Phase::Loading

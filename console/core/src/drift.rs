@@ -45,7 +45,7 @@ pub use episode::{
     Acknowledged, Effect, Episode, Event, INCIDENTS, Incident, Incidents, Joined, Open, TOGETHER_US,
 };
 pub use experts::{Experts, MAX_EXPERTS, Shape};
-pub use explain::{Explanation, Lately, explain, moved};
+pub use explain::{Explanation, Lately, explain, moved, named};
 pub use guard::{Beyond, Guard, NotKept, Page, StreamStands, Totals, Turn, Yardstick, key};
 pub use judge::{Judged, Judgement, LEVEL, judge};
 pub use neyman::{

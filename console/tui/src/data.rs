@@ -358,16 +358,11 @@ impl Data {
 
     /// The latency page that answers a question.
     pub fn latency(&self, question: &Question, now_us: i64) -> Known<'_, Arc<LatencyPage>> {
-        self.known(question, now_us, |answer| match answer {
-            Answer::Latency(page) => Some(page),
-            Answer::History(_)
-            | Answer::Journal(_)
-            | Answer::Past(_)
-            | Answer::Host(_)
-            | Answer::Registry(_)
-            | Answer::Endpoints(_)
-            | Answer::Alerts(_)
-            | Answer::Drift(_) => None,
+        self.known(question, now_us, |answer| {
+            let Answer::Latency(page) = answer else {
+                return None;
+            };
+            Some(page)
         })
     }
 

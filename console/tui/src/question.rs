@@ -124,9 +124,8 @@ impl Question {
         match self {
             Self::Listed(listing) => listing.at_us.is_none(),
             Self::Endpoints(Inquiry::Proof(..) | Inquiry::AllAt(_) | Inquiry::OneAt(..)) => false,
-            Self::Lineage { .. } | Self::About { .. } | Self::Endpoints(_) | Self::Alerts(_) => {
-                true
-            }
+            Self::Lineage { .. } | Self::About { .. } | Self::Endpoints(_) => true,
+            Self::Alerts(_) | Self::Drift(_) => true,
             Self::Latency { .. }
             | Self::HostLatency { .. }
             | Self::History { .. }
@@ -134,8 +133,7 @@ impl Question {
             | Self::Past { .. }
             | Self::Host { .. }
             | Self::Profile { .. }
-            | Self::Distances { .. }
-            | Self::Drift(_) => false,
+            | Self::Distances { .. } => false,
         }
     }
 
@@ -200,17 +198,10 @@ pub enum Answer {
 impl Answer {
     /// What it says of the registry.
     pub fn told(&self) -> Option<&Told> {
-        match self {
-            Self::Registry(told) => Some(told),
-            Self::Latency(_)
-            | Self::History(_)
-            | Self::Journal(_)
-            | Self::Past(_)
-            | Self::Host(_)
-            | Self::Endpoints(_)
-            | Self::Alerts(_)
-            | Self::Drift(_) => None,
-        }
+        let Self::Registry(told) = self else {
+            return None;
+        };
+        Some(told)
     }
 
     /// Whether it is another in a moment: then it is asked again soon.

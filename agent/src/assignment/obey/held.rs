@@ -156,12 +156,23 @@ impl Held {
 
     /// Something failed: it is tried again after a rest.
     pub(super) fn failed(&mut self, reason: String, now: Instant) {
-        let doubled = REST_FIRST.saturating_mul(1 << self.failures.min(10));
-        self.again_at = Some(now + doubled.min(REST_LONGEST));
-        self.failures = self.failures.saturating_add(1);
+        self.rests(now);
         self.state.phase = Phase::Failed;
         self.state.progress_permille = 0;
         self.state.reason = reason;
+    }
+
+    /// Nobody was there to hand out its files: nothing failed, and it is tried again after a rest.
+    pub(super) fn cut_off(&mut self, reason: String, now: Instant) {
+        self.rests(now);
+        self.idle();
+        self.state.reason = reason;
+    }
+
+    fn rests(&mut self, now: Instant) {
+        let doubled = REST_FIRST.saturating_mul(1 << self.failures.min(10));
+        self.again_at = Some(now + doubled.min(REST_LONGEST));
+        self.failures = self.failures.saturating_add(1);
     }
 
     /// It could not be unloaded: it is still there, and is tried again after its rest.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Obey;
 use super::held::Held;
-use crate::artifact::{Digest, Shelf};
+use crate::artifact::{ArtifactError, Digest, Shelf};
 use crate::assignment::observed::{Golden, Phase};
 use crate::assignment::{Artifact, Route, Version, Wanted};
 use crate::clock;
@@ -35,13 +35,30 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// Its artifact is on the shelf, or why not.
-    Fetched(Result<Duration, String>),
+    Fetched(Result<Duration, NotFetched>),
     /// It serves, or why not.
     Loaded(Result<Loaded, String>),
     /// It no longer serves.
     Unloaded(Result<(), String>),
     /// How its golden requests were answered.
     Golden(Golden, Option<String>),
+}
+
+/// Why something is not on the shelf.
+#[derive(Debug)]
+pub(super) struct NotFetched {
+    reason: String,
+    /// No hub was there to hand it out: that says nothing of it, nor of this host.
+    is_cut_off: bool,
+}
+
+impl From<ArtifactError> for NotFetched {
+    fn from(error: ArtifactError) -> Self {
+        Self {
+            reason: words(&error),
+            is_cut_off: matches!(error, ArtifactError::Unreachable(_)),
+        }
+    }
 }
 
 /// A version that serves.
@@ -290,7 +307,7 @@ impl Obey {
                 let here = fetch_one(&shelf, &hubs, &golden, most, &keep, &teller).await;
                 let read = match here {
                     Ok(()) => read_golden(&shelf, &golden).await,
-                    Err(fault) => Err(format!("golden requests: {fault}")),
+                    Err(fault) => Err(format!("golden requests: {}", fault.reason)),
                 };
                 let (golden, fault) = match read {
                     Ok(requests) => ask(&mut loader, &names, &requests).await,
@@ -334,7 +351,11 @@ impl Obey {
                     held.state.reason = fault.unwrap_or_default();
                 }
             }
-            Outcome::Fetched(Err(reason)) => failed(held, &version, "fetch", reason, now),
+            Outcome::Fetched(Err(fault)) if fault.is_cut_off => {
+                tracing::info!(%version, reason = fault.reason, "it is fetched once a hub is there");
+                held.cut_off(fault.reason, now);
+            }
+            Outcome::Fetched(Err(fault)) => failed(held, &version, "fetch", fault.reason, now),
             Outcome::Loaded(Err(reason)) => {
                 // The bytes on the shelf may have been what was wrong: then they are gone.
                 let artifact = held.wanted.as_ref().and_then(|of| of.artifact.as_ref());
@@ -393,7 +414,7 @@ async fn fetch_all(
     wanted: &Wanted,
     keep: &HashSet<Digest>,
     teller: &Teller,
-) -> Result<(), String> {
+) -> Result<(), NotFetched> {
     if let Some(Artifact { digest, bytes, .. }) = &wanted.artifact {
         fetch_one(shelf, hubs, digest, *bytes, keep, teller).await?;
     }
@@ -410,13 +431,11 @@ async fn fetch_one(
     bytes: u64,
     keep: &HashSet<Digest>,
     teller: &Teller,
-) -> Result<(), String> {
+) -> Result<(), NotFetched> {
     if shelf.has(digest) {
         return Ok(());
     }
-    shelf
-        .make_room(digest, bytes, keep)
-        .map_err(|error| words(&error))?;
+    shelf.make_room(digest, bytes, keep)?;
     let progress = |here: u64, all: u64| {
         let permille = here.saturating_mul(1_000).checked_div(all).unwrap_or(0);
         teller.say(Phase::Fetching, u32::try_from(permille).unwrap_or(1_000));
@@ -426,13 +445,15 @@ async fn fetch_one(
         // Golden requests are asked for by several versions at once.
         return Ok(());
     }
-    fetched.map_err(|error| words(&error))?;
+    fetched?;
     teller.say(Phase::Verifying, 0);
     let (shelf, digest) = (shelf.clone(), *digest);
     let accepted = tokio::task::spawn_blocking(move || shelf.accept(&digest)).await;
-    accepted
-        .map_err(|_| LoadError::Interrupted.to_string())?
-        .map_err(|error| words(&error))
+    let accepted = accepted.map_err(|_| NotFetched {
+        reason: LoadError::Interrupted.to_string(),
+        is_cut_off: false,
+    })?;
+    Ok(accepted?)
 }
 
 /// What a load needs.

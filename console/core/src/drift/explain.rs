@@ -110,6 +110,12 @@ pub fn moved(all: &[Moved]) -> usize {
     ranks.map(|(k, _)| k).max().unwrap_or(0)
 }
 
+/// How many of the first are named for a page. At least the first: it is what the page stands on,
+/// though evidence that was gathered over weeks may rank nothing.
+pub fn named(all: &[Moved]) -> usize {
+    moved(all).max(all.len().min(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::stream::Evidence;
@@ -129,15 +135,16 @@ mod tests {
                 },
                 alone: false,
             });
-            super::moved(&moved.collect::<Vec<_>>())
+            let moved: Vec<_> = moved.collect();
+            (super::moved(&moved), named(&moved))
         };
-        assert_eq!(of(&[100.0, 50.0, 20.0, 1.0]), 2);
+        assert_eq!(of(&[100.0, 50.0, 20.0, 1.0]), (2, 2));
         assert_eq!(
             of(&[100.0, 39.0, 39.0, 1.0]),
-            3,
+            (3, 3),
             "39 · 3 makes up for what 39 · 2 lacks"
         );
-        assert_eq!(of(&[79.0, 1.0, 1.0, 1.0]), 0);
-        assert_eq!(of(&[]), 0);
+        assert_eq!(of(&[79.0, 1.0, 1.0, 1.0]), (0, 1), "a page names somebody");
+        assert_eq!(of(&[]), (0, 0));
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 use super::episode::{Effect, Episode, Event};
-use super::explain::{Explanation, Lately, explain, moved};
+use super::explain::{Explanation, Lately, explain, moved, named};
 use super::recent::{Recent, Sum};
 use super::signal::{Normal, Signal};
 use super::watch::{Moved, NotOurs, Outcome, Received, Report, Source, State, Verdict, Watch};
@@ -350,7 +350,7 @@ impl Guard {
     fn page(&mut self, now_us: i64, tick: u32, evidence: f64, all: Vec<Moved>) -> Event {
         let took = std::mem::take(&mut self.kept.gathered);
         if !self.kept.episode.is_open() {
-            let ranked = moved(&all);
+            let ranked = named(&all);
             let told = all.into_iter().take(ranked.max(TOLD));
             let moved: Vec<_> = told.filter_map(|one| self.dated(tick, one)).collect();
             let first = moved.first().map(|(_, onset)| *onset);

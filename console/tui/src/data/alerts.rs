@@ -16,16 +16,11 @@ impl Data {
         pick: impl Fn(&'a Told) -> Option<&'a T>,
     ) -> Known<'a, T> {
         let question = Question::Alerts(inquiry);
-        self.known(&question, now_us, |answer| match answer {
-            Answer::Alerts(told) => pick(told),
-            Answer::Latency(_)
-            | Answer::History(_)
-            | Answer::Journal(_)
-            | Answer::Past(_)
-            | Answer::Host(_)
-            | Answer::Registry(_)
-            | Answer::Endpoints(_)
-            | Answer::Drift(_) => None,
+        self.known(&question, now_us, |answer| {
+            let Answer::Alerts(told) = answer else {
+                return None;
+            };
+            pick(told)
         })
     }
 

@@ -16,16 +16,11 @@ impl Data {
         pick: impl Fn(&'a Told) -> Option<&'a T>,
     ) -> Known<'a, T> {
         let question = Question::Drift(inquiry);
-        self.known(&question, now_us, |answer| match answer {
-            Answer::Drift(told) => pick(told),
-            Answer::Latency(_)
-            | Answer::History(_)
-            | Answer::Journal(_)
-            | Answer::Past(_)
-            | Answer::Host(_)
-            | Answer::Registry(_)
-            | Answer::Endpoints(_)
-            | Answer::Alerts(_) => None,
+        self.known(&question, now_us, |answer| {
+            let Answer::Drift(told) = answer else {
+                return None;
+            };
+            pick(told)
         })
     }
 

@@ -19,16 +19,11 @@ impl Data {
         pick: impl Fn(&'a Told) -> Option<&'a T>,
     ) -> Known<'a, T> {
         let question = Question::Endpoints(inquiry);
-        self.known(&question, now_us, |answer| match answer {
-            Answer::Endpoints(told) => pick(told),
-            Answer::Latency(_)
-            | Answer::History(_)
-            | Answer::Journal(_)
-            | Answer::Past(_)
-            | Answer::Host(_)
-            | Answer::Registry(_)
-            | Answer::Alerts(_)
-            | Answer::Drift(_) => None,
+        self.known(&question, now_us, |answer| {
+            let Answer::Endpoints(told) = answer else {
+                return None;
+            };
+            pick(told)
         })
     }
 

@@ -82,16 +82,21 @@ fn meter(part: f64) -> String {
     format!("{}{}", "▓".repeat(full), "░".repeat(METER - full))
 }
 
-/// What a stream is of, in a word or two.
-fn stream(stream: &StreamItem) -> String {
-    let word = match stream.signal {
-        Signal::Values => return shown(&stream.feature),
+/// What of a feature a stream is of; empty for its values.
+fn signal(stream: &StreamItem) -> &'static str {
+    match stream.signal {
+        Signal::Values => "",
         Signal::Missing => "missing",
         Signal::Unseen => "unseen",
         Signal::OutOfRange => "out of range",
-        Signal::Unfit => return "requests that do not fit".into(),
-    };
-    format!("{} {word}", shown(&stream.feature))
+        Signal::Unfit => "requests that do not fit",
+    }
+}
+
+/// What a stream is of, in a word or two.
+fn stream(stream: &StreamItem) -> String {
+    let feature = shown(&stream.feature);
+    format!("{feature} {}", signal(stream)).trim().to_owned()
 }
 
 /// How a version stands. What is not known is neither good nor bad.

@@ -157,18 +157,7 @@ impl HostPage {
     /// The past, as far as it is known.
     fn past<'a>(&self, look: &Look<'a>) -> Known<'a, Arc<History>> {
         let asked = self.history(look);
-        look.data
-            .known(&asked, look.here_us, |answer| match answer {
-                Answer::History(history) => Some(history),
-                Answer::Latency(_)
-                | Answer::Journal(_)
-                | Answer::Past(_)
-                | Answer::Host(_)
-                | Answer::Registry(_)
-                | Answer::Endpoints(_)
-                | Answer::Alerts(_)
-                | Answer::Drift(_) => None,
-            })
+        look.data.known(&asked, look.here_us, history_of)
     }
 
     fn last_minute<'a>(&self, look: &Look<'a>) -> Known<'a, Arc<LatencyPage>> {
@@ -235,32 +224,26 @@ impl HostPage {
     }
 }
 
+/// Hosts' minutes, if that is the answer.
+pub(super) fn history_of(answer: &Answer) -> Option<&Arc<History>> {
+    let Answer::History(history) = answer else {
+        return None;
+    };
+    Some(history)
+}
+
 fn row_of(answer: &Answer) -> Option<&Option<Arc<HostRow>>> {
-    match answer {
-        Answer::Host(row) => Some(row),
-        Answer::Latency(_)
-        | Answer::History(_)
-        | Answer::Journal(_)
-        | Answer::Past(_)
-        | Answer::Registry(_)
-        | Answer::Endpoints(_)
-        | Answer::Alerts(_)
-        | Answer::Drift(_) => None,
-    }
+    let Answer::Host(row) = answer else {
+        return None;
+    };
+    Some(row)
 }
 
 fn past_of(answer: &Answer) -> Option<&Arc<binnacle_core::view::Glances>> {
-    match answer {
-        Answer::Past(glances) => Some(glances),
-        Answer::Latency(_)
-        | Answer::History(_)
-        | Answer::Journal(_)
-        | Answer::Host(_)
-        | Answer::Registry(_)
-        | Answer::Endpoints(_)
-        | Answer::Alerts(_)
-        | Answer::Drift(_) => None,
-    }
+    let Answer::Past(glances) = answer else {
+        return None;
+    };
+    Some(glances)
 }
 
 impl Screen for HostPage {

@@ -68,17 +68,10 @@ pub fn open_entry(sequence: u64) -> Box<dyn Screen> {
 
 /// The page of entries that an answer holds.
 pub fn page_of(answer: &Answer) -> Option<&Arc<[EntryRow]>> {
-    match answer {
-        Answer::Journal(entries) => Some(entries),
-        Answer::Latency(_)
-        | Answer::History(_)
-        | Answer::Past(_)
-        | Answer::Host(_)
-        | Answer::Registry(_)
-        | Answer::Endpoints(_)
-        | Answer::Alerts(_)
-        | Answer::Drift(_) => None,
-    }
+    let Answer::Journal(entries) = answer else {
+        return None;
+    };
+    Some(entries)
 }
 
 /// Whether an entry had been written by the end of the minute that is shown.

@@ -30,8 +30,9 @@ use crate::format;
 use crate::keymap::{Command, view_named};
 use crate::msg::Effect;
 use crate::question::endpoint::Inquiry;
-use crate::question::{Answer, Question, Span};
+use crate::question::{Question, Span};
 use crate::screen::hosts::{self, status_meaning};
+use crate::screen::journal::page_of;
 use crate::screen::latency::fleet::Fleet;
 use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, host_actions, rollouts};
 use crate::theme::Meaning;
@@ -127,18 +128,7 @@ fn page<'a>(look: &Look<'a>) -> Known<'a, Arc<LatencyPage>> {
 /// Entries of the journal, newest first: those that came while one looked and those that were
 /// asked for; none from after the moment that is shown.
 fn entries<'a>(look: &Look<'a>) -> (Known<'a, Arc<[EntryRow]>>, Vec<&'a EntryRow>) {
-    let pick = |answer: &'a Answer| match answer {
-        Answer::Journal(entries) => Some(entries),
-        Answer::Latency(_)
-        | Answer::History(_)
-        | Answer::Past(_)
-        | Answer::Host(_)
-        | Answer::Registry(_)
-        | Answer::Endpoints(_)
-        | Answer::Alerts(_)
-        | Answer::Drift(_) => None,
-    };
-    let known = look.data.known(&journal_question(), look.here_us, pick);
+    let known = look.data.known(&journal_question(), look.here_us, page_of);
     let mut entries: Vec<&EntryRow> = look.data.entries.iter().collect();
     if let Known::Here(asked, _) = known {
         entries.extend(asked.iter());

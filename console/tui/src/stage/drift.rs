@@ -84,7 +84,7 @@ impl Inputs {
         let part = if self.is_normal { 0.0 } else { 1.0 };
         json!([
             feature("tenure", &shifted, 0, part),
-            feature("monthly_charge", &alike, 230, 0.3),
+            feature("monthly_charge/of_all_contracts", &alike, 230, 0.3),
             feature("plan", &alike, 0, 0.0),
         ])
     }

@@ -15,7 +15,7 @@
 use binnacle_core::view::{DriftItem, EndpointName, MovedItem, Reference, WatchedItem, shown};
 use ratatui::buffer::Buffer;
 
-use super::{actions, meter, related, state, stream};
+use super::{actions, meter, related, signal, state, stream};
 use crate::data::Known;
 use crate::format;
 use crate::keymap::Command;
@@ -25,7 +25,7 @@ use crate::question::drift::{Inquiry, Watched};
 use crate::screen::registry::{self, fact, heading, waiting, words as quiet};
 use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants};
 use crate::theme::Meaning;
-use crate::widget::line::wrapped;
+use crate::widget::line::{cut, wrapped};
 use crate::widget::page::{Line, Page, piece};
 
 /// Columns before a sentence, and one behind it.
@@ -107,7 +107,12 @@ impl DriftPage {
                 why => shown(why),
             })]);
         }
-        for feature in &watched.features {
+        // Requests that do not fit are told with the data, unless they are what moved.
+        let is_told = |of: &&WatchedItem| {
+            let most = of.streams.first();
+            !of.feature.is_empty() || most.is_some_and(|most| most.meter > 0.0)
+        };
+        for feature in watched.features.iter().filter(is_told) {
             page.item(
                 Spot::Feature(feature.feature.clone()),
                 [told(feature, look)],
@@ -194,7 +199,7 @@ fn how(moved: &MovedItem, look: &Look<'_>) -> Vec<Line> {
     };
     let name = match &*moved.feature {
         "" => "(requests)".to_owned(),
-        feature => shown(feature),
+        feature => cut(&shown(feature), NAME as u16),
     };
     let words = vec![
         piece(format!("{name:<NAME$} "), meaning),
@@ -229,7 +234,7 @@ fn how(moved: &MovedItem, look: &Look<'_>) -> Vec<Line> {
 fn told(feature: &WatchedItem, look: &Look<'_>) -> Line {
     let name = match &*feature.feature {
         "" => "(requests)".to_owned(),
-        name => shown(name),
+        name => cut(&shown(name), NAME as u16),
     };
     let most = feature.streams.first();
     let part = most.map_or(0.0, |most| most.meter);
@@ -254,8 +259,9 @@ fn told(feature: &WatchedItem, look: &Look<'_>) -> Line {
     }
     if look.body.width >= WIDE
         && let Some(most) = most.filter(|most| most.meter > 0.0)
+        && !signal(most).is_empty()
     {
-        words.push(format!("most in {}", stream(most)));
+        words.push(format!("most in {}", signal(most)));
     }
     line.push(piece(words.join("  "), Meaning::Quiet));
     line

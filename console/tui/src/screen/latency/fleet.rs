@@ -15,8 +15,9 @@ use super::panel::{dim, inside, under};
 use super::span::step_words;
 use crate::data::{HostLine, Known};
 use crate::keymap::Command;
-use crate::question::{Answer, Question, Span};
+use crate::question::{Question, Span};
 use crate::screen::Look;
+use crate::screen::host::history_of;
 use crate::theme::Meaning;
 use crate::widget::heatmap::{HeatMap, Measure, Spot};
 use crate::widget::line;
@@ -185,18 +186,7 @@ impl Fleet {
 }
 
 fn known<'a>(look: &Look<'a>, question: &Question) -> Known<'a, Arc<History>> {
-    look.data
-        .known(question, look.here_us, |answer| match answer {
-            Answer::History(history) => Some(history),
-            Answer::Latency(_)
-            | Answer::Journal(_)
-            | Answer::Past(_)
-            | Answer::Host(_)
-            | Answer::Registry(_)
-            | Answer::Endpoints(_)
-            | Answer::Alerts(_)
-            | Answer::Drift(_) => None,
-        })
+    look.data.known(question, look.here_us, history_of)
 }
 
 /// Percentiles of minutes do not add up: a longer step is told by its worst.

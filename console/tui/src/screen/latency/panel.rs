@@ -10,8 +10,9 @@ use ratatui::style::Style;
 
 use super::versions::{Side, VersionLine, version_name};
 use crate::format;
-use crate::question::{Answer, Question};
+use crate::question::Question;
 use crate::screen::Look;
+use crate::screen::journal::page_of;
 use crate::theme::Meaning;
 use crate::widget::chart::{Chart, Line, Mark};
 use crate::widget::histogram::{Histogram, Series};
@@ -241,21 +242,8 @@ pub(super) fn journal() -> Question {
 fn happened(look: &Look<'_>, (from_us, to_us): (i64, i64)) -> Vec<(i64, String)> {
     let asked = look.data.asked(&journal());
     let answer = asked.and_then(|asked| asked.answer.as_ref());
-    let answered: &[EntryRow] = match answer {
-        Some((Answer::Journal(entries), _)) => entries,
-        Some((
-            Answer::Latency(_)
-            | Answer::History(_)
-            | Answer::Past(_)
-            | Answer::Host(_)
-            | Answer::Registry(_)
-            | Answer::Endpoints(_)
-            | Answer::Alerts(_)
-            | Answer::Drift(_),
-            _,
-        ))
-        | None => &[],
-    };
+    let answered = answer.and_then(|(answer, _)| page_of(answer));
+    let answered: &[EntryRow] = answered.map_or(&[], |entries| entries);
     let entries = answered.iter().chain(&look.data.entries);
     let within = entries.filter(|entry| (from_us..=to_us).contains(&entry.at_us));
     let told = within.map(|entry| ((entry.at_us, entry.sequence), label(entry)));

@@ -16,6 +16,7 @@ use crate::data::Known;
 use crate::keymap::Command;
 use crate::msg::Effect;
 use crate::question::Question;
+use crate::question::endpoint::Inquiry;
 use crate::question::registry::{Listing, Noun};
 use crate::screen::models::act;
 use crate::screen::registry::{self, ago, fact, heading, words};
@@ -73,6 +74,22 @@ pub(super) fn said(row: &VersionItem, look: &Look<'_>) -> Vec<Line> {
     lines
 }
 
+/// At which endpoints a version serves or is on its way, as far as that is known.
+fn serves(version: &Reference, look: &Look<'_>) -> Option<Line> {
+    let Known::Here(rows, _) = look.data.endpoints_at(look.at_us, look.here_us) else {
+        return None;
+    };
+    let here = rows.iter().filter(|row| row.versions.contains(version));
+    let names: Vec<String> = here.map(|row| row.endpoint.to_string()).collect();
+    Some(fact(
+        "serves at",
+        match names.is_empty() {
+            true => "no endpoint".to_owned(),
+            false => names.join(", "),
+        },
+    ))
+}
+
 /// The tree of a thing both ways, onto its page; `item` makes what is selected.
 pub(in crate::screen) fn lineage_on<I: PartialEq + Clone>(
     page: &mut Page<I>,
@@ -82,7 +99,7 @@ pub(in crate::screen) fn lineage_on<I: PartialEq + Clone>(
 ) {
     for (uses, title, none) in [
         (false, "MADE FROM", "nothing that is registered"),
-        (true, "USED BY", "nothing yet"),
+        (true, "USED BY", "nothing that is registered"),
     ] {
         page.read(heading(title));
         let known = registry::lineage(object, uses, look);
@@ -160,6 +177,7 @@ impl VersionPage {
         let first = said.remove(0);
         page.item(Spot::Top, [first]);
         page.read(said);
+        page.read(serves(&self.version, look));
         lineage_on(&mut page, &self.object(), Spot::Node, look);
         page.read(heading("HISTORY"));
         let known = registry::history(&self.object(), look);
@@ -217,8 +235,12 @@ impl Screen for VersionPage {
         }
     }
 
-    fn wants(&self, _look: &Look<'_>) -> Wants {
-        let mut wanted = vec![Question::Listed(self.listing())];
+    fn wants(&self, look: &Look<'_>) -> Wants {
+        let endpoints = look.at_us.map_or(Inquiry::All, Inquiry::AllAt);
+        let mut wanted = vec![
+            Question::Listed(self.listing()),
+            Question::Endpoints(endpoints),
+        ];
         wanted.extend(questions(&self.object()));
         Wants {
             questions: wanted,
