@@ -12,6 +12,7 @@ use crate::section;
 mod cost;
 mod delay;
 mod draws;
+mod fleet;
 mod validity;
 
 /// What is measured.
@@ -20,7 +21,7 @@ pub(crate) struct Options {
     /// A twentieth of the runs: for a look, not for the page.
     #[arg(long)]
     quick: bool,
-    /// Only these parts: validity, delay, cost. The page stays as it is.
+    /// Only these parts: validity, delay, cost, fleet. The page stays as it is.
     #[arg(long)]
     only: Vec<String>,
 }
@@ -30,10 +31,11 @@ type Measured = fn(u64) -> String;
 
 /// The whole of it.
 pub(crate) fn run(options: &Options) -> color_eyre::Result<()> {
-    let parts: [(&str, Measured); 3] = [
+    let parts: [(&str, Measured); 4] = [
         ("validity", validity::measured),
         ("delay", delay::measured),
         ("cost", cost::measured),
+        ("fleet", fleet::measured),
     ];
     let part = if options.quick { 20 } else { 1 };
     for (name, measured) in parts {

@@ -30,7 +30,8 @@ pub(crate) struct Options {
     /// Fewer and shorter rounds: for a look, not for the record.
     #[arg(long)]
     quick: bool,
-    /// Measure these contestants only (direct, nginx, haproxy, agent, agent-tap).
+    /// Measure these contestants only (direct, nginx, haproxy, agent,
+    /// agent-tap, agent-routed, agent-inputs).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Print the section and leave docs/benchmarks.md as it is.
@@ -46,16 +47,38 @@ pub(crate) enum Contestant {
     Haproxy,
     Agent,
     AgentTap,
+    /// Asked by an endpoint's name: a draw, a rewritten path, a caller that is counted.
+    AgentRouted,
+    /// The same, and its inputs are held against a reference.
+    AgentInputs,
 }
 
 impl Contestant {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Direct,
         Self::Nginx,
         Self::Haproxy,
         Self::Agent,
         Self::AgentTap,
+        Self::AgentRouted,
+        Self::AgentInputs,
     ];
+
+    /// The name that it is asked by.
+    fn model(self) -> &'static str {
+        match self {
+            Self::Direct | Self::Nginx | Self::Haproxy | Self::Agent | Self::AgentTap => "fraud",
+            Self::AgentRouted | Self::AgentInputs => serve::ENDPOINT,
+        }
+    }
+
+    /// Whether it is an agent: both protocols on one port.
+    fn is_agent(self) -> bool {
+        match self {
+            Self::Direct | Self::Nginx | Self::Haproxy => false,
+            Self::Agent | Self::AgentTap | Self::AgentRouted | Self::AgentInputs => true,
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -64,6 +87,8 @@ impl Contestant {
             Self::Haproxy => "haproxy",
             Self::Agent => "agent",
             Self::AgentTap => "agent-tap",
+            Self::AgentRouted => "agent-routed",
+            Self::AgentInputs => "agent-inputs",
         }
     }
 }
@@ -141,7 +166,7 @@ fn measure(
         for row in &mut rows {
             let measured = load.run(stand, row.contestant)?;
             eprintln!(
-                "{:?} c={} round {} {:<9} p50 {:>6.1} µs, {:>7.0}/s, {:>5.1} µs CPU",
+                "{:?} c={} round {} {:<12} p50 {:>6.1} µs, {:>7.0}/s, {:>5.1} µs CPU",
                 load.protocol,
                 load.connections,
                 round + 1,

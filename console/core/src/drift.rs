@@ -46,7 +46,9 @@ pub use episode::{
 };
 pub use experts::{Experts, MAX_EXPERTS, Shape};
 pub use explain::{Explanation, Lately, explain, moved, named};
-pub use guard::{Beyond, Guard, NotKept, Page, StreamStands, Totals, Turn, Yardstick, key};
+pub use guard::{
+    Beyond, Guard, NotKept, Page, Row, StreamStands, Totals, Turn, Yardstick, key, place,
+};
 pub use judge::{Judged, Judgement, LEVEL, judge};
 pub use neyman::{
     Apart, DEGREES, LEAST_REFERENCE, LOOKS, RESAMPLES, Rows, canary, on_arrival, scores,

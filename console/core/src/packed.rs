@@ -15,6 +15,8 @@ use imbl::{OrdMap, Vector};
 
 use crate::name::Name;
 
+mod numbers;
+
 /// Bytes that are no snapshot of this release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are not what this release packs: {0}")]
@@ -196,15 +198,15 @@ impl Packed for bool {
     }
 }
 
-impl Packed for [u8; 32] {
+impl<const N: usize> Packed for [u8; N] {
     fn shape(into: &mut String) {
-        into.push_str("32 bytes,");
+        into.push_str(&format!("{N} bytes,"));
     }
     fn pack(&self, to: &mut Packer) {
         to.bytes.extend_from_slice(self);
     }
     fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
-        let bytes = from.take(32)?.try_into();
+        let bytes = from.take(N as u64)?.try_into();
         bytes.map_err(|_| Malformed("they end early"))
     }
 }

@@ -1,11 +1,20 @@
--- One kilobyte of JSON, as an application sends a row; and the figures, in microseconds.
+-- One kilobyte of JSON, as an application sends a row; and the figures, in microseconds. The path
+-- is the first argument after `--`.
 local data = {}
 for i = 1, 140 do data[i] = string.format("%.3f", i / 140) end
 wrk.method = "POST"
-wrk.path = "/v2/models/fraud/versions/7/infer"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = '{"id":"0","inputs":[{"name":"input","shape":[1,140],"datatype":"FP32","data":['
     .. table.concat(data, ",") .. "]}]}"
+
+function init(arguments)
+    wrk.init({})
+    request_text = wrk.format("POST", arguments[1])
+end
+
+function request()
+    return request_text
+end
 
 function done(summary, latency, requests)
     local errors = summary.errors

@@ -13,7 +13,7 @@ use color_eyre::eyre::{WrapErr, bail, eyre};
 use open_inference::proto::{ModelInferRequest, model_infer_request::InferInputTensor};
 use tonic_prost::prost::Message as _;
 
-use super::{Contestant, Protocol, folder, stand::Stand};
+use super::{Contestant, Protocol, folder, serve, stand::Stand};
 
 /// One way to load a proxy.
 pub(crate) struct Load<'a> {
@@ -43,8 +43,8 @@ impl Load<'_> {
     pub(crate) fn run(&self, stand: &Stand, at: Contestant) -> color_eyre::Result<Measured> {
         let before = stand.cpu_us(at)?;
         let counted = match self.protocol {
-            Protocol::Http => self.wrk(stand.http(at))?,
-            Protocol::Grpc => self.h2load(stand.grpc(at))?,
+            Protocol::Http => self.wrk(stand.http(at), at)?,
+            Protocol::Grpc => self.h2load(stand.grpc(at), at)?,
         };
         let cpu = stand.cpu_us(at)? - before;
         Ok(Measured {
@@ -54,13 +54,18 @@ impl Load<'_> {
         })
     }
 
-    fn wrk(&self, address: SocketAddr) -> color_eyre::Result<Counted> {
+    fn wrk(&self, address: SocketAddr, at: Contestant) -> color_eyre::Result<Counted> {
+        let path = match at.model() {
+            "fraud" => "/v2/models/fraud/versions/7/infer".to_owned(),
+            endpoint => format!("/v2/models/{endpoint}/infer"),
+        };
         let output = Command::new("taskset")
             .args(["-c", "1", "wrk", "-t1", &format!("-c{}", self.connections)])
             .arg(format!("-d{}s", self.span.as_secs()))
             .arg("-s")
             .arg(folder().join("infer.lua"))
             .arg(format!("http://{address}/"))
+            .args(["--", &path])
             .output()
             .wrap_err("cannot run wrk: install Debian's wrk")?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -84,9 +89,9 @@ impl Load<'_> {
         })
     }
 
-    fn h2load(&self, address: SocketAddr) -> color_eyre::Result<Counted> {
+    fn h2load(&self, address: SocketAddr, at: Contestant) -> color_eyre::Result<Counted> {
         let (body, log) = (self.folder.join("message"), self.folder.join("h2load.log"));
-        fs::write(&body, message())?;
+        fs::write(&body, message(at))?;
         let _ = fs::remove_file(&log);
         let output = Command::new("taskset")
             .args([
@@ -135,17 +140,21 @@ impl Load<'_> {
 }
 
 /// A gRPC message of about a kilobyte, with its prefix.
-fn message() -> Vec<u8> {
+fn message(at: Contestant) -> Vec<u8> {
+    let model_version = match at.model() {
+        "fraud" => "7",
+        _endpoint => "",
+    };
     let request = ModelInferRequest {
-        model_name: "fraud".into(),
-        model_version: "7".into(),
+        model_name: at.model().into(),
+        model_version: model_version.into(),
         inputs: vec![InferInputTensor {
             name: "input".into(),
             datatype: "FP32".into(),
-            shape: vec![1, 240],
+            shape: vec![1, serve::COLUMNS as i64],
             ..Default::default()
         }],
-        raw_input_contents: vec![vec![7u8; 960].into()],
+        raw_input_contents: vec![vec![7u8; 4 * serve::COLUMNS].into()],
         ..Default::default()
     };
     let body = request.encode_to_vec();

@@ -2,11 +2,13 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::{Contestant, Memory, Protocol, Row, load::Measured};
+use super::{CONNECTIONS, Contestant, Memory, Protocol, Row, load::Measured};
 use crate::section::{first_line, machine};
 
 /// How much dearer than haproxy the agent may be at most.
 const GATE: f64 = 1.15;
+/// How much more a request may wait for the agent when inputs are watched.
+const INPUTS_GATE: f64 = 1.25;
 
 /// The section's text.
 pub(crate) fn section(rows: &[Row], memory: &[Memory], rounds: usize, span: Duration) -> String {
@@ -18,7 +20,9 @@ pub(crate) fn section(rows: &[Row], memory: &[Memory], rounds: usize, span: Dura
          rounds of {} s; the proxy has one core, load and upstream the other; one worker \
          each. Requests of 1 KB. *Added* is p50 less that of *direct* in the same run. The \
          agent counts every request in a histogram and seals its window each second; \
-         *agent-tap* also copies every body to a reader.\n",
+         *agent-tap* also copies every body to a reader; *agent-routed* is asked by an \
+         endpoint's name; *agent-inputs* is too, and holds 100 of 140 columns against a reference, \
+         within the 2 % of a core that are the agent's default.\n",
         machine(),
         first_line("nginx", &["-v"]),
         first_line("haproxy", &["-v"]),
@@ -63,7 +67,42 @@ pub(crate) fn section(rows: &[Row], memory: &[Memory], rounds: usize, span: Dura
     }
     text.push('\n');
     gates(&mut text, rows);
+    inputs(&mut text, rows);
     text
+}
+
+/// What holding inputs against a reference adds to a request that is routed.
+fn inputs(text: &mut String, rows: &[Row]) {
+    let _ = writeln!(
+        text,
+        "\n| added p50, inputs watched ÷ not (median of the rounds' ratios) | | gate | |\n\
+         | --- | ---: | ---: | --- |"
+    );
+    for (protocol, title) in [(Protocol::Http, "HTTP/1.1"), (Protocol::Grpc, "gRPC")] {
+        for connections in CONNECTIONS {
+            let of = |contestant| find(rows, contestant, protocol, connections);
+            let all = of(Contestant::AgentInputs).zip(of(Contestant::AgentRouted));
+            let Some(((inputs, routed), direct)) = all.zip(of(Contestant::Direct)) else {
+                continue;
+            };
+            let added = |row: &Row| {
+                let pairs = row.rounds.iter().zip(&direct.rounds);
+                let added = pairs.map(|(own, direct)| own.p50_us - direct.p50_us);
+                added.collect::<Vec<f64>>()
+            };
+            let pairs = added(inputs).into_iter().zip(added(routed));
+            let ratio = middle(pairs.map(|(inputs, routed)| inputs / routed).collect());
+            let verdict = if ratio <= INPUTS_GATE {
+                "reached"
+            } else {
+                "missed"
+            };
+            let _ = writeln!(
+                text,
+                "| {title}, {connections} connections | {ratio:.2} | ≤ {INPUTS_GATE} | {verdict} |"
+            );
+        }
+    }
 }
 
 /// The agent's figures over the peers', round by round, so that both had the same neighbours.

@@ -93,9 +93,10 @@ impl Stand {
             }
             Contestant::Agent => self.agent(http, &[])?,
             Contestant::AgentTap => self.agent(http, &["--tap-every", "1"])?,
+            Contestant::AgentRouted => self.agent(http, &["--routed"])?,
+            Contestant::AgentInputs => self.agent(http, &["--routed", "--inputs"])?,
         };
-        let one_port = matches!(contestant, Contestant::Agent | Contestant::AgentTap);
-        let grpc = if one_port { http } else { grpc };
+        let grpc = if contestant.is_agent() { http } else { grpc };
         listening(local(http))?;
         listening(local(grpc))?;
         Ok(Running {

@@ -5,23 +5,30 @@
 //! evidence ([`Watch`], kept over restarts) the counts of late are held in cuts that grow coarser
 //! with age, so that what moved can be told in numbers: since when, how, and on which hosts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use binnacle_sketch::profile::{BINS, Counts, Profile, hour_of_week};
-use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 use super::episode::{Effect, Episode, Event};
 use super::explain::{Explanation, Lately, explain, moved, named};
 use super::recent::{Recent, Sum};
 use super::signal::{Normal, Signal};
-use super::watch::{Moved, NotOurs, Outcome, Received, Report, Source, State, Verdict, Watch};
+use super::watch::{Moved, Outcome, Received, Report, Source, Verdict, Watch};
+use crate::endpoint::EndpointName;
 use crate::name::Name;
+use crate::packed::{document, packed};
 use crate::registry::{Digest, Reference};
 use crate::report::InputWindow;
 
+mod arrival;
+mod keep;
 mod measure;
 
+use keep::Unsaved;
+
+pub use keep::{NotKept, Row};
 pub use measure::{Beyond, Yardstick};
 
 /// Streams of which a page tells, beyond the ranking: the first says most.
@@ -41,12 +48,11 @@ pub struct Guard {
     verdict: Option<Verdict>,
     /// What paged last, for as long as the counts since are held.
     paged: Option<Paged>,
-    /// Something changed since it was last saved.
-    unsaved: bool,
+    unsaved: Unsaved,
 }
 
 /// What is kept over restarts beside the evidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 struct Kept {
     profile: Digest,
     /// The first tick began then.
@@ -69,14 +75,41 @@ struct Kept {
     page: Option<Page>,
     /// When the evidence last reached the threshold of a warning.
     warned_us: Option<i64>,
+    /// Of the versions that began to serve on its day, it was the n-th, from 1.
+    nth: u32,
+    /// How often its values were held against the reference of a fixed size.
+    looked: u32,
     /// The entry of the journal that was last heeded.
     heeded: u64,
     /// Shares that were accepted as normal, by stream.
     normal: Vec<(usize, Normal)>,
 }
 
+packed!(Kept {
+    profile,
+    started_us,
+    tick_us,
+    totals,
+    requests,
+    unfit,
+    skipped,
+    dropped,
+    ticks,
+    gathered,
+    seen_us,
+    episode,
+    page,
+    warned_us,
+    nth,
+    looked,
+    heeded,
+    normal,
+});
+
+document!(Episode);
+
 /// A page, as it was when it was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// When.
     pub at_us: i64,
@@ -87,6 +120,13 @@ pub struct Page {
     /// ln evidence.
     pub evidence: f64,
 }
+
+packed!(Page {
+    at_us,
+    since_us,
+    observations,
+    evidence,
+});
 
 #[derive(Clone, Debug)]
 struct Paged {
@@ -153,32 +193,15 @@ pub struct Totals<'a> {
     pub ticks: u64,
 }
 
-#[derive(Serialize)]
-struct Saved<'a> {
-    kept: &'a Kept,
-    state: &'a State,
-}
-
-#[derive(Deserialize)]
-struct Loaded {
-    kept: Kept,
-    state: State,
-}
-
-/// Bytes that no guard can go on with.
-#[derive(Debug, thiserror::Error)]
-pub enum NotKept {
-    /// They are none of ours.
-    #[error("what was kept of a watched version cannot be read")]
-    Bytes(#[source] serde_json::Error),
-    /// They belong to another reference.
-    #[error(transparent)]
-    Reference(#[from] NotOurs),
-}
-
 impl Guard {
-    /// Against a reference with this name, of which the profile holds the vector's features.
-    pub fn new(profile: Arc<Profile>, digest: Digest, now_us: i64, tick_us: i64) -> Self {
+    /// Against a reference with this name, of which the profile holds the vector's features; the
+    /// n-th that begins on its day, from 1.
+    pub fn new(
+        profile: Arc<Profile>,
+        digest: Digest,
+        (now_us, tick_us): (i64, i64),
+        nth: u32,
+    ) -> Self {
         let kept = Kept {
             profile: digest,
             started_us: now_us,
@@ -194,68 +217,21 @@ impl Guard {
             episode: Episode::default(),
             page: None,
             warned_us: None,
+            nth: nth.max(1),
+            looked: 0,
             heeded: 0,
             normal: Vec::new(),
         };
+        let watch = Watch::new(&profile);
         Self {
-            watch: Watch::new(&profile),
+            unsaved: Unsaved::begun(&kept, watch.state()),
+            watch,
             recent: Recent::new(profile.features.len()),
             profile,
             kept,
             verdict: None,
             paged: None,
-            unsaved: true,
         }
-    }
-
-    /// Goes on with what was saved.
-    pub fn resume(profile: Arc<Profile>, bytes: &[u8]) -> Result<Self, NotKept> {
-        let Loaded { kept, state } = serde_json::from_slice(bytes).map_err(NotKept::Bytes)?;
-        if kept.totals.len() != profile.features.len() {
-            return Err(NotOurs.into());
-        }
-        let mut guard = Self {
-            watch: Watch::resume(&profile, state)?,
-            recent: Recent::new(profile.features.len()),
-            profile,
-            kept,
-            verdict: None,
-            paged: None,
-            unsaved: false,
-        };
-        guard.accept();
-        Ok(guard)
-    }
-
-    /// Which profile bytes were kept against.
-    pub fn profile_of(bytes: &[u8]) -> Result<Digest, NotKept> {
-        #[derive(Deserialize)]
-        struct Head {
-            kept: OfKept,
-        }
-        #[derive(Deserialize)]
-        struct OfKept {
-            profile: Digest,
-        }
-        let head: Head = serde_json::from_slice(bytes).map_err(NotKept::Bytes)?;
-        Ok(head.kept.profile)
-    }
-
-    /// What is to be kept, if it changed since this was last asked.
-    pub fn save(&mut self) -> Option<Vec<u8>> {
-        if !std::mem::take(&mut self.unsaved) {
-            return None;
-        }
-        let saved = Saved {
-            kept: &self.kept,
-            state: self.watch.state(),
-        };
-        Some(serde_json::to_vec(&saved).expect("it is plain data, with names for keys"))
-    }
-
-    /// It was not kept after all.
-    pub fn unsave(&mut self) {
-        self.unsaved = true;
     }
 
     /// The tick that lies at `now_us`.
@@ -296,7 +272,7 @@ impl Guard {
         if received == Received::Again {
             return received;
         }
-        self.unsaved = true;
+        self.unsaved.told(source);
         for (at, counts) in &counts {
             if let Some(total) = self.kept.totals.get_mut(*at) {
                 total.merge(counts);
@@ -321,22 +297,28 @@ impl Guard {
         if !self.watch.has_news() {
             return Turn::Nothing;
         }
-        self.unsaved = true;
         self.kept.ticks += 1;
         let tick = self.tick_of(now_us);
         let hour = hour_of_week(now_us);
         let passed = self.recent.close(tick);
-        let verdict = self.watch.tick(tick, hour, budget);
+        let (verdict, step) = self.watch.stepped(tick, hour, budget);
+        self.unsaved.stepped(step);
+        if matches!(verdict.outcome, Outcome::Warning(_)) {
+            self.kept.warned_us = Some(now_us);
+        }
+        let arrived = self.on_arrival(tick, budget);
+        let evidence = verdict.evidence;
         let turn = match &verdict.outcome {
             Outcome::Page(all) => {
+                let ranked = named(all);
                 let all = all.clone();
-                self.page(now_us, tick, verdict.evidence, all)
+                self.page(now_us, tick, evidence, (all, ranked))
             }
-            Outcome::Warning(_) => {
-                self.kept.warned_us = Some(now_us);
-                Event::Passed(passed)
+            Outcome::Warning(_) | Outcome::Quiet if arrived.is_empty() => Event::Passed(passed),
+            Outcome::Warning(_) | Outcome::Quiet => {
+                let ranked = arrived.len();
+                self.page(now_us, tick, evidence, (arrived, ranked))
             }
-            Outcome::Quiet => Event::Passed(passed),
         };
         self.verdict = Some(verdict);
         match self.kept.episode.on(turn) {
@@ -347,10 +329,16 @@ impl Guard {
         }
     }
 
-    fn page(&mut self, now_us: i64, tick: u32, evidence: f64, all: Vec<Moved>) -> Event {
+    /// Somebody is to be told of these, of which the first stand by the ranking.
+    fn page(
+        &mut self,
+        now_us: i64,
+        tick: u32,
+        evidence: f64,
+        (all, ranked): (Vec<Moved>, usize),
+    ) -> Event {
         let took = std::mem::take(&mut self.kept.gathered);
         if !self.kept.episode.is_open() {
-            let ranked = named(&all);
             let told = all.into_iter().take(ranked.max(TOLD));
             let moved: Vec<_> = told.filter_map(|one| self.dated(tick, one)).collect();
             let first = moved.first().map(|(_, onset)| *onset);
@@ -372,7 +360,7 @@ impl Guard {
     /// A stream with when its change began; `None` where nothing that was counted is held.
     fn dated(&self, tick: u32, moved: Moved) -> Option<(Moved, Onset)> {
         let tick = onset(tick, moved.evidence.age);
-        let at_us = self.recent.since(tick).from_us?;
+        let at_us = self.recent.began(tick)?;
         Some((moved, Onset { tick, at_us }))
     }
 
@@ -400,7 +388,7 @@ impl Guard {
             return false;
         }
         self.kept.heeded = entry;
-        self.unsaved = true;
+        self.unsaved.whole();
         let tick = self.recent.last_tick();
         let first = self.paged.as_ref().and_then(|paged| paged.moved.first());
         let since = self
@@ -419,6 +407,7 @@ impl Guard {
         self.accept();
         self.watch.reset();
         self.kept.gathered = 0;
+        self.kept.looked = u32::MAX;
         self.paged = None;
         self.kept.episode.on(Event::Rebaselined) == Effect::Over
     }
@@ -459,9 +448,12 @@ impl Guard {
         };
         let told = paged.moved.iter().enumerate();
         let told = told.filter(|(at, (moved, _))| *at < paged.ranked || is_first(moved));
+        // What moved for one reason began at one time.
+        let mut since: BTreeMap<u32, Sum> = BTreeMap::new();
         let explained = told.filter_map(|(at, (moved, onset))| {
-            let since = self.recent.since(onset.tick);
-            let lately = self.lately(moved.stream, &since)?;
+            let since = since.entry(onset.tick);
+            let since = since.or_insert_with(|| self.recent.since(onset.tick));
+            let lately = self.lately(moved.stream, since)?;
             let features = &self.profile.features;
             let ranked = at < paged.ranked;
             let explanation = explain(&self.watch, features, moved, ranked, &lately)?;
@@ -578,9 +570,17 @@ fn onset(tick: u32, age: f32) -> u32 {
     tick.saturating_sub(age.max(0.0).round() as u32)
 }
 
-/// What names a guard: a version at an endpoint, as a key of a store.
-pub fn key(endpoint: &str, version: &Reference) -> String {
-    format!("{endpoint} {version}")
+/// What names a row of what is kept of a version at an endpoint.
+pub fn key(endpoint: &EndpointName, version: &Reference, row: u32) -> String {
+    format!("{endpoint} {version} {row}")
+}
+
+/// What a row belongs to, and its number; `None` where it is named otherwise.
+pub fn place(key: &str) -> Option<((EndpointName, Reference), u32)> {
+    let mut words = key.split(' ');
+    let place = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let row = words.next()?.parse().ok()?;
+    words.next().is_none().then_some((place, row))
 }
 
 #[cfg(test)]

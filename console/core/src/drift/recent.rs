@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use binnacle_sketch::profile::{Counts, Live};
 
 use crate::name::Name;
+use crate::packed::{Packed as _, Packer, Unpacker, packed};
 use crate::report::InputWindow;
 
 /// Cuts of one size: beyond, the two oldest become one of twice the size.
@@ -37,12 +38,56 @@ pub(super) struct OfHost {
     pub(super) features: Vec<Counts>,
 }
 
-#[derive(Clone, Debug, Default)]
+packed!(Sum {
+    from_us,
+    requests,
+    unfit,
+    features,
+    hosts,
+});
+
+packed!(OfHost {
+    requests,
+    unfit,
+    features,
+});
+
+/// Packed, since there are dozens for each feature and they are seldom looked at: a tenth of what
+/// the counts take as they are.
+#[derive(Clone, Debug)]
 struct Cut {
     first: u32,
     last: u32,
     level: u8,
-    sum: Sum,
+    from_us: Option<i64>,
+    sum: Box<[u8]>,
+}
+
+impl Cut {
+    fn of((first, last): (u32, u32), level: u8, sum: &Sum) -> Self {
+        let mut packer = Packer::default();
+        sum.pack(&mut packer);
+        Self {
+            first,
+            last,
+            level,
+            from_us: sum.from_us,
+            sum: packer.bytes.into(),
+        }
+    }
+
+    fn sum(&self) -> Sum {
+        let sum = Sum::unpack(&mut Unpacker::new(&self.sum));
+        sum.expect("it was packed here, and lay in memory")
+    }
+
+    /// This cut and the one after it as one, with the hosts that are told apart.
+    fn joined(&self, later: &Self, hosts_most: usize) -> Self {
+        let mut sum = self.sum();
+        sum.add(&later.sum());
+        while sum.hosts.len() > hosts_most && sum.hosts.pop_last().is_some() {}
+        Self::of((self.first, later.last), self.level + 1, &sum)
+    }
 }
 
 /// The cuts, the oldest first.
@@ -140,12 +185,7 @@ impl Recent {
     pub(super) fn close(&mut self, tick: u32) -> u64 {
         let sum = std::mem::take(&mut self.open);
         let requests = sum.requests;
-        self.cuts.push_back(Cut {
-            first: tick,
-            last: tick,
-            level: 0,
-            sum,
-        });
+        self.cuts.push_back(Cut::of((tick, tick), 0, &sum));
         for level in 0..LEVELS {
             let of = |cut: &Cut| cut.level == level;
             if self.cuts.iter().filter(|cut| of(cut)).count() <= EACH {
@@ -158,10 +198,7 @@ impl Recent {
             if let Some(later) = self.cuts.remove(at + 1)
                 && let Some(cut) = self.cuts.get_mut(at)
             {
-                cut.sum.add(&later.sum);
-                cut.last = later.last;
-                cut.level = level + 1;
-                self.bound(at);
+                *cut = cut.joined(&later, self.hosts_most);
             }
         }
         let top = |cut: &&Cut| cut.level >= LEVELS;
@@ -171,17 +208,16 @@ impl Recent {
         requests
     }
 
-    /// Keeps the hosts of a cut within their limit.
-    fn bound(&mut self, at: usize) {
-        let most = self.hosts_most;
-        if let Some(cut) = self.cuts.get_mut(at) {
-            while cut.sum.hosts.len() > most && cut.sum.hosts.pop_last().is_some() {}
-        }
-    }
-
     /// The tick that was closed last.
     pub(super) fn last_tick(&self) -> u32 {
         self.cuts.back().map_or(0, |cut| cut.last)
+    }
+
+    /// When the first of what [`since`](Self::since) finds was counted.
+    pub(super) fn began(&self, tick: u32) -> Option<i64> {
+        let after = self.cuts.iter().filter(|cut| cut.first >= tick);
+        let first = after.filter_map(|cut| cut.from_us).min();
+        first.or_else(|| self.cuts.back()?.from_us)
     }
 
     /// All that was counted in this tick and after it. A cut that reaches back before it is left
@@ -189,11 +225,11 @@ impl Recent {
     pub(super) fn since(&self, tick: u32) -> Sum {
         let mut sum = Sum::default();
         let after = self.cuts.iter().filter(|cut| cut.first >= tick);
-        after.for_each(|cut| sum.add(&cut.sum));
+        after.for_each(|cut| sum.add(&cut.sum()));
         if sum.from_us.is_none()
             && let Some(last) = self.cuts.back()
         {
-            sum.add(&last.sum);
+            sum.add(&last.sum());
         }
         sum
     }
@@ -210,9 +246,9 @@ impl Recent {
 
     fn of(&self, wanted: impl Fn(i64) -> bool) -> Sum {
         let mut sum = Sum::default();
-        let cuts = self.cuts.iter().map(|cut| &cut.sum);
+        let cuts = self.cuts.iter();
         let cuts = cuts.filter(|cut| cut.from_us.is_some_and(&wanted));
-        cuts.for_each(|cut| sum.add(cut));
+        cuts.for_each(|cut| sum.add(&cut.sum()));
         sum
     }
 }

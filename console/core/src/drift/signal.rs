@@ -10,6 +10,7 @@ use super::experts::Experts;
 use super::share::Share;
 use super::stream::Null;
 use super::tolerance::{Bounds, Tolerance};
+use crate::packed::packed;
 
 /// What a stream watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +29,15 @@ pub enum Signal {
 }
 
 /// Shares that somebody said are normal, for a stream of values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Normal {
     /// The hour of the week that they hold in; `None` for all.
     pub hour: Option<usize>,
     /// The share of each bin.
     pub shares: [f64; BINS],
 }
+
+packed!(Normal { hour, shares });
 
 /// The rules of one stream.
 #[derive(Clone, Debug)]

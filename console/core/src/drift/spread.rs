@@ -1,9 +1,8 @@
 //! Whether batches differ from each other by more than chance: sessions, retries and bursts make
 //! observations that are not independent, and evidence that is not worth what it seems.
 
-use serde::{Deserialize, Serialize};
-
 use super::experts::legendre;
+use crate::packed::{Malformed, Packed, Packer, Unpacker};
 
 /// Batches that the mean is taken over: 20 minutes of them.
 const WINDOW: f32 = 256.0;
@@ -17,8 +16,7 @@ const TOO_MUCH: f32 = 1.5;
 /// Each batch is compared with the one before, not with the reference: a shift that stays makes
 /// no two neighbours differ, and must not be taken for noise. Two scores of the ranks are
 /// compared (their level and their spread), each against its own variance within both batches.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "[u32; 7]", into = "[u32; 7]")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     phi: f32,
     batches: u32,
@@ -75,23 +73,29 @@ impl Spread {
     }
 }
 
-/// As bits, so that a text format cannot round what is kept.
-impl From<Spread> for [u32; 7] {
-    fn from(spread: Spread) -> Self {
-        let [n, a, b, c, d] = spread.last.map(f32::to_bits);
-        [spread.phi.to_bits(), spread.batches, n, a, b, c, d]
-    }
-}
-
 /// What is no number was never written: it begins anew.
-impl From<[u32; 7]> for Spread {
-    fn from([phi, batches, n, a, b, c, d]: [u32; 7]) -> Self {
-        let (phi, last) = (f32::from_bits(phi), [n, a, b, c, d].map(f32::from_bits));
-        if phi.is_finite() && phi >= 0.0 && last.iter().all(|x| x.is_finite()) {
-            Self { phi, batches, last }
-        } else {
-            Self::default()
+impl Packed for Spread {
+    fn shape(into: &mut String) {
+        into.push_str("spread,");
+        <(f32, u32)>::shape(into);
+    }
+    fn pack(&self, to: &mut Packer) {
+        let Self { phi, batches, last } = self;
+        phi.pack(to);
+        batches.pack(to);
+        last.iter().for_each(|x| x.pack(to));
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
+        let (phi, batches) = <(f32, u32)>::unpack(from)?;
+        let mut last = [0.0; 5];
+        for x in &mut last {
+            *x = f32::unpack(from)?;
         }
+        let are_numbers = phi >= 0.0 && phi.is_finite() && last.iter().all(|x| x.is_finite());
+        Ok(match are_numbers {
+            true => Self { phi, batches, last },
+            false => Self::default(),
+        })
     }
 }
 

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use binnacle_sketch::profile::BINS;
-use serde::{Deserialize, Serialize};
 
 use super::experts::{Experts, MAX_EXPERTS};
 use super::special::ln_rising;
 use super::spread::Spread;
 use super::tolerance::Tolerance;
+use crate::packed::{Malformed, Packed, Packer, Unpacker};
 
 /// What one step may multiply evidence by: far past any threshold, far from what a double holds.
 const CAP: f64 = 1e60;
@@ -32,14 +32,12 @@ pub struct Null {
 }
 
 /// The state of a stream: what is kept over restarts. At most 4 KB.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
     /// R_j of gate A, and then R_j of gate B.
-    #[serde(with = "bits")]
     evidence: Box<[f64]>,
     /// For each expert, how many ticks ago the change began, if it is right: the mean over all
     /// moments, weighed by what each has of R_j.
-    #[serde(with = "bits::single")]
     ages: Box<[f32]>,
     /// Live values in each bin so far: `n_k`.
     seen: [u64; BINS],
@@ -48,6 +46,58 @@ pub struct Stream {
     /// Steps since the evidence was last set to nothing.
     steps: u32,
     spread: Spread,
+}
+
+/// Without a step there is no evidence, and of that only how many experts it would be of.
+impl Packed for Stream {
+    fn shape(into: &mut String) {
+        into.push_str("stream,");
+        <(Box<[f64]>, Box<[f32]>)>::shape(into);
+        <[u64; BINS]>::shape(into);
+        <(u32, u32, Spread)>::shape(into);
+    }
+    fn pack(&self, to: &mut Packer) {
+        let Self {
+            evidence,
+            ages,
+            seen,
+            tick,
+            steps,
+            spread,
+        } = self;
+        steps.pack(to);
+        match steps {
+            0 => ages.len().pack(to),
+            _ => {
+                evidence.pack(to);
+                ages.pack(to);
+            }
+        }
+        seen.pack(to);
+        tick.pack(to);
+        spread.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
+        let steps = u32::unpack(from)?;
+        let (evidence, ages) = match steps {
+            0 => {
+                let experts = usize::unpack(from)?;
+                if experts > MAX_EXPERTS {
+                    return Err(Malformed("there are too many experts"));
+                }
+                (vec![0.0; 2 * experts].into(), vec![0.0; experts].into())
+            }
+            _ => (Packed::unpack(from)?, Packed::unpack(from)?),
+        };
+        Ok(Self {
+            evidence,
+            ages,
+            seen: Packed::unpack(from)?,
+            tick: Packed::unpack(from)?,
+            steps,
+            spread: Packed::unpack(from)?,
+        })
+    }
 }
 
 /// What a stream has against its null.
@@ -247,37 +297,5 @@ fn grow_old(ages: &mut [f32], evidence: &[f64], ticks: u32) {
         } else {
             old
         };
-    }
-}
-
-/// Floats as their bits: a text format that rounds would give back another stream.
-mod bits {
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(all: &[f64], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(all.iter().map(|x| x.to_bits()))
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Box<[f64]>, D::Error> {
-        let bits = Vec::<u64>::deserialize(from)?;
-        Ok(bits.into_iter().map(f64::from_bits).collect())
-    }
-
-    pub(super) mod single {
-        use serde::{Deserialize as _, Deserializer, Serializer};
-
-        pub(in super::super) fn serialize<S: Serializer>(
-            all: &[f32],
-            to: S,
-        ) -> Result<S::Ok, S::Error> {
-            to.collect_seq(all.iter().map(|x| x.to_bits()))
-        }
-
-        pub(in super::super) fn deserialize<'a, D: Deserializer<'a>>(
-            from: D,
-        ) -> Result<Box<[f32]>, D::Error> {
-            let bits = Vec::<u32>::deserialize(from)?;
-            Ok(bits.into_iter().map(f32::from_bits).collect())
-        }
     }
 }

@@ -5,14 +5,14 @@
 //! the mean over its streams of what the gates agree on reaches `c`: the lesser gate first, then
 //! the mean. The mean of both gates would let one of them page alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use binnacle_sketch::profile::{BINS, Counts, Profile};
-use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 use super::signal::{Held, Signal, of_profile, two};
 use super::stream::{Evidence, Stream};
+use crate::packed::packed;
 
 /// Sources of reports that a model remembers: ten thousand hosts, and a restart of each.
 pub const SOURCES: usize = 20_000;
@@ -43,11 +43,10 @@ pub struct Watch {
 }
 
 /// What is kept over restarts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct State {
     streams: Vec<Stream>,
     /// The last sequence of each source, and the tick in which it came.
-    #[serde(with = "sources")]
     sources: BTreeMap<Source, (u64, u32)>,
     /// Sources that had to be forgotten.
     forgotten: u64,
@@ -56,8 +55,58 @@ pub struct State {
     warned: bool,
     /// What came in since the last tick, by stream: a report may be acknowledged once this is
     /// kept, whether its tick is over or not.
-    pending: BTreeMap<usize, [u64; BINS]>,
+    pending: Pending,
 }
+
+packed!(State {
+    streams,
+    sources,
+    forgotten,
+    impossible,
+    warned,
+    pending,
+});
+
+/// What changes in a state between two ticks, and a tick in the words of its counts: enough to
+/// go on from an older state to this one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    tick: u32,
+    hour: usize,
+    /// By stream.
+    counts: Pending,
+    /// All evidence was set to nothing after it.
+    resets: bool,
+}
+
+packed!(Step {
+    tick,
+    hour,
+    counts,
+    resets
+});
+
+/// Counts by stream that came in since the last tick.
+type Pending = BTreeMap<usize, [u64; BINS]>;
+
+/// What stands beside the streams.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Margin {
+    /// Of sources that told something.
+    pub(super) sources: BTreeMap<Source, (u64, u32)>,
+    forgotten: u64,
+    impossible: u64,
+    warned: bool,
+    pending: Pending,
+}
+
+packed!(Margin {
+    sources,
+    forgotten,
+    impossible,
+    warned,
+    pending,
+});
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +209,11 @@ impl Watch {
         if report.requests > 0
             && let Some(last) = self.held.len().checked_sub(1)
         {
-            self.add(last, two(report.requests, report.unfit));
+            add(
+                &mut self.state.pending,
+                last,
+                two(report.requests, report.unfit),
+            );
         }
         Received::New
     }
@@ -176,32 +229,76 @@ impl Watch {
     }
 
     fn count(&mut self, feature: usize, counts: &Counts) {
-        let streams = self.held.iter().enumerate();
-        let own = streams.filter(|(_, held)| held.feature() == feature);
-        let own: Vec<_> = own
-            .filter(|(_, held)| held.signal() != Signal::Unfit)
-            .collect();
-        let own: Vec<_> = own
-            .iter()
-            .map(|(at, held)| (*at, held.counts(counts)))
-            .collect();
-        for (at, counts) in own {
-            self.add(at, counts);
-        }
-    }
-
-    fn add(&mut self, stream: usize, counts: [u64; BINS]) {
-        let pending = self.state.pending.entry(stream).or_default();
-        for (all, more) in pending.iter_mut().zip(counts) {
-            *all = all.saturating_add(more);
+        // Those of one feature lie side by side, in the order of the features.
+        let first = self.held.partition_point(|held| held.feature() < feature);
+        let own = self.held.iter().enumerate().skip(first);
+        let own = own.take_while(|(_, held)| held.feature() == feature);
+        for (at, held) in own.filter(|(_, held)| held.signal() != Signal::Unfit) {
+            add(&mut self.state.pending, at, held.counts(counts));
         }
     }
 
     /// Closes a tick in an hour of the week, counted from Monday at midnight (UTC).
     pub fn tick(&mut self, tick: u32, hour: usize, budget: &Budget) -> Verdict {
-        for (at, counts) in std::mem::take(&mut self.state.pending) {
+        let counts = std::mem::take(&mut self.state.pending);
+        self.take(tick, hour, &counts);
+        self.judged(budget)
+    }
+
+    /// As [`tick`](Self::tick), with what it takes to do the same to an older state.
+    pub(super) fn stepped(&mut self, tick: u32, hour: usize, budget: &Budget) -> (Verdict, Step) {
+        let counts = std::mem::take(&mut self.state.pending);
+        self.take(tick, hour, &counts);
+        let verdict = self.judged(budget);
+        let resets = matches!(verdict.outcome, Outcome::Page(_));
+        let step = Step {
+            tick,
+            hour,
+            counts,
+            resets,
+        };
+        (verdict, step)
+    }
+
+    /// Does to this state what was done to one after it.
+    pub(super) fn redo(&mut self, step: &Step) {
+        self.take(step.tick, step.hour, &step.counts);
+        if step.resets {
+            self.reset();
+        }
+    }
+
+    /// What stands beside the streams, and of the sources these.
+    pub(super) fn margin(&self, sources: &BTreeSet<Source>) -> Margin {
+        let told = sources.iter().filter_map(|source| {
+            let last = self.state.sources.get(source)?;
+            Some((*source, *last))
+        });
+        Margin {
+            sources: told.collect(),
+            forgotten: self.state.forgotten,
+            impossible: self.state.impossible,
+            warned: self.state.warned,
+            pending: self.state.pending.clone(),
+        }
+    }
+
+    /// Takes over what stood beside the streams, after the steps before it.
+    pub(super) fn edge(&mut self, margin: Margin) {
+        self.state.sources.extend(margin.sources);
+        while self.state.sources.len() > SOURCES {
+            self.forget();
+        }
+        self.state.forgotten = margin.forgotten;
+        self.state.impossible = margin.impossible;
+        self.state.warned = margin.warned;
+        self.state.pending = margin.pending;
+    }
+
+    fn take(&mut self, tick: u32, hour: usize, counts: &Pending) {
+        for (at, counts) in counts {
             let (Some(stream), Some(held)) =
-                (self.state.streams.get_mut(at), self.held.get_mut(at))
+                (self.state.streams.get_mut(*at), self.held.get_mut(*at))
             else {
                 continue;
             };
@@ -211,12 +308,11 @@ impl Watch {
             if null.tolerance.bounds().allows_everything() {
                 continue;
             }
-            let binned = held.binned(&counts, tick);
+            let binned = held.binned(counts, tick);
             if stream.step(tick, null, &binned).is_err() {
                 self.state.impossible = self.state.impossible.saturating_add(1);
             }
         }
-        self.judged(budget)
     }
 
     fn judged(&mut self, budget: &Budget) -> Verdict {
@@ -287,6 +383,11 @@ impl Watch {
         Some((self.held.get(stream)?, self.state.streams.get(stream)?))
     }
 
+    /// Bytes of the evidence and of what was seen.
+    pub fn bytes(&self) -> usize {
+        self.state.streams.iter().map(Stream::bytes).sum()
+    }
+
     /// The rules of a stream: what is normal for it, and whether gate A is on.
     pub fn held_mut(&mut self, stream: usize) -> Option<&mut Held> {
         self.held.get_mut(stream)
@@ -299,23 +400,10 @@ impl Watch {
     }
 }
 
-/// Maps with keys of bytes are no JSON: they are written as a list.
-mod sources {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use super::Source;
-
-    type Sources = BTreeMap<Source, (u64, u32)>;
-
-    pub(super) fn serialize<S: Serializer>(all: &Sources, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(all)
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Sources, D::Error> {
-        let all = Vec::<(Source, (u64, u32))>::deserialize(from)?;
-        Ok(all.into_iter().collect())
+fn add(pending: &mut Pending, stream: usize, counts: [u64; BINS]) {
+    let pending = pending.entry(stream).or_default();
+    for (all, more) in pending.iter_mut().zip(counts) {
+        *all = all.saturating_add(more);
     }
 }
 

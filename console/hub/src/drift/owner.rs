@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use binnacle_core::alert::{Alert, Subject};
 use binnacle_core::blame::Whom;
-use binnacle_core::drift::{Budget, Guard, Provable, Prover, Standing, Turn, accuse, key};
+use binnacle_core::drift::{
+    Budget, Guard, Provable, Prover, Row, Standing, Turn, accuse, key, place,
+};
 use binnacle_core::endpoint::{Endpoint, EndpointName};
 use binnacle_core::name::Name;
 use binnacle_core::reaction::{Conclusion, Stands};
@@ -30,8 +32,12 @@ const BATCH: usize = 64;
 const AGAIN: u32 = 4;
 /// How often it is looked at, at most: what is not clear by then is for people to find out.
 const LOOKS: u32 = 64;
+const DAY_US: i64 = 86_400_000_000;
 /// Between two tries to read a reference that could not be read.
 const REST_US: i64 = 10_000_000;
+
+/// The golden ratio's fraction: multiples of it lie evenly between 0 and 1, however many they are.
+const STAGGER: f64 = 0.618_033_988_749_895;
 
 /// A version at an endpoint.
 type Place = (EndpointName, Reference);
@@ -44,8 +50,8 @@ pub(super) struct Owner {
     clock: Clock,
     settings: Settings,
     guards: BTreeMap<Place, Guard>,
-    /// What was kept of versions whose reference is not read yet, by key.
-    asleep: BTreeMap<String, Vec<u8>>,
+    /// What was kept of versions whose reference is not read yet, in its rows.
+    asleep: BTreeMap<Place, BTreeMap<u32, Vec<u8>>>,
     /// Keys of what is to be let go of in the store.
     gone: BTreeSet<String>,
     /// References that cannot be read, and until when they are not tried again.
@@ -65,7 +71,15 @@ impl Owner {
         (blobs, clock): (Blobs, Clock),
         settings: Settings,
     ) -> Result<Self, StoreError> {
-        let asleep = store.guards().await?.into_iter().collect();
+        let (mut asleep, mut gone) = (BTreeMap::new(), BTreeSet::new());
+        for (name, bytes) in store.guards().await? {
+            let Some((place, row)) = place(&name) else {
+                gone.insert(name);
+                continue;
+            };
+            let rows: &mut BTreeMap<_, _> = asleep.entry(place).or_default();
+            rows.insert(row, bytes);
+        }
         let mut owner = Self {
             engine,
             store,
@@ -74,7 +88,7 @@ impl Owner {
             settings,
             guards: BTreeMap::new(),
             asleep,
-            gone: BTreeSet::new(),
+            gone,
             unread: HashMap::new(),
             prover: Prover::default(),
             provable: HashMap::new(),
@@ -87,13 +101,9 @@ impl Owner {
 
     /// Takes up what was kept of every version that is known.
     async fn wake(&mut self) {
-        for name in self.asleep.keys().cloned().collect::<Vec<_>>() {
-            let place = name.split_once(' ').and_then(|(endpoint, version)| {
-                Some((endpoint.parse().ok()?, version.parse().ok()?))
-            });
-            if let Some(place) = place {
-                self.ready(&place).await;
-            }
+        for place in self.asleep.keys().cloned().collect::<Vec<_>>() {
+            self.ready(&place).await;
+            tokio::task::yield_now().await;
         }
     }
 
@@ -197,19 +207,34 @@ impl Owner {
         let Some(profile) = self.reference(&inputs, now_us).await else {
             return false;
         };
-        let name = key(&endpoint.to_string(), version);
-        let kept = self.asleep.remove(&name).and_then(|bytes| {
-            let resumed = Guard::resume(profile.clone(), &bytes);
-            resumed
-                .inspect_err(|error| tracing::warn!(name, error = chain(error), "begins anew"))
-                .ok()
+        let rows = self.asleep.remove(place).unwrap_or_default();
+        let kept = (!rows.is_empty()).then(|| {
+            let resumed = Guard::resume(profile.clone(), rows.values().map(Vec::as_slice));
+            resumed.inspect_err(|error| {
+                let error = chain(error);
+                tracing::warn!(%endpoint, %version, error, "evidence begins anew");
+            })
         });
+        let kept = kept.and_then(Result::ok);
+        let kept = kept.filter(|kept| kept.profile().0 == inputs.profile);
+        if kept.is_none() {
+            let rows = rows.keys().map(|row| key(endpoint, version, *row));
+            self.gone.extend(rows);
+        }
         let tick_us = i64::try_from(self.settings.tick.as_micros()).unwrap_or(i64::MAX);
-        let guard = kept.filter(|kept| kept.profile().0 == inputs.profile);
-        let guard = guard.unwrap_or_else(|| Guard::new(profile, inputs.profile, now_us, tick_us));
-        self.gone.remove(&name);
+        let nth = self.begun_with(now_us);
+        let guard =
+            kept.unwrap_or_else(|| Guard::new(profile, inputs.profile, (now_us, tick_us), nth));
         self.guards.insert(place.clone(), guard);
         true
+    }
+
+    /// How many began on this day, and one more.
+    fn begun_with(&self, now_us: i64) -> u32 {
+        let day = |us: i64| us.div_euclid(DAY_US);
+        let all = self.guards.values().map(|guard| guard.span_us().0);
+        let today = all.filter(|began_us| day(*began_us) == day(now_us));
+        u32::try_from(today.count()).map_or(u32::MAX, |count| count.saturating_add(1))
     }
 
     /// Reads a reference, of which the vector's features are taken.
@@ -250,6 +275,8 @@ impl Owner {
         self.forget(state);
         let (now_us, budget) = (self.clock.now_us(), self.budget());
         for ((endpoint, version), guard) in &mut self.guards {
+            // Everything else goes on between one and the next.
+            tokio::task::yield_now().await;
             if let Some(entry) = state.alerts.rebaselined.get(endpoint) {
                 guard.rebaseline(*entry);
             }
@@ -281,10 +308,10 @@ impl Owner {
     /// Lets go of endpoints that are no more.
     fn forget(&mut self, state: &State) {
         let gone = &mut self.gone;
-        self.guards.retain(|(endpoint, version), _| {
+        self.guards.retain(|(endpoint, version), guard| {
             let is_known = state.endpoints.get(endpoint).is_some();
             if !is_known {
-                gone.insert(key(&endpoint.to_string(), version));
+                gone.extend((0..=guard.rows()).map(|row| key(endpoint, version, row)));
             }
             is_known
         });
@@ -352,25 +379,30 @@ impl Owner {
 
     /// Has everything on the disk that changed.
     async fn persist(&mut self) -> Result<(), StoreError> {
-        let mut changed = Vec::new();
-        let mut places = Vec::new();
-        for (place, guard) in &mut self.guards {
-            if let Some(bytes) = guard.save() {
-                changed.push((key(&place.0.to_string(), &place.1), Some(bytes)));
-                places.push(place.clone());
-            }
-        }
         let gone = std::mem::take(&mut self.gone);
-        changed.extend(gone.iter().map(|name| (name.clone(), None)));
+        // First: one that begins anew writes over what it was.
+        let mut changed: Vec<_> = gone.iter().map(|name| (name.clone(), None)).collect();
+        let mut saved: Vec<(Place, u32)> = Vec::new();
+        for (at, (place, guard)) in self.guards.iter_mut().enumerate() {
+            let rows = guard.save((at as f64 * STAGGER).fract());
+            let Some(last) = rows.iter().map(|row| row.number).max() else {
+                continue;
+            };
+            saved.push((place.clone(), last));
+            let (endpoint, version) = place;
+            let named = |row: Row| (key(endpoint, version, row.number), row.bytes);
+            changed.extend(rows.into_iter().map(named));
+            tokio::task::yield_now().await;
+        }
         if changed.is_empty() {
             return Ok(());
         }
         let kept = self.store.save_guards(changed).await;
         if kept.is_err() {
             self.gone.extend(gone);
-            for place in places {
+            for (place, last) in saved {
                 if let Some(guard) = self.guards.get_mut(&place) {
-                    guard.unsave();
+                    guard.unsave(last);
                 }
             }
         }

@@ -101,7 +101,7 @@ fn grams([a, b, c]: [f64; 3]) -> [f64; 3] {
 
 #[test]
 fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
-    let mut guard = Guard::new(profile(), DIGEST, START_US, TICK_US);
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
     assert_eq!(run(&mut guard, 0..400, |_| same), None, "nothing moved");
     let (tick, turn) = run(&mut guard, 400..500, |_| grams).unwrap();
     assert_eq!(turn, Turn::Page);
@@ -135,8 +135,35 @@ fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
 }
 
 #[test]
+fn inputs_that_were_other_ones_from_the_first_request_on_are_found_by_their_number() {
+    // So little that both gates need far longer for it, and a reference that takes it in.
+    let lean: Change3 = |[a, b, c]| [a, 10.0 + 5.0 * ((b - 10.0) / 5.0).powf(1.35), c];
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let (tick, turn) = run(&mut guard, 0..200, |_| lean).unwrap();
+    assert_eq!(turn, Turn::Page);
+    let requests = guard.totals().requests;
+    assert!((500..516).contains(&requests), "{requests} at tick {tick}");
+    assert!(guard.watch.standing(&Budget::of(10))[0].evidence.agreed() < Budget::of(10).page());
+    let explained = guard.explain(&Budget::of(10));
+    let (first, since_us) = &explained[0];
+    assert_eq!(
+        (first.feature.as_str(), first.signal),
+        ("b", Signal::Values)
+    );
+    assert!(first.how.starts_with("values down by"), "{first:?}");
+    assert_eq!(first.observations, requests);
+    assert_eq!(*since_us, START_US - TICK_US);
+    // Once it is accepted nobody is told again, however often it is looked at.
+    guard.rebaseline(3);
+    assert_eq!(run(&mut guard, tick + 1..tick + 900, |_| lean), None);
+    // The part of the budget that a hundredth on its day has left is not enough for it.
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 100_000);
+    assert_eq!(run(&mut guard, 0..32, |_| lean), None);
+}
+
+#[test]
 fn one_host_that_moved_is_told_from_those_that_did_not() {
-    let mut guard = Guard::new(profile(), DIGEST, START_US, TICK_US);
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
     let one = |number: u64| -> Change3 { if number == 1 { grams } else { same } };
     assert_eq!(run(&mut guard, 0..50, |_| same), None);
     let (tick, _) = run(&mut guard, 50..100, one).unwrap();
@@ -146,40 +173,123 @@ fn one_host_that_moved_is_told_from_those_that_did_not() {
     assert!(parts[0] < 0.1 && parts[1] == 1.0, "{beyond:?}");
 }
 
+/// A disk: the rows of one guard by their number.
+#[derive(Clone, Default)]
+struct Disk(BTreeMap<u32, Vec<u8>>);
+
+impl Disk {
+    fn write(&mut self, rows: Vec<Row>) {
+        for Row { number, bytes } in rows {
+            match bytes {
+                Some(bytes) => self.0.insert(number, bytes),
+                None => self.0.remove(&number),
+            };
+        }
+    }
+
+    fn read(&self) -> Result<Guard, NotKept> {
+        let numbers: Vec<u32> = self.0.keys().copied().collect();
+        let all = 0..numbers.len() as u32;
+        assert!(numbers.iter().copied().eq(all), "{numbers:?}");
+        Guard::resume(profile(), self.0.values().map(Vec::as_slice))
+    }
+}
+
 #[test]
 fn what_is_kept_goes_on_where_it_was() {
-    let mut whole = Guard::new(profile(), DIGEST, START_US, TICK_US);
-    let mut killed = Guard::new(profile(), DIGEST, START_US, TICK_US);
-    run(&mut whole, 0..30, |_| same);
-    run(&mut killed, 0..30, |_| same);
-    // Counted and not yet looked at: it is kept as well.
-    let window = counted(&whole.profile.clone(), 0, 30, same);
-    for guard in [&mut whole, &mut killed] {
-        guard.receive(&host(0), ([0; 16], 31), &window, START_US + 30 * TICK_US);
+    let mut whole = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut killed = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut disk = Disk::default();
+    // Evidence builds, and pages: all of it goes on.
+    let slowly: Change3 = |[a, b, c]| [a, b, c + 0.4];
+    for tick in 0..120 {
+        let change = if tick < 60 { same } else { slowly };
+        let turns = [&mut whole, &mut killed].map(|guard| run(guard, tick..tick + 1, |_| change));
+        assert_eq!(turns[0], turns[1]);
+        // Counted and not yet looked at: it is kept as well.
+        let window = counted(&whole.profile.clone(), 0, tick + 500, same);
+        let report = ([9; 16], tick + 1);
+        for guard in [&mut whole, &mut killed] {
+            guard.receive(&host(0), report, &window, START_US + tick as i64 * TICK_US);
+        }
+        disk.write(killed.save(0.3));
+        assert_eq!(killed.save(0.3), [], "nothing changed since");
+        killed = disk.read().unwrap();
+        assert_eq!(killed.kept, whole.kept);
+        assert!(killed.watch.state() == whole.watch.state(), "{tick}");
+        let again = killed.receive(&host(0), report, &window, START_US);
+        assert_eq!(again, Received::Again);
     }
-    let bytes = killed.save().unwrap();
-    assert_eq!(killed.save(), None, "nothing changed since");
-    assert_eq!(Guard::profile_of(&bytes).unwrap(), DIGEST);
-    let mut killed = Guard::resume(profile(), &bytes).unwrap();
-    let again = killed.receive(&host(0), ([0; 16], 31), &window, START_US + 30 * TICK_US);
-    assert_eq!(again, Received::Again);
-    for guard in [&mut whole, &mut killed] {
-        guard.tick(START_US + 30 * TICK_US, &Budget::of(10));
+    assert!(whole.last_page().is_some(), "it paged on the way");
+    assert_eq!(whole.totals().requests, 120 * 24);
+}
+
+#[test]
+fn rows_after_the_whole_are_short_and_few() {
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let (mut disk, mut written, mut wholes) = (Disk::default(), 0, 0);
+    for tick in 0..300 {
+        run(&mut guard, tick..tick + 1, |_| same);
+        let rows = guard.save(0.0);
+        wholes += rows.iter().filter(|row| row.number == 0).count();
+        let bytes = rows.iter().filter_map(|row| row.bytes.as_ref());
+        written += bytes.map(Vec::len).sum::<usize>();
+        disk.write(rows);
+        assert_eq!(disk.0.len() as u32, guard.rows() + 1);
     }
-    let streams = |guard: &Guard| guard.streams(&Budget::of(10));
-    assert_eq!(streams(&whole), streams(&killed));
-    assert_eq!(whole.totals(), killed.totals());
-    assert_eq!(whole.totals().requests, 31 * 16 - 8);
-    assert_eq!((whole.totals().skipped, whole.totals().dropped), (61, 122));
+    let whole = disk.0[&0].len();
+    assert!(whole > 3 * 4_000, "evidence of three features: {whole}");
+    assert!(wholes < 20 && written < 30 * whole, "{wholes}, {written}");
+    assert!(disk.0.len() < 100);
+}
+
+#[test]
+fn what_could_not_be_written_is_written_whole_the_next_time() {
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut disk = Disk::default();
+    for tick in 0..40 {
+        run(&mut guard, tick..tick + 1, |_| same);
+        let rows = guard.save(0.0);
+        match tick % 5 {
+            4 => guard.unsave(rows.iter().map(|row| row.number).max().unwrap()),
+            _ => disk.write(rows),
+        }
+    }
+    run(&mut guard, 40..41, |_| same);
+    disk.write(guard.save(0.0));
+    let kept = disk.read().unwrap();
+    assert!(kept.watch.state() == guard.watch.state());
+    assert_eq!(kept.kept, guard.kept);
+    // Nobody kept anything for an hour: it does not grow for it.
+    run(&mut guard, 41..800, |_| same);
+    let rows = guard.save(0.0);
+    assert_eq!(rows.last().map(|row| row.number), Some(0));
+    disk.write(rows);
+    assert!(disk.read().unwrap().watch.state() == guard.watch.state());
+}
+
+#[test]
+fn nobody_goes_on_with_what_is_not_theirs() {
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    run(&mut guard, 0..3, |_| same);
+    let mut disk = Disk::default();
+    disk.write(guard.save(0.0));
+    let whole = disk.0[&0].clone();
     let other = Arc::new(profile().of_vector(&["a"]));
-    assert!(Guard::resume(other, &bytes).is_err());
-    assert!(Guard::resume(profile(), b"nonsense").is_err());
+    let resumed = Guard::resume(other, [&whole[..]]);
+    assert!(matches!(resumed, Err(NotKept::Reference(_))));
+    for cut in [0, 3, whole.len() / 2, whole.len() - 1] {
+        let resumed = Guard::resume(profile(), [&whole[..cut]]);
+        assert!(matches!(resumed, Err(NotKept::Bytes(_))), "{cut}");
+    }
+    assert!(Guard::resume(profile(), [&b"nonsense"[..]]).is_err());
+    assert!(Guard::resume(profile(), [&whole[..], &whole[..]]).is_err());
 }
 
 #[test]
 fn what_is_accepted_as_normal_ends_the_episode_and_does_not_page_again() {
     let wide: Change3 = |[a, b, c]| [a, b, if c < 11.5 { 14.0 + (c - 10.0) / 2.0 } else { c }];
-    let mut guard = Guard::new(profile(), DIGEST, START_US, TICK_US);
+    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
     run(&mut guard, 0..20, |_| same);
     let (tick, turn) = run(&mut guard, 20..200, |_| wide).unwrap();
     assert_eq!(turn, Turn::Page);
@@ -192,8 +302,9 @@ fn what_is_accepted_as_normal_ends_the_episode_and_does_not_page_again() {
     assert!(!guard.episode().is_open());
     assert_eq!(run(&mut guard, tick + 60..tick + 400, |_| wide), None);
     // What was accepted is kept as well.
-    let bytes = guard.save().unwrap();
-    let mut guard = Guard::resume(profile(), &bytes).unwrap();
+    let mut disk = Disk::default();
+    disk.write(guard.save(0.0));
+    let mut guard = disk.read().unwrap();
     assert_eq!(run(&mut guard, tick + 400..tick + 600, |_| wide), None);
     assert!(run(&mut guard, tick + 600..tick + 700, |_| grams).is_some());
 }

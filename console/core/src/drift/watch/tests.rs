@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::super::{Explanation, Lately, Normal, explain, moved};
 use super::*;
+use crate::packed::{Packed as _, Packer, Unpacker};
 
 const ROWS: usize = 3_000;
 
@@ -219,8 +220,10 @@ fn a_kept_state_goes_on_where_it_was_and_is_refused_by_another_reference() {
             watch.report(([1; 16], tick), tick as u32, &of(&counts));
             watch.tick(tick as u32, 0, &Budget::of(10));
         }
-        let text = serde_json::to_string(stopped.state()).unwrap();
-        stopped = Watch::resume(&profile, serde_json::from_str(&text).unwrap()).unwrap();
+        let mut packer = Packer::default();
+        stopped.state().pack(&mut packer);
+        let state = State::unpack(&mut Unpacker::new(&packer.bytes)).unwrap();
+        stopped = Watch::resume(&profile, state).unwrap();
         // What had been counted comes again after a restart.
         assert_eq!(
             stopped.report(([1; 16], tick), tick as u32, &of(&counts)),
