@@ -2,7 +2,7 @@
 
 use super::{Alert, Alerts, Mark, Reaction, Silence, Subject};
 use crate::blame::Blame;
-use crate::packed::{Malformed, Packed, Packer, Unpacker, document, packed};
+use crate::packed::{document, packed};
 
 packed!(Alerts {
     open,
@@ -30,16 +30,3 @@ document!(Blame);
 document!(Reaction);
 document!(Mark);
 document!(Silence);
-
-impl Packed for u32 {
-    fn shape(into: &mut String) {
-        u64::shape(into);
-    }
-    fn pack(&self, to: &mut Packer) {
-        u64::from(*self).pack(to);
-    }
-    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
-        let number = u64::unpack(from)?;
-        Self::try_from(number).map_err(|_| Malformed("a number is too large"))
-    }
-}

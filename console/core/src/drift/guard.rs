@@ -69,6 +69,8 @@ struct Kept {
     ticks: u64,
     /// Requests since the evidence was nothing.
     gathered: u64,
+    /// Requests since the last tick.
+    passed: u64,
     /// Of the window that was counted last: when it ended.
     seen_us: i64,
     episode: Episode,
@@ -96,6 +98,7 @@ packed!(Kept {
     dropped,
     ticks,
     gathered,
+    passed,
     seen_us,
     episode,
     page,
@@ -213,6 +216,7 @@ impl Guard {
             dropped: 0,
             ticks: 0,
             gathered: 0,
+            passed: 0,
             seen_us: 0,
             episode: Episode::default(),
             page: None,
@@ -284,6 +288,7 @@ impl Guard {
         add(&mut self.kept.skipped, window.skipped);
         add(&mut self.kept.dropped, window.dropped);
         add(&mut self.kept.gathered, window.requests);
+        add(&mut self.kept.passed, window.requests);
         // A clock that runs ahead does not see the future.
         let to_us = window.to_us.min(now_us);
         self.kept.seen_us = self.kept.seen_us.max(to_us);
@@ -300,7 +305,8 @@ impl Guard {
         self.kept.ticks += 1;
         let tick = self.tick_of(now_us);
         let hour = hour_of_week(now_us);
-        let passed = self.recent.close(tick);
+        self.recent.close(tick);
+        let passed = std::mem::take(&mut self.kept.passed);
         let (verdict, step) = self.watch.stepped(tick, hour, budget);
         self.unsaved.stepped(step);
         if matches!(verdict.outcome, Outcome::Warning(_)) {

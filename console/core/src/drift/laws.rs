@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::stream::{log_polya, weigh};
 use super::*;
+use crate::packed::{Packed as _, Packer, Unpacker};
 
 fn null(gaps: &[u32]) -> Null {
     let experts = Arc::new(Experts::of_features());
@@ -133,9 +134,15 @@ fn a_stream_takes_at_most_four_kilobytes_and_is_read_as_it_was_written() {
         stream.step(tick, &null, &counts).unwrap();
     }
     assert!(stream.bytes() <= 4_096, "{}", stream.bytes());
-    let text = serde_json::to_string(&stream).unwrap();
-    let back: Stream = serde_json::from_str(&text).unwrap();
+    let written = |stream: &Stream| {
+        let mut packer = Packer::default();
+        stream.pack(&mut packer);
+        Stream::unpack(&mut Unpacker::new(&packer.bytes)).unwrap()
+    };
+    let back = written(&stream);
     assert!(back == stream, "every bit");
+    stream.reset();
+    assert!(written(&stream) == stream, "also without evidence");
     assert!(back.fits(&null.experts) && !back.fits(&Experts::of_share(0.1)));
 }
 

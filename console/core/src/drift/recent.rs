@@ -181,10 +181,9 @@ impl Recent {
         }
     }
 
-    /// Closes the tick that is open; how many requests it had.
-    pub(super) fn close(&mut self, tick: u32) -> u64 {
+    /// Closes the tick that is open.
+    pub(super) fn close(&mut self, tick: u32) {
         let sum = std::mem::take(&mut self.open);
-        let requests = sum.requests;
         self.cuts.push_back(Cut::of((tick, tick), 0, &sum));
         for level in 0..LEVELS {
             let of = |cut: &Cut| cut.level == level;
@@ -205,7 +204,6 @@ impl Recent {
         if self.cuts.iter().filter(top).count() > EACH {
             self.cuts.pop_front();
         }
-        requests
     }
 
     /// The tick that was closed last.
@@ -281,7 +279,7 @@ mod tests {
             let window = window(2);
             let live = &window.features[0].1;
             recent.add(&name, i64::from(tick) * 10, &window, &[(0, live)]);
-            assert_eq!(recent.close(tick), 2);
+            recent.close(tick);
         }
         assert!(recent.cuts.len() <= EACH * usize::from(LEVELS + 1));
         let all = recent.since(0);

@@ -70,7 +70,7 @@ packed!(State {
 /// What changes in a state between two ticks, and a tick in the words of its counts: enough to
 /// go on from an older state to this one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub(super) struct Step {
     tick: u32,
     hour: usize,
     /// By stream.

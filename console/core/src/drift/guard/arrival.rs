@@ -27,7 +27,7 @@ impl Guard {
                 && let Some(counts) = self.kept.totals.get(feature)
             {
                 streams.push(stream);
-                features.push((*bins.gaps(), counts.bins));
+                features.push((bins.gaps(), counts.bins));
             }
         }
         let found = on_arrival(&features, budget.arrival(self.kept.nth));

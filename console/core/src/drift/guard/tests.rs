@@ -137,7 +137,7 @@ fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
 #[test]
 fn inputs_that_were_other_ones_from_the_first_request_on_are_found_by_their_number() {
     // So little that both gates need far longer for it, and a reference that takes it in.
-    let lean: Change3 = |[a, b, c]| [a, 10.0 + 5.0 * ((b - 10.0) / 5.0).powf(1.35), c];
+    let lean: Change3 = |[a, b, c]| [a, 10.0 + 5.0 * ((b - 10.0) / 5.0).powf(1.45), c];
     let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
     let (tick, turn) = run(&mut guard, 0..200, |_| lean).unwrap();
     assert_eq!(turn, Turn::Page);
@@ -150,7 +150,10 @@ fn inputs_that_were_other_ones_from_the_first_request_on_are_found_by_their_numb
         (first.feature.as_str(), first.signal),
         ("b", Signal::Values)
     );
-    assert!(first.how.starts_with("values down by"), "{first:?}");
+    assert!(
+        first.how.starts_with("mass +") && first.how.contains("in [10, "),
+        "{first:?}"
+    );
     assert_eq!(first.observations, requests);
     assert_eq!(*since_us, START_US - TICK_US);
     // Once it is accepted nobody is told again, however often it is looked at.
@@ -215,7 +218,14 @@ fn what_is_kept_goes_on_where_it_was() {
         disk.write(killed.save(0.3));
         assert_eq!(killed.save(0.3), [], "nothing changed since");
         killed = disk.read().unwrap();
-        assert_eq!(killed.kept, whole.kept);
+        // But for the counts of late: a page made right after a start reaches back to it.
+        let pages = [&killed, &whole].map(|guard| guard.kept.page.as_ref());
+        assert_eq!(pages[0].is_some(), pages[1].is_some());
+        let but_page = |guard: &Guard| Kept {
+            page: None,
+            ..guard.kept.clone()
+        };
+        assert_eq!(but_page(&killed), but_page(&whole));
         assert!(killed.watch.state() == whole.watch.state(), "{tick}");
         let again = killed.receive(&host(0), report, &window, START_US);
         assert_eq!(again, Received::Again);
