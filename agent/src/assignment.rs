@@ -72,6 +72,9 @@ pub struct Wanted {
     /// Its feature vector in order.
     #[serde(default)]
     pub features: Arc<[Arc<str>]>,
+    /// The profile that its answers are held against.
+    #[serde(default)]
+    pub outputs: Option<Digest>,
 }
 
 /// A version's files.
@@ -331,6 +334,7 @@ mod tests {
                 }),
                 golden: Some(Digest([8; 32])),
                 profile: Some(Digest([9; 32])),
+                outputs: Some(Digest([8; 32])),
                 features: Arc::from([Arc::from("amount")]),
             }],
             endpoints: vec![Endpoint {

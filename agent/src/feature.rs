@@ -1,4 +1,5 @@
-//! Named feature values out of an inference request, counted against the version's reference.
+//! Named feature values out of an inference request or its answer, counted against the version's
+//! reference.
 //!
 //! A request has the features of its version's vector in one of two ways, as a registered
 //! signature has: *rows*, the columns of its one input, or *columns*, an input of each feature's
@@ -9,7 +10,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use binnacle_sketch::profile::{Live, Profile, Ruler, Ties};
+use binnacle_sketch::profile::{Live, OUTPUT, Profile, Ruler, Ties};
 use open_inference::{Data, Datatype, Tensor};
 
 /// Bits of a 32-bit float's fraction that 16-bit ones do not have.
@@ -76,6 +77,34 @@ impl Vector {
             columns: columns.collect(),
             watched,
         }
+    }
+
+    /// The outputs that the profile has, by the names of its columns.
+    pub fn of_outputs(profile: &Profile, seed: u64) -> Self {
+        let names = profile.features.iter().map(|one| one.name.as_str().into());
+        let names: Vec<Arc<str>> = names.collect();
+        let mut vector = Self::new(&names, profile, seed);
+        for one in &mut vector.watched {
+            one.name = format!("{OUTPUT}{}", one.name).into();
+        }
+        vector
+    }
+
+    /// Counts an answer: an output of one column is the feature of its name, of several the one
+    /// at place i is `NAME[i]`. Outputs that the reference does not have are nobody's business; one
+    /// that it has and the answer does not makes the answer one that does not fit.
+    pub fn count_answer(&mut self, outputs: &[Tensor]) -> Fit {
+        let mut fit = Fit::Fits;
+        for (column, place) in &self.columns {
+            let Some(one) = place.and_then(|place| self.watched.get_mut(place)) else {
+                continue;
+            };
+            match outputs.iter().find_map(|output| found(output, column)) {
+                Some((data, first, step)) => one.count(data, first, step),
+                None => fit = Fit::Unfit,
+            }
+        }
+        fit
     }
 
     /// Counts the inputs of one request.
@@ -175,6 +204,21 @@ impl Watched {
             }
         });
     }
+}
+
+/// Where the values of a column lie in an output, and from one to the next.
+fn found<'a>(output: &'a Tensor, column: &str) -> Option<(&'a Data, usize, usize)> {
+    let width = match output.shape() {
+        [_, rest @ ..] => rest.iter().product::<i64>(),
+        [] => 1,
+    };
+    let width = usize::try_from(width).ok()?.max(1);
+    let place = column.strip_prefix(output.name())?;
+    let place = match (place, width) {
+        ("", 1) => 0,
+        (place, _) => place.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?,
+    };
+    (place < width).then_some((output.data(), place, width))
 }
 
 /// Hands out every `step`-th value from the `first` on.

@@ -1,5 +1,5 @@
-//! The inputs of the versions that answer here, counted against their references: off the request
-//! path, within a budget of processor time, and with nothing left out that is not counted.
+//! What the versions are asked and what they answer here, counted against their references: off
+//! the request path, within a budget of processor time, and with nothing left out that is not counted.
 //!
 //! Promises: a request is looked at, or counted as skipped (by sampling) or dropped (for want of
 //! room), each exactly once; no request waits for it; nothing but counts leaves the host. The
@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use binnacle_sketch::profile::{Live, Profile};
 use bytes::Bytes;
-use open_inference::proto::ModelInferRequest;
-use open_inference::{InferRequest, grpc, rest};
+use open_inference::proto::{ModelInferRequest, ModelInferResponse};
+use open_inference::{InferRequest, InferResponse, grpc, rest};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,6 +61,8 @@ pub struct Meter {
     subject: Subject,
     /// Of [`WHOLE`]: how many requests are looked at.
     share: Arc<AtomicU32>,
+    /// The answer is looked at as well.
+    answers: bool,
     skipped: AtomicU64,
     dropped: AtomicU64,
 }
@@ -68,13 +70,22 @@ pub struct Meter {
 /// The meters of all versions that are watched.
 pub type Meters = HashMap<Subject, Arc<Meter>>;
 
+/// What a version's values are counted against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Against {
+    /// The profile of its inputs.
+    pub inputs: Option<Digest>,
+    /// That of its answers.
+    pub outputs: Option<Digest>,
+}
+
 /// What was counted of one version in a span of time. Everything in it adds up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputWindow {
     /// Whose.
     pub subject: Subject,
-    /// The profile that it was counted against.
-    pub reference: Digest,
+    /// What it was counted against.
+    pub against: Against,
     /// How long it was counted.
     pub span_ms: u32,
     /// Requests that were looked at.
@@ -85,21 +96,24 @@ pub struct InputWindow {
     pub skipped: u64,
     /// Requests that there was no room for, or that could not be followed to their end.
     pub dropped: u64,
-    /// Each watched feature.
+    /// Each watched feature: of the inputs, and then of the answers.
     pub features: Vec<(Arc<str>, Live)>,
 }
 
-/// A version whose inputs are to be watched.
+/// Features in order.
+pub type Names = Arc<[Arc<str>]>;
+
+/// A version that is to be watched.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Which.
     pub subject: Subject,
-    /// Its reference.
-    pub digest: Digest,
-    /// The same, read.
-    pub profile: Arc<Profile>,
-    /// Its vector.
-    pub features: Arc<[Arc<str>]>,
+    /// Its references.
+    pub against: Against,
+    /// That of its inputs, read, and its vector.
+    pub inputs: Option<(Arc<Profile>, Names)>,
+    /// That of its answers.
+    pub outputs: Option<Arc<Profile>>,
 }
 
 /// What waits for the thread.
@@ -130,9 +144,10 @@ struct Shared {
 #[derive(Debug)]
 struct Counted {
     meter: Arc<Meter>,
-    reference: Digest,
-    features: Arc<[Arc<str>]>,
-    vector: Vector,
+    against: Against,
+    features: Option<Names>,
+    inputs: Option<Vector>,
+    outputs: Option<Vector>,
     requests: u64,
     unfit: u64,
 }
@@ -154,6 +169,11 @@ impl Meter {
             self.skipped.fetch_add(1, Ordering::Relaxed);
         }
         taken
+    }
+
+    /// Whether it is to be copied with its answer.
+    pub(crate) fn takes_answers(&self) -> bool {
+        self.answers
     }
 
     /// A copy of a request came to nothing.
@@ -186,9 +206,8 @@ impl InputWindow {
 /// Adds later windows to earlier ones: those of one version and reference become one.
 pub fn merge(earlier: &mut Vec<InputWindow>, later: Vec<InputWindow>) {
     for window in later {
-        let same = |own: &&mut InputWindow| {
-            own.subject == window.subject && own.reference == window.reference
-        };
+        let same =
+            |own: &&mut InputWindow| own.subject == window.subject && own.against == window.against;
         match earlier.iter_mut().find(same) {
             Some(own) => own.add(&window),
             None => earlier.push(window),
@@ -220,8 +239,10 @@ impl Inputs {
         let mut counted = lock(&self.shared.counted);
         let mut before = std::mem::take(&mut *counted);
         for one in wanted {
-            let same =
-                |known: &Counted| known.reference == one.digest && known.features == one.features;
+            let features = one.inputs.as_ref().map(|(_, features)| features);
+            let same = |known: &Counted| {
+                known.against == one.against && known.features.as_ref() == features
+            };
             let kept = match before.remove(&one.subject) {
                 Some(known) if same(&known) => known,
                 Some(mut other) => {
@@ -242,14 +263,18 @@ impl Inputs {
         let meter = Meter {
             subject: one.subject.clone(),
             share: self.shared.share.clone(),
+            answers: one.outputs.is_some(),
             skipped: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         };
+        let seed = self.shared.seed;
+        let (inputs, outputs) = (one.inputs.as_ref(), one.outputs.as_ref());
         Counted {
             meter: Arc::new(meter),
-            reference: one.digest,
-            vector: Vector::new(&one.features, &one.profile, self.shared.seed),
-            features: one.features.clone(),
+            against: one.against,
+            inputs: inputs.map(|(profile, features)| Vector::new(features, profile, seed)),
+            outputs: outputs.map(|profile| Vector::of_outputs(profile, seed)),
+            features: inputs.map(|(_, features)| features.clone()),
             requests: 0,
             unfit: 0,
         }
@@ -299,17 +324,24 @@ impl Shared {
             return;
         };
         let request = read(copied);
+        let answer = (meter.answers && copied.is_answered).then(|| read_answer(copied));
         let mut counted = lock(&self.counted);
         let Some(one) = counted.get_mut(&meter.subject) else {
             return;
         };
-        let fit = match request {
-            Ok(request) => one.vector.count(&request.inputs),
-            Err(Unread::Malformed) => Fit::Unfit,
-            Err(Unread::Compressed) => return meter.count_dropped(),
+        let asked = match (request, &mut one.inputs) {
+            (Err(Unread::Compressed), _) => return meter.count_dropped(),
+            (Err(Unread::Malformed), _) => Fit::Unfit,
+            (Ok(request), Some(inputs)) => inputs.count(&request.inputs),
+            (Ok(_), None) => Fit::Fits,
+        };
+        let answered = match (answer, &mut one.outputs) {
+            (Some(Ok(answer)), Some(outputs)) => outputs.count_answer(&answer.outputs),
+            (Some(Err(Unread::Malformed)), Some(_)) => Fit::Unfit,
+            (Some(Err(Unread::Compressed)) | None, _) | (Some(_), None) => Fit::Fits,
         };
         one.requests += 1;
-        one.unfit += u64::from(fit == Fit::Unfit);
+        one.unfit += u64::from([asked, answered].contains(&Fit::Unfit));
     }
 }
 
@@ -317,13 +349,17 @@ impl Counted {
     fn take(&mut self, span_ms: u32) -> InputWindow {
         InputWindow {
             subject: self.meter.subject.clone(),
-            reference: self.reference,
+            against: self.against,
             span_ms,
             requests: std::mem::take(&mut self.requests),
             unfit: std::mem::take(&mut self.unfit),
             skipped: self.meter.skipped.swap(0, Ordering::Relaxed),
             dropped: self.meter.dropped.swap(0, Ordering::Relaxed),
-            features: self.vector.take(),
+            features: [&mut self.inputs, &mut self.outputs]
+                .into_iter()
+                .flatten()
+                .flat_map(Vector::take)
+                .collect(),
         }
     }
 }
@@ -338,14 +374,36 @@ fn read(copied: &Copied) -> Result<InferRequest, Unread> {
             rest::decode_request(&body, json.as_deref()).map_err(malformed)
         }
         Spoken::Grpc => {
-            let message = match copied.request.split_at_checked(PREFIX_BYTES) {
-                Some(([0, ..], message)) => Bytes::copy_from_slice(message),
-                Some(_) => return Err(Unread::Compressed),
-                None => return Err(Unread::Malformed),
-            };
-            let request = ModelInferRequest::decode(message).map_err(|_| Unread::Malformed)?;
+            let request = ModelInferRequest::decode(message(&copied.request)?);
+            let request = request.map_err(|_| Unread::Malformed)?;
             grpc::decode_request(request).map_err(malformed)
         }
+    }
+}
+
+/// Reads the answer in the form in which it went.
+fn read_answer(copied: &Copied) -> Result<InferResponse, Unread> {
+    let malformed = |_| Unread::Malformed;
+    match copied.spoken {
+        Spoken::Http { answer_json, .. } => {
+            let body = Bytes::copy_from_slice(&copied.answer);
+            let json = answer_json.map(|json| json.to_string());
+            rest::decode_response(&body, json.as_deref()).map_err(malformed)
+        }
+        Spoken::Grpc => {
+            let answer = ModelInferResponse::decode(message(&copied.answer)?);
+            let answer = answer.map_err(|_| Unread::Malformed)?;
+            grpc::decode_response(answer).map_err(malformed)
+        }
+    }
+}
+
+/// The message behind its prefix.
+fn message(framed: &[u8]) -> Result<Bytes, Unread> {
+    match framed.split_at_checked(PREFIX_BYTES) {
+        Some(([0, ..], message)) => Ok(Bytes::copy_from_slice(message)),
+        Some(_) => Err(Unread::Compressed),
+        None => Err(Unread::Malformed),
     }
 }
 
@@ -448,6 +506,7 @@ mod tests {
         let meter = Meter {
             subject,
             share: share.clone(),
+            answers: false,
             skipped: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         };

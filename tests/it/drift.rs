@@ -1,6 +1,7 @@
 //! Inputs held against the training data, through the real programs: every value is counted once,
 //! whatever comes and whatever dies meanwhile; and what moved is told in words.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,6 +23,12 @@ const SOON: Duration = Duration::from_secs(60);
 const MODEL: &str = "wine";
 const ENDPOINT: &str = "test/cellar";
 const FEATURES: u64 = 13;
+/// Of the three columns of its probabilities the reference has two.
+const OUTPUTS: [&str; 3] = [
+    "output label",
+    "output probabilities[0]",
+    "output probabilities[2]",
+];
 
 /// A hub and one host whose inputs are watched.
 struct Stand {
@@ -73,11 +80,17 @@ impl Stand {
         Model::load(MODEL).table(&table);
         let (table, file) = (table.display(), models::file(MODEL, "1"));
         self.does(&format!("dataset register rows --file {table}"));
+        let answers = folder.join("answers.csv");
+        predictions(&answers);
+        self.does(&format!(
+            "dataset register answers --file {}",
+            answers.display()
+        ));
         self.does("featureset register vector --from rows@1");
         self.does(&format!("model create {MODEL}"));
         self.does(&format!(
             "version register --model {MODEL} --file {} --dataset rows@1:train \
-             --featureset vector@1",
+             --dataset answers@1:predictions --featureset vector@1",
             file.display()
         ));
     }
@@ -136,8 +149,9 @@ impl Stand {
         self.post(&encoded.body, encoded.json_bytes);
     }
 
-    /// What was sent of every feature, and how much of it is missing.
-    fn settles(&self, requests: u64, unfit: u64, (sent, missing): (u64, u64)) {
+    /// What was sent of every feature, and how much of it is missing; and of how many rows the
+    /// answers were counted.
+    fn settles(&self, requests: u64, unfit: u64, (sent, missing): (u64, u64), answered: u64) {
         eventually("everything that was sent is counted", SOON, || {
             let listed = self.hub.ask(&["drift", "list", ENDPOINT]);
             if listed.code != 0 {
@@ -156,7 +170,23 @@ impl Stand {
                 false => Err(format!("{item} and not {wanted}")),
             }
         });
-        let features = self.features();
+        let is_output = |item: &Value| {
+            item["feature"]
+                .as_str()
+                .is_some_and(|it| it.starts_with("output "))
+        };
+        let (outputs, features): (Vec<Value>, Vec<Value>) =
+            self.features().into_iter().partition(is_output);
+        let names = outputs.iter().map(|output| output["feature"].as_str());
+        let names: BTreeSet<&str> = names.map(Option::unwrap).collect();
+        assert_eq!(
+            names,
+            OUTPUTS.into(),
+            "an output that no reference has is nobody's"
+        );
+        for output in outputs {
+            assert_eq!(output["counted"], answered, "{output}");
+        }
         assert_eq!(features.len() as u64, FEATURES);
         for feature in features {
             let bins = feature["bins"].as_array().unwrap().iter();
@@ -166,6 +196,16 @@ impl Stand {
             assert_eq!(binned, sent - missing, "{feature}");
         }
     }
+}
+
+/// What the version is said to have answered, as a table.
+fn predictions(to: &Path) {
+    let mut table = "label,probabilities[0],probabilities[2]\n".to_owned();
+    for row in 0..300 {
+        let (label, part) = (row % 3, f64::from(row) / 300.0);
+        table.push_str(&format!("{label},{part},{}\n", 1.0 - part));
+    }
+    std::fs::write(to, table).unwrap();
 }
 
 #[test]
@@ -187,7 +227,7 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
     eventually_true("gRPC is answered", SOON, || traffic.sent() >= 200);
     let grpc = traffic.stop().sent();
     let (mut requests, mut values) = (60 + grpc, 20 + 60 + 40 + grpc);
-    stand.settles(requests, 0, (values, 0));
+    stand.settles(requests, 0, (values, 0), values);
 
     // What is wrong is counted for what it is: not finite, of another type, too narrow, no request.
     stand.hub.kill();
@@ -203,8 +243,10 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
     stand.post(&Bytes::from_static(b"{\"inputs\": [nonsense"), None);
     requests += 6;
     values += 5;
+    // Only what is not finite is answered: the others are refused.
+    let answered = values - 3;
     stand.hub.start_again();
-    stand.settles(requests, 2, (values, 4));
+    stand.settles(requests, 2, (values, 4), answered);
 
     // Killed again and again, the hub counts nothing twice.
     let traffic = Traffic::start(&[stand.lane(Protocol::Http, Duration::from_millis(4))]);
@@ -216,7 +258,7 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
         stand.hub.start_again();
     }
     let more = traffic.stop().sent();
-    stand.settles(requests + more, 2, (values + more, 4));
+    stand.settles(requests + more, 2, (values + more, 4), answered + more);
 }
 
 #[test]
@@ -243,6 +285,32 @@ fn what_the_budget_leaves_no_time_for_is_counted_as_left_out() {
     for feature in stand.features() {
         assert_eq!(feature["counted"], item["requests"], "{feature}");
     }
+}
+
+#[test]
+fn answers_that_are_unlike_what_was_registered_page_while_inputs_do_not() {
+    let stand = Stand::start(100);
+    // The rows that the version was trained on, and what it truly says of them: surer by far than
+    // what it is said to have answered.
+    let traffic = Traffic::start(&[stand.lane(Protocol::Http, Duration::from_millis(2))]);
+    let moved = eventually("it is told what moved", SOON, || {
+        let ended = stand.hub.ask(&["drift", "explain", ENDPOINT]);
+        let moved = ended.json()["items"].as_array().unwrap().clone();
+        let listed = stand.hub.ask(&["drift", "list", ENDPOINT]).json()["items"][0].clone();
+        match listed["state"] == "moved" && !moved.is_empty() {
+            true => Ok(moved),
+            false => Err(listed.to_string()),
+        }
+    });
+    for item in &moved {
+        let feature = item["feature"].as_str().unwrap();
+        assert!(OUTPUTS.contains(&feature), "{item}");
+    }
+    let alerts = stand.hub.ask(&["drift", "episodes", ENDPOINT]).json();
+    let said = alerts["items"][0]["what"].as_str().unwrap();
+    assert!(said.starts_with("wine@1: output "), "{alerts}");
+    let tally = traffic.stop();
+    assert_eq!(tally.failed, 0, "{:?}", tally.failures);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub use counts::Counts;
 pub use distance::{Ks, Psi, ks, psi, wasserstein};
 pub use gather::{BLOCK, Column, Field, Gather};
 pub use hours::{HOURS, Hours, NO_TIME, hour_of_week};
-pub use live::{Live, Ruler};
+pub use live::{Live, OUTPUT, Ruler};
 pub use moments::Moments;
 pub use past::Past;
 pub use quantiles::{Quantiles, STEPS};

@@ -546,7 +546,8 @@ impl Obey {
         let held = self.held.values().filter_map(|held| held.wanted.as_ref());
         held.flat_map(|wanted| {
             let artifact = wanted.artifact.as_ref().map(|artifact| artifact.digest);
-            let beside = wanted.golden.into_iter().chain(wanted.profile);
+            let profiles = wanted.profile.into_iter().chain(wanted.outputs);
+            let beside = wanted.golden.into_iter().chain(profiles);
             artifact.into_iter().chain(beside)
         })
         .collect()

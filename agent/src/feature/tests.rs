@@ -136,3 +136,39 @@ fn every_datatype_is_read() {
         (1.0, -0.10009765625)
     );
 }
+
+#[test]
+fn answers_are_counted_by_their_outputs_columns() {
+    let fields = ["label", "p[0]", "p[1]", "q"].map(|name| Field {
+        name: name.into(),
+        kind: Kind::Number,
+    });
+    let values: Vec<f64> = (0..500).map(|n| f64::from(n) / 500.0).collect();
+    let column = || Column::Numbers {
+        values: &values,
+        nulls: 0,
+    };
+    let mut gather = Gather::new(7, fields.to_vec()).unwrap();
+    gather.block(500, &[column(), column(), column(), column()], None);
+    let mut vector = Vector::of_outputs(&gather.finish(), 3);
+    let label = tensor("label", &[2], Data::Int64(vec![0, 1]));
+    let p = tensor("p", &[2, 2], Data::Fp32(vec![0.1, 0.9, f32::NAN, 0.7]));
+    let q = tensor("q", &[2, 1], Data::Fp64(vec![0.5, 0.5]));
+    let other = tensor("other", &[2, 9], Data::Fp32(vec![0.0; 18]));
+    let all = [other, q.clone(), p, label.clone()];
+    assert_eq!(vector.count_answer(&all), Fit::Fits);
+    let taken = vector.take();
+    let names: Vec<&str> = taken.iter().map(|(name, _)| &**name).collect();
+    let wanted = ["output label", "output p[0]", "output p[1]", "output q"];
+    assert_eq!(names, wanted);
+    let counts: Vec<_> = taken
+        .iter()
+        .map(|(_, live)| (live.counts.binned(), live.counts.missing))
+        .collect();
+    assert_eq!(counts, [(2, 0), (1, 1), (2, 0), (2, 0)]);
+    // Without one of them, or of another width, it is not what the reference was made of.
+    assert_eq!(vector.count_answer(&[q, label]), Fit::Unfit);
+    let narrow = tensor("p", &[2, 1], Data::Fp32(vec![0.1, 0.9]));
+    assert_eq!(vector.count_answer(&[narrow]), Fit::Unfit);
+    assert_eq!(vector.count_answer(&[]), Fit::Unfit);
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use binnacle_sketch::profile::Profile;
 use tokio::sync::watch;
 
-use super::{Inputs, Subject, Wanted};
+use super::{Against, Inputs, Subject, Wanted};
 use crate::artifact::{Digest, Shelf};
 use crate::assignment::{Assignment, Endpoint, Version};
 use crate::config::HubAddr;
@@ -39,8 +39,8 @@ pub struct References {
     pub assigned: watch::Receiver<Arc<Assignment>>,
 }
 
-/// A version at an endpoint, by its reference and vector.
-type Needed = Vec<(Subject, Digest, Arc<[Arc<str>]>)>;
+/// A version at an endpoint, by its references and vector.
+type Needed = Vec<(Subject, Against, Arc<[Arc<str>]>)>;
 
 impl References {
     /// Has the versions of each assignment watched, for ever.
@@ -49,7 +49,8 @@ impl References {
         let mut again = AGAIN;
         loop {
             let needed = needed(&self.assigned.borrow_and_update().clone());
-            let digests: HashSet<Digest> = needed.iter().map(|(_, digest, _)| *digest).collect();
+            let both = |(_, against, _): &(_, Against, _)| [against.inputs, against.outputs];
+            let digests: HashSet<Digest> = needed.iter().flat_map(both).flatten().collect();
             known.retain(|digest, _| digests.contains(digest));
             let mut missing = false;
             for digest in digests {
@@ -85,12 +86,23 @@ impl References {
     fn watch(&self, needed: Needed, known: &BTreeMap<Digest, Arc<Profile>>) {
         let wanted = needed
             .into_iter()
-            .filter_map(|(subject, digest, features)| {
+            .filter_map(|(subject, against, features)| {
+                // One alone would be counted against what nobody else counts against.
+                let inputs = against.inputs.map(|digest| known.get(&digest));
+                let outputs = against.outputs.map(|digest| known.get(&digest));
+                let inputs = match inputs {
+                    Some(profile) => Some((profile?.clone(), features)),
+                    None => None,
+                };
+                let outputs = match outputs {
+                    Some(profile) => Some(profile?.clone()),
+                    None => None,
+                };
                 Some(Wanted {
                     subject,
-                    digest,
-                    profile: known.get(&digest)?.clone(),
-                    features,
+                    against,
+                    inputs,
+                    outputs,
                 })
             });
         let meters = self.inputs.watch(wanted.collect());
@@ -116,16 +128,17 @@ fn needed(assignment: &Assignment) -> Needed {
     let mut all = Needed::new();
     for endpoint in &assignment.endpoints {
         for wanted in &assignment.versions {
-            let Some(digest) = wanted.profile.filter(|_| !wanted.features.is_empty()) else {
-                continue;
+            let against = Against {
+                inputs: wanted.profile.filter(|_| !wanted.features.is_empty()),
+                outputs: wanted.outputs,
             };
-            if is_of(endpoint, &wanted.version) {
+            if against != Against::default() && is_of(endpoint, &wanted.version) {
                 let subject = Subject {
                     endpoint: endpoint.name.clone(),
                     model: wanted.version.model.clone(),
                     version: wanted.version.version.clone(),
                 };
-                all.push((subject, digest, wanted.features.clone()));
+                all.push((subject, against, wanted.features.clone()));
             }
         }
     }

@@ -66,6 +66,8 @@ pub struct Copied {
     pub meter: Option<Arc<Meter>>,
     /// Its answer is to be looked at.
     pub look: bool,
+    /// It was answered well, and all of the answer is here.
+    pub is_answered: bool,
     /// How the bodies are to be read.
     pub spoken: Spoken,
     /// The request's body.
@@ -107,7 +109,8 @@ impl Mirror {
         (keep, look): (bool, bool),
         meter: Option<Arc<Meter>>,
     ) -> Box<Copying> {
-        let answered = keep || look || !shadows.is_empty();
+        let counted = meter.as_ref().is_some_and(|meter| meter.takes_answers());
+        let answered = keep || look || counted || !shadows.is_empty();
         Box::new(Copying {
             mirror: self.clone(),
             whole: true,
@@ -120,6 +123,7 @@ impl Mirror {
                 keep,
                 meter,
                 look,
+                is_answered: false,
                 spoken: Spoken::Grpc,
                 request: Vec::new(),
                 answer: Vec::new(),
@@ -233,9 +237,10 @@ impl Copying {
 
     /// The answer has passed, good or not: the copy goes where copies go.
     pub(crate) fn finish(mut self, is_good: bool) {
-        let Some(copied) = self.copied.take() else {
+        let Some(mut copied) = self.copied.take() else {
             return;
         };
+        copied.is_answered = is_good && self.answered && self.answer_whole;
         let is_lost = is_good && copied.is_for_answers() && !(self.whole && self.answer_whole);
         if is_lost {
             lost(&copied);

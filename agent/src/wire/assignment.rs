@@ -113,6 +113,10 @@ fn wanted(wanted: proto::WantedVersion) -> Result<Wanted, Malformed> {
         golden: digest("wanted_version.golden_sha256", &wanted.golden_sha256)?,
         profile: digest("wanted_version.profile_sha256", &wanted.profile_sha256)?,
         features: features(wanted.features)?,
+        outputs: digest(
+            "wanted_version.outputs_profile_sha256",
+            &wanted.outputs_profile_sha256,
+        )?,
     })
 }
 

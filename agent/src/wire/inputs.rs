@@ -6,7 +6,8 @@ use binnacle_sketch::profile::{BINS, Counts, Live};
 
 use super::Malformed;
 use super::assignment::{digest, name};
-use crate::inputs::{InputWindow, Subject};
+use crate::artifact::Digest;
+use crate::inputs::{Against, InputWindow, Subject};
 
 pub(super) fn to_proto(window: &InputWindow) -> proto::InputWindow {
     let features = window.features.iter();
@@ -14,7 +15,8 @@ pub(super) fn to_proto(window: &InputWindow) -> proto::InputWindow {
         endpoint: window.subject.endpoint.to_string(),
         model: window.subject.model.to_string(),
         version: window.subject.version.to_string(),
-        profile_sha256: window.reference.0.to_vec().into(),
+        profile_sha256: bytes(window.against.inputs),
+        outputs_profile_sha256: bytes(window.against.outputs),
         span_ms: window.span_ms,
         requests: window.requests,
         unfit: window.unfit,
@@ -22,6 +24,10 @@ pub(super) fn to_proto(window: &InputWindow) -> proto::InputWindow {
         dropped: window.dropped,
         features: features.map(|(name, live)| feature(name, live)).collect(),
     }
+}
+
+fn bytes(digest: Option<Digest>) -> bytes::Bytes {
+    digest.map_or_else(Default::default, |digest| digest.0.to_vec().into())
 }
 
 fn feature(name: &str, live: &Live) -> proto::FeatureWindow {
@@ -48,7 +54,16 @@ fn feature(name: &str, live: &Live) -> proto::FeatureWindow {
 
 /// A window out of the spool.
 pub(super) fn from_proto(window: proto::InputWindow) -> Result<InputWindow, Malformed> {
-    let reference = digest("inputs.profile_sha256", &window.profile_sha256)?;
+    let against = Against {
+        inputs: digest("inputs.profile_sha256", &window.profile_sha256)?,
+        outputs: digest(
+            "inputs.outputs_profile_sha256",
+            &window.outputs_profile_sha256,
+        )?,
+    };
+    if against == Against::default() {
+        return Err(Malformed::Missing("inputs.profile_sha256"));
+    }
     let features = window.features.into_iter();
     Ok(InputWindow {
         subject: Subject {
@@ -56,7 +71,7 @@ pub(super) fn from_proto(window: proto::InputWindow) -> Result<InputWindow, Malf
             model: name("inputs.model", &window.model)?,
             version: name("inputs.version", &window.version)?,
         },
-        reference: reference.ok_or(Malformed::Missing("inputs.profile_sha256"))?,
+        against,
         span_ms: window.span_ms,
         requests: window.requests,
         unfit: window.unfit,
@@ -95,7 +110,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::artifact::Digest;
 
     #[test]
     fn what_was_counted_is_the_same_on_the_wire_and_off_it() {
@@ -112,7 +126,10 @@ mod tests {
                 model: name("fraud"),
                 version: name("7"),
             },
-            reference: Digest([3; 32]),
+            against: Against {
+                inputs: Some(Digest([3; 32])),
+                outputs: Some(Digest([4; 32])),
+            },
             span_ms: 5_000,
             requests: 9,
             unfit: 1,

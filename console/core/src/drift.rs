@@ -17,6 +17,7 @@
 //! Everything is a function of what was counted: no clock, no randomness without a seed.
 
 mod accuse;
+mod baseline;
 mod budget;
 mod episode;
 mod experts;
@@ -40,6 +41,7 @@ mod watch;
 mod words;
 
 pub use accuse::{Accused, accuse};
+pub use baseline::Baseline;
 pub use budget::{Budget, TICKS_A_DAY};
 pub use episode::{
     Acknowledged, Effect, Episode, Event, INCIDENTS, Incident, Incidents, Joined, Open, TOGETHER_US,

@@ -49,6 +49,15 @@ pub struct Report {
     pub inputs: Vec<InputWindow>,
 }
 
+/// What the values of a version are counted against: profiles in the hub's store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// Of its inputs.
+    pub inputs: Option<Digest>,
+    /// Of its answers.
+    pub outputs: Option<Digest>,
+}
+
 /// The inputs of one version at one endpoint, counted against its reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputWindow {
@@ -56,8 +65,8 @@ pub struct InputWindow {
     pub endpoint: Arc<str>,
     /// The version.
     pub version: Reference,
-    /// The profile that it was counted against.
-    pub profile: Digest,
+    /// What it was counted against.
+    pub references: References,
     /// When the counting began, by the agent's wall clock.
     pub from_us: i64,
     /// When it ended.

@@ -161,7 +161,9 @@ pub(crate) struct Register {
     /// What the files are: onnx, safetensors, pickle, …; guessed from the name without it.
     #[arg(long, value_name = "NAME")]
     format: Option<Name>,
-    /// A data set and its role, as in transactions@3:train; may be given more than once.
+    /// A data set and its role, as in transactions@3:train; may be given more than once. Roles:
+    /// train, validation, test, predictions (what it answered before it served, a column for each
+    /// output: what it answers then is held against it).
     #[arg(long, value_name = "REF:ROLE")]
     dataset: Vec<Trained>,
     /// The feature vector that it is given, as in fraud-features@2.

@@ -1,7 +1,7 @@
 //! What inputs were counted, and by whom it is told to be.
 
 use binnacle_core::registry::{Digest, Reference};
-use binnacle_core::report::InputWindow;
+use binnacle_core::report::{InputWindow, References};
 use binnacle_core::series::MAX_UPSTREAM_NAME;
 use binnacle_proto::v1 as proto;
 use binnacle_sketch::Magnitudes;
@@ -40,8 +40,16 @@ fn one(
     if window.endpoint.is_empty() || window.endpoint.len() > MAX_UPSTREAM_NAME {
         return Err(refuse("inputs.endpoint", "is no name"));
     }
-    let profile = window.profile_sha256.as_ref().try_into();
-    let profile = profile.map_err(|_| refuse("inputs.profile_sha256", "is not 32 bytes"))?;
+    let references = References {
+        inputs: digest("inputs.profile_sha256", &window.profile_sha256)?,
+        outputs: digest(
+            "inputs.outputs_profile_sha256",
+            &window.outputs_profile_sha256,
+        )?,
+    };
+    if references == References::default() {
+        return Err(refuse("inputs.profile_sha256", "names no profile"));
+    }
     if window.features.len() > FEATURES {
         let what = format!("{} entries, at most {FEATURES}", window.features.len());
         return Err(refuse("inputs.features", what));
@@ -60,7 +68,7 @@ fn one(
     Ok(InputWindow {
         endpoint: window.endpoint.into(),
         version,
-        profile: Digest(profile),
+        references,
         from_us: end_us.saturating_sub(span_us),
         to_us: end_us,
         requests: window.requests,
@@ -69,6 +77,17 @@ fn one(
         dropped: window.dropped,
         features: features.collect::<Result<_, _>>()?,
     })
+}
+
+/// A digest; none of no bytes.
+fn digest(field: &'static str, bytes: &[u8]) -> Result<Option<Digest>, Refused> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let digest = bytes
+        .try_into()
+        .map_err(|_| refuse(field, "is not 32 bytes"))?;
+    Ok(Some(Digest(digest)))
 }
 
 fn live(feature: proto::FeatureWindow) -> Result<Live, Refused> {

@@ -142,7 +142,8 @@ pub fn work_to(work: &Work, assignment: &mut proto::Assignment) {
                 Some((sha256, bytes)) => (sha256.0.to_vec().into(), bytes),
                 None => Default::default(),
             };
-            let inputs = wanted.reference.as_ref();
+            let inputs = wanted.inputs.as_ref();
+            let outputs = wanted.outputs.as_ref();
             proto::WantedVersion {
                 model: wanted.version.name.to_string(),
                 version: wanted.version.number.to_string(),
@@ -159,6 +160,9 @@ pub fn work_to(work: &Work, assignment: &mut proto::Assignment) {
                 features: inputs.map_or_else(Vec::new, |inputs| {
                     let names = inputs.features.iter();
                     names.map(|name| name.to_string()).collect()
+                }),
+                outputs_profile_sha256: outputs.map_or_else(Default::default, |outputs| {
+                    outputs.profile.0.to_vec().into()
                 }),
             }
         })

@@ -346,7 +346,7 @@ pub struct InputWindow {
     pub model: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub version: ::prost::alloc::string::String,
-    /// The profile that they were counted against.
+    /// The profile that they were counted against; empty where inputs are not.
     #[prost(bytes = "bytes", tag = "4")]
     pub profile_sha256: ::prost::bytes::Bytes,
     #[prost(uint64, tag = "5")]
@@ -364,6 +364,10 @@ pub struct InputWindow {
     /// How long it was counted, to the end of the report that it came with.
     #[prost(uint32, tag = "10")]
     pub span_ms: u32,
+    /// The profile that answers were counted against; empty where they are not. Their features are
+    /// called "output NAME".
+    #[prost(bytes = "bytes", tag = "11")]
+    pub outputs_profile_sha256: ::prost::bytes::Bytes,
 }
 /// The values of one feature, by bin of the reference.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -455,6 +459,10 @@ pub struct WantedVersion {
     /// inputs of these names.
     #[prost(string, repeated, tag = "21")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of the profile that its answers are held against, a blob; empty for none. An output of one
+    /// column is the feature of its name, one of several is NAME\[0\], NAME\[1\], ….
+    #[prost(bytes = "bytes", tag = "22")]
+    pub outputs_profile_sha256: ::prost::bytes::Bytes,
 }
 /// One version's part of what an endpoint is asked.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use binnacle_core::drift::{Budget, Guard, Received};
+use binnacle_core::drift::{Baseline, Budget, Guard, Received};
 use binnacle_core::name::Name;
 use binnacle_core::registry::Digest;
-use binnacle_core::report::InputWindow;
+use binnacle_core::report::{InputWindow, References};
 use binnacle_sketch::profile::{Column, Field, Gather, Kind, Live, Profile, Ruler};
 
 use super::draws::Draws;
@@ -23,7 +23,10 @@ const KEPT: i64 = 2;
 /// What is remembered of late has all its cuts after so many: four hours.
 const LONG: i64 = 3_000;
 const FEW: u64 = 10;
-const DIGEST: Digest = Digest([7; 32]);
+const REFERENCES: References = References {
+    inputs: Some(Digest([7; 32])),
+    outputs: None,
+};
 
 /// What it took, in seconds of CPU and bytes.
 #[derive(Default)]
@@ -41,8 +44,9 @@ pub(crate) fn measured(part: u64) -> String {
     let models = (MODELS / part).max(FEW);
     let profile = profile();
     let windows = windows(&profile);
-    let took = fleet(models, TICKS, &profile, &windows);
-    let long = fleet(FEW, LONG, &profile, &windows);
+    let baseline = Arc::new((&profile).into());
+    let took = fleet(models, TICKS, &baseline, &windows);
+    let long = fleet(FEW, LONG, &baseline, &windows);
     let each = |s: f64| s / TICKS as f64;
     let share = |s: f64| 100.0 * each(s) / (TICK_US as f64 / 1e6);
     let all = took.receive_s + took.tick_s + took.save_s;
@@ -75,12 +79,12 @@ pub(crate) fn measured(part: u64) -> String {
     )
 }
 
-fn fleet(models: u64, ticks: i64, profile: &Arc<Profile>, windows: &[InputWindow]) -> Took {
+fn fleet(models: u64, ticks: i64, baseline: &Arc<Baseline>, windows: &[InputWindow]) -> Took {
     let before = memory();
     let hosts: Vec<Name> = (0..HOSTS)
         .map(|at| Name::parse(&format!("host-{at}")).unwrap())
         .collect();
-    let fresh = |_| Guard::new(profile.clone(), DIGEST, (0, TICK_US), 1);
+    let fresh = |_| Guard::new(baseline.clone(), REFERENCES, (0, TICK_US), 1);
     let mut guards: Vec<Guard> = (0..models).map(fresh).collect();
     let mut disk = vec![Vec::<Vec<u8>>::new(); guards.len()];
     let mut took = Took::default();
@@ -127,16 +131,16 @@ fn fleet(models: u64, ticks: i64, profile: &Arc<Profile>, windows: &[InputWindow
     took.memory = memory() - before - on_disk as f64;
     took.resume_s = timed(|| {
         for (guard, rows) in guards.iter().zip(&disk) {
-            let resumed = Guard::resume(profile.clone(), rows.iter().map(Vec::as_slice)).unwrap();
+            let resumed = Guard::resume(baseline.clone(), rows.iter().map(Vec::as_slice)).unwrap();
             assert_eq!(resumed.totals(), guard.totals());
         }
     });
     took
 }
 
-fn profile() -> Arc<Profile> {
+fn profile() -> Profile {
     let fields = (0..FEATURES).map(|at| Field {
-        name: format!("f{at}").into(),
+        name: format!("f{at}"),
         kind: Kind::Number,
     });
     let mut gather = Gather::new(1, fields.collect()).unwrap();
@@ -149,7 +153,7 @@ fn profile() -> Arc<Profile> {
         .map(|values| Column::Numbers { values, nulls: 0 });
     let columns: Vec<Column<'_>> = columns.collect();
     gather.block(rows, &columns, None);
-    Arc::new(gather.finish())
+    gather.finish()
 }
 
 /// What hosts count: one after the other, over and over.
@@ -166,7 +170,7 @@ fn windows(profile: &Profile) -> Vec<InputWindow> {
         InputWindow {
             endpoint: "pay".into(),
             version: "fraud@7".parse().unwrap(),
-            profile: DIGEST,
+            references: REFERENCES,
             from_us: 0,
             to_us: TICK_US,
             requests: REQUESTS as u64,

@@ -10,7 +10,7 @@ use std::{
 
 use binnacle_agent::{
     artifact::Digest,
-    inputs::{self, Inputs, Subject, Wanted},
+    inputs::{self, Against, Inputs, Subject, Wanted},
     proxy::{
         Known, Proxy, Settings, bind,
         mirror::Mirror,
@@ -114,9 +114,12 @@ fn watch(inputs: &Inputs, routes: &Routes) {
             model: "fraud".into(),
             version: "7".into(),
         },
-        digest: Digest([7; 32]),
-        profile: Arc::new(reference()),
-        features: features.into(),
+        against: Against {
+            inputs: Some(Digest([7; 32])),
+            outputs: None,
+        },
+        inputs: Some((Arc::new(reference()), features.into())),
+        outputs: None,
     }]);
     routes.watch(meters);
 }
@@ -124,7 +127,7 @@ fn watch(inputs: &Inputs, routes: &Routes) {
 /// A reference of some of the columns.
 fn reference() -> Profile {
     let fields = (0..WATCHED).map(|at| Field {
-        name: format!("f{at}").into(),
+        name: format!("f{at}"),
         kind: Kind::Number,
     });
     let rows = 5_000;

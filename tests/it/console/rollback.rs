@@ -61,12 +61,14 @@ fn a_deploy_is_begun_paused_and_given_up_from_the_keyboard() {
     let stand = Stand::start(1);
     stand.served();
     let terminal = console(&stand, "versions/tumour@2");
-    terminal.await_text("tumour@2");
+    terminal.await_text("serves at    no endpoint");
     terminal.keys("a");
     terminal.await_text("deploy…");
     terminal.keys("D");
     terminal.await_text("Deploy a version");
-    terminal.keys("test/scan\rcanary:20%/10m\r\r");
+    // The one endpoint of its model need not be typed.
+    terminal.await_text("endpoint     test/scan");
+    terminal.keys("canary:20%/10m\r\r");
     terminal.keys("try it\r");
     terminal.await_text("DEPLOY  test/scan  rev 1 → rev 2");
     terminal.await_text(SEEN);

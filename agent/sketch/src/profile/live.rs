@@ -26,7 +26,19 @@ impl Live {
     }
 }
 
+/// What the name of a feature begins with that a version answers.
+pub const OUTPUT: &str = "output ";
+
 impl Profile {
+    /// The same of what a version answers: the names of its features say so, and are told from
+    /// those of what it is asked.
+    pub fn of_outputs(mut self) -> Self {
+        for feature in &mut self.features {
+            feature.name.insert_str(0, OUTPUT);
+        }
+        self
+    }
+
     /// The features of a vector, in its order; what the data set does not have is left out. The
     /// sample and its seed stay what they are.
     pub fn of_vector(&self, names: &[impl AsRef<str>]) -> Self {

@@ -25,6 +25,7 @@ fn wanted(number: u8, nearness: Nearness) -> Wanted {
         }),
         golden: None,
         profile: None,
+        outputs: None,
         features: Arc::default(),
     }
 }

@@ -352,7 +352,8 @@ impl Obey {
                 }
             }
             Outcome::Fetched(Err(fault)) if fault.is_cut_off => {
-                tracing::info!(%version, reason = fault.reason, "it is fetched once a hub is there");
+                let reason = &fault.reason;
+                tracing::info!(%version, reason, "it is fetched once a hub is there");
                 held.cut_off(fault.reason, now);
             }
             Outcome::Fetched(Err(fault)) => failed(held, &version, "fetch", fault.reason, now),

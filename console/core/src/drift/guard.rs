@@ -8,8 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use binnacle_sketch::profile::{BINS, Counts, Profile, hour_of_week};
+use binnacle_sketch::profile::{BINS, Counts, hour_of_week};
 
+use self::keep::Unsaved;
+use super::baseline::Baseline;
 use super::budget::Budget;
 use super::episode::{Effect, Episode, Event};
 use super::explain::{Explanation, Lately, explain, moved, named};
@@ -19,14 +21,12 @@ use super::watch::{Moved, Outcome, Received, Report, Source, Verdict, Watch};
 use crate::endpoint::EndpointName;
 use crate::name::Name;
 use crate::packed::{document, packed};
-use crate::registry::{Digest, Reference};
-use crate::report::InputWindow;
+use crate::registry::Reference;
+use crate::report::{InputWindow, References};
 
 mod arrival;
 mod keep;
 mod measure;
-
-use keep::Unsaved;
 
 pub use keep::{NotKept, Row};
 pub use measure::{Beyond, Yardstick};
@@ -39,8 +39,8 @@ const LEAST: u64 = 20 * BINS as u64;
 /// One version at one endpoint.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Of the vector's features alone, in its order.
-    profile: Arc<Profile>,
+    /// Of the features of its vector and of its answers, in this order.
+    baseline: Arc<Baseline>,
     watch: Watch,
     kept: Kept,
     recent: Recent,
@@ -54,7 +54,7 @@ pub struct Guard {
 /// What is kept over restarts beside the evidence.
 #[derive(Clone, Debug, PartialEq)]
 struct Kept {
-    profile: Digest,
+    references: References,
     /// The first tick began then.
     started_us: i64,
     /// How long a tick lasts.
@@ -88,7 +88,7 @@ struct Kept {
 }
 
 packed!(Kept {
-    profile,
+    references,
     started_us,
     tick_us,
     totals,
@@ -108,6 +108,8 @@ packed!(Kept {
     heeded,
     normal,
 });
+
+packed!(References { inputs, outputs });
 
 document!(Episode);
 
@@ -197,19 +199,18 @@ pub struct Totals<'a> {
 }
 
 impl Guard {
-    /// Against a reference with this name, of which the profile holds the vector's features; the
-    /// n-th that begins on its day, from 1.
+    /// Against what has these names in the hub's store; the n-th that begins on its day, from 1.
     pub fn new(
-        profile: Arc<Profile>,
-        digest: Digest,
+        baseline: Arc<Baseline>,
+        references: References,
         (now_us, tick_us): (i64, i64),
         nth: u32,
     ) -> Self {
         let kept = Kept {
-            profile: digest,
+            references,
             started_us: now_us,
             tick_us: tick_us.max(1),
-            totals: vec![Counts::default(); profile.features.len()],
+            totals: vec![Counts::default(); baseline.features().len()],
             requests: 0,
             unfit: 0,
             skipped: 0,
@@ -226,12 +227,12 @@ impl Guard {
             heeded: 0,
             normal: Vec::new(),
         };
-        let watch = Watch::new(&profile);
+        let watch = Watch::new(&baseline);
         Self {
             unsaved: Unsaved::begun(&kept, watch.state()),
             watch,
-            recent: Recent::new(profile.features.len()),
-            profile,
+            recent: Recent::new(baseline.features().len()),
+            baseline,
             kept,
             verdict: None,
             paged: None,
@@ -252,7 +253,7 @@ impl Guard {
         window: &InputWindow,
         now_us: i64,
     ) -> Received {
-        let own = &self.profile.features;
+        let own = self.baseline.features();
         // An agent tells them in the vector's order.
         let place = |at: usize, name: &str| match own.get(at) {
             Some(feature) if feature.name == *name => Some(at),
@@ -460,7 +461,7 @@ impl Guard {
             let since = since.entry(onset.tick);
             let since = since.or_insert_with(|| self.recent.since(onset.tick));
             let lately = self.lately(moved.stream, since)?;
-            let features = &self.profile.features;
+            let features = self.baseline.features();
             let ranked = at < paged.ranked;
             let explanation = explain(&self.watch, features, moved, ranked, &lately)?;
             Some((explanation, onset.at_us))
@@ -507,7 +508,7 @@ impl Guard {
         let stands = all.filter_map(|moved| {
             let (feature, signal) = self.watch.signal(moved.stream)?;
             let (_, stream) = self.watch.stream(moved.stream)?;
-            let feature = self.profile.features.get(feature);
+            let feature = self.baseline.features().get(feature);
             let evidence = moved.evidence.agreed().max(1.0).ln();
             Some(StreamStands {
                 feature: feature.map_or_else(String::new, |feature| feature.name.clone()),
@@ -525,8 +526,8 @@ impl Guard {
     /// Values of the reference that the least of its features has.
     pub fn sampled(&self) -> u32 {
         let all = self
-            .profile
-            .features
+            .baseline
+            .features()
             .iter()
             .map(|feature| feature.sampled());
         all.min().unwrap_or(0)
@@ -540,8 +541,8 @@ impl Guard {
     /// All that was counted since it began.
     pub fn totals(&self) -> Totals<'_> {
         let features = self
-            .profile
-            .features
+            .baseline
+            .features()
             .iter()
             .map(|feature| feature.name.as_str());
         Totals {
@@ -554,9 +555,9 @@ impl Guard {
         }
     }
 
-    /// Its reference.
-    pub fn profile(&self) -> (Digest, &Profile) {
-        (self.kept.profile, &self.profile)
+    /// What it is held against.
+    pub fn references(&self) -> References {
+        self.kept.references
     }
 
     /// Since when it is watched, and up to when something was counted.

@@ -9,7 +9,7 @@
 use binnacle_sketch::profile::{BINS, Compared, Comparison, Feature, Found, Profile, compare};
 use serde::Serialize;
 
-use super::signal::{Held, Signal, of_profile, two};
+use super::signal::{Held, Signal, of_baseline, two};
 use super::stream::Stream;
 use super::words;
 
@@ -57,7 +57,7 @@ impl Judged {
 
 /// Holds `other` against `reference`, feature by feature.
 pub fn judge(reference: &Profile, other: &Profile, level: f64) -> Vec<Judged> {
-    let held = of_profile(reference);
+    let held = of_baseline(&reference.into());
     let threshold = held.len().max(1) as f64 / level;
     let judged = compare(reference, other).into_iter().map(|comparison| {
         let drift = match &comparison.compared {

@@ -261,7 +261,7 @@ mod tests {
         InputWindow {
             endpoint: "pay".into(),
             version: "fraud@7".parse().unwrap(),
-            profile: crate::registry::Digest([0; 32]),
+            references: crate::report::References::default(),
             from_us: 0,
             to_us: 0,
             requests,

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use binnacle_sketch::profile::{BINS, Counts, Feature, Found, HOURS, Hours, Profile};
+use binnacle_sketch::profile::{BINS, Counts, Feature, Found, HOURS, Hours};
 use serde::{Deserialize, Serialize};
 
+use super::baseline::{Baseline, Part};
 use super::experts::Experts;
 use super::share::Share;
 use super::stream::Null;
@@ -64,13 +65,32 @@ struct Values {
     now: Option<(usize, Null)>,
 }
 
-/// The streams of a profile: its features in order, and of each the signals that it can have.
+/// The streams of a reference: its features in order, and of each the signals that it can have;
+/// and what does not fit them.
+pub(super) fn of_baseline(baseline: &Baseline) -> Vec<Held> {
+    let mut all = Vec::new();
+    for (part, features) in baseline.parts() {
+        all.extend(of_part(part, features));
+    }
+    let Some((first, _)) = baseline.parts().next() else {
+        return all;
+    };
+    // Every row of the reference had its columns, or it would be none.
+    let share = Share::of_gaps(first.rows, 1, first.seed, "requests that do not fit");
+    all.push(Held {
+        feature: baseline.features().len(),
+        signal: Signal::Unfit,
+        rule: Rule::Share(Box::new(share)),
+    });
+    all
+}
+
 /// Text has no bins, and is watched for what is missing alone.
-pub(super) fn of_profile(profile: &Profile) -> Vec<Held> {
+fn of_part(part: &Part, features: &[Feature]) -> Vec<Held> {
     let experts = Arc::new(Experts::of_features());
     let tolerance = Arc::new(Tolerance::new(&experts, Bounds::of_feature()));
     let mut all = Vec::new();
-    for (at, feature) in profile.features.iter().enumerate() {
+    for (at, feature) in (part.features.start..).zip(features) {
         let name = |what: &str| format!("{what} of {}", feature.name);
         let rule = |share| Rule::Share(Box::new(share));
         let mut push = |signal, rule| {
@@ -89,14 +109,14 @@ pub(super) fn of_profile(profile: &Profile) -> Vec<Held> {
             push(Signal::Values, Rule::Values(Box::new(Values::of(plain))));
         }
         let missing = feature.nulls.saturating_add(feature.not_finite);
-        let share = Share::new(profile.rows, missing, profile.seed, &name("missing"));
+        let share = Share::new(part.rows, missing, part.seed, &name("missing"));
         push(Signal::Missing, rule(share));
         match &feature.found {
             Found::Numbers(_) => {
                 // Of all values of the reference none lies outside. A fresh one does when it
                 // falls into the gap at either end.
-                let inside = profile.rows.saturating_sub(missing).saturating_sub(1);
-                let share = Share::of_gaps(inside, 2, profile.seed, &name("out of range"));
+                let inside = part.rows.saturating_sub(missing).saturating_sub(1);
+                let share = Share::of_gaps(inside, 2, part.seed, &name("out of range"));
                 push(Signal::OutOfRange, rule(share));
             }
             Found::Categories(ranked) => {
@@ -104,19 +124,12 @@ pub(super) fn of_profile(profile: &Profile) -> Vec<Held> {
                 let table = ranked.categories.table().iter();
                 let alone = table.filter(|category| category.sampled == 1).count() as u64;
                 let others = u64::from(ranked.bins.sampled()).saturating_sub(alone);
-                let share = Share::of_gaps(others, alone + 1, profile.seed, &name("unseen"));
+                let share = Share::of_gaps(others, alone + 1, part.seed, &name("unseen"));
                 push(Signal::Unseen, rule(share));
             }
             Found::Nothing | Found::Text { .. } => {}
         }
     }
-    // Every row of the reference had its columns, or it would be none.
-    let share = Share::of_gaps(profile.rows, 1, profile.seed, "requests that do not fit");
-    all.push(Held {
-        feature: profile.features.len(),
-        signal: Signal::Unfit,
-        rule: Rule::Share(Box::new(share)),
-    });
     all
 }
 

@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use binnacle_sketch::profile::{BINS, Counts, Profile};
+use binnacle_sketch::profile::{BINS, Counts};
 
+use super::baseline::Baseline;
 use super::budget::Budget;
-use super::signal::{Held, Signal, of_profile, two};
+use super::signal::{Held, Signal, of_baseline, two};
 use super::stream::{Evidence, Stream};
 use crate::packed::packed;
 
@@ -26,7 +27,7 @@ pub type Source = [u8; 16];
 /// What one source counted in one window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report<'a> {
-    /// Of features, by their place in the profile.
+    /// Of features, by their place in the reference.
     pub features: &'a [(usize, Counts)],
     /// Requests that were looked at.
     pub requests: u64,
@@ -37,7 +38,7 @@ pub struct Report<'a> {
 /// A model under watch.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    /// In the order of the profile's features, those of one feature side by side.
+    /// In the order of the reference's features, those of one feature side by side.
     held: Vec<Held>,
     state: State,
 }
@@ -157,8 +158,8 @@ pub struct NotOurs;
 
 impl Watch {
     /// Against this reference, with nothing seen.
-    pub fn new(profile: &Profile) -> Self {
-        let held = of_profile(profile);
+    pub fn new(baseline: &Baseline) -> Self {
+        let held = of_baseline(baseline);
         let streams = held.iter().map(|held| Stream::new(&held.null().experts));
         let state = State {
             streams: streams.collect(),
@@ -172,8 +173,8 @@ impl Watch {
     }
 
     /// Goes on with what was kept.
-    pub fn resume(profile: &Profile, state: State) -> Result<Self, NotOurs> {
-        let mut watch = Self::new(profile);
+    pub fn resume(baseline: &Baseline, state: State) -> Result<Self, NotOurs> {
+        let mut watch = Self::new(baseline);
         let fits = |(stream, held): (&Stream, &Held)| stream.fits(&held.null().experts);
         let all = state.streams.len() == watch.held.len();
         if !all || !state.streams.iter().zip(&watch.held).all(fits) {

@@ -151,6 +151,7 @@ impl Packed for Role {
             Self::Train => 0,
             Self::Validation => 1,
             Self::Test => 2,
+            Self::Predictions => 3,
         });
     }
     fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
@@ -158,6 +159,7 @@ impl Packed for Role {
             0 => Ok(Self::Train),
             1 => Ok(Self::Validation),
             2 => Ok(Self::Test),
+            3 => Ok(Self::Predictions),
             _ => Err(Malformed("a role is none")),
         }
     }

@@ -79,6 +79,8 @@ pub enum Role {
     Validation,
     /// It was measured with it.
     Test,
+    /// What it answered, before it served: a column for each output.
+    Predictions,
 }
 
 /// One data set that a version was trained on, and what for. Written `transactions@3:train`.
@@ -223,11 +225,12 @@ impl Role {
             Self::Train => "train",
             Self::Validation => "validation",
             Self::Test => "test",
+            Self::Predictions => "predictions",
         }
     }
 
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+    pub const ALL: [Self; 4] = [Self::Train, Self::Validation, Self::Test, Self::Predictions];
 }
 
 impl FromStr for Trained {

@@ -50,7 +50,9 @@ pub struct WantedVersion {
     /// How they are laid out; empty where nobody said.
     pub format: Arc<str>,
     /// What its inputs are held against, where that is known.
-    pub reference: Option<Inputs>,
+    pub inputs: Option<Inputs>,
+    /// What its answers are.
+    pub outputs: Option<Outputs>,
     /// Its golden requests in the hub's store, where it has any.
     pub golden: Option<Digest>,
 }
@@ -65,6 +67,16 @@ pub struct Inputs {
     pub profile: Digest,
     /// The feature vector in order.
     pub features: Arc<[Arc<str>]>,
+}
+
+/// What a version's answers look like: where what it answered before it served is a data set with
+/// a profile, a column for each output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outputs {
+    /// The data set.
+    pub data_set: Reference,
+    /// Its profile, in the hub's store.
+    pub profile: Digest,
 }
 
 /// All that one host does for endpoints.
@@ -260,25 +272,35 @@ fn wanted_version(state: &State, version: Reference) -> WantedVersion {
             .filter(|files| files.lie.is_stored())
             .map(|files| (files.sha256, files.bytes.get())),
         format: format.map_or("".into(), Name::shared),
-        reference: inputs(state, &version).ok(),
+        inputs: inputs(state, &version).ok(),
+        outputs: outputs(state, &version),
         golden: registry.golden(&version).map(|golden| golden.sha256),
         version,
     }
 }
 
+/// What a version's answers are held against; `None` where nobody said what they are like.
+pub fn outputs(state: &State, version: &Reference) -> Option<Outputs> {
+    let (data_set, profile) = profile_of(state, version, Role::Predictions)?;
+    Some(Outputs { data_set, profile })
+}
+
+/// Of several data sets in a role the first that has a profile.
+fn profile_of(state: &State, version: &Reference, role: Role) -> Option<(Reference, Digest)> {
+    let known = state.registry.version(version)?;
+    let own = known.data_sets.iter().filter(|one| one.role == role);
+    let mut profiles = own.filter_map(|one| {
+        let profile = state.registry.data_set(&one.data_set)?.profile?;
+        Some((one.data_set.clone(), profile))
+    });
+    profiles.next()
+}
+
 /// What a version's inputs are held against, or why they are held against nothing.
-///
-/// Of several data sets that it was trained on the first with a profile is taken.
 pub fn inputs(state: &State, version: &Reference) -> Result<Inputs, &'static str> {
     let registry = &state.registry;
     let known = registry.version(version).ok_or("it is not registered")?;
-    let trained = known.data_sets.iter().filter(|one| one.role == Role::Train);
-    let mut profiles = trained.filter_map(|one| {
-        let profile = registry.data_set(&one.data_set)?.profile?;
-        Some((one.data_set.clone(), profile))
-    });
-    let (data_set, profile) = profiles
-        .next()
+    let (data_set, profile) = profile_of(state, version, Role::Train)
         .ok_or("no data set with a profile is named as what it was trained on")?;
     let feature_set = known.feature_set.as_ref();
     let feature_set = feature_set.and_then(|set| registry.feature_set(set));

@@ -22,6 +22,9 @@ pub struct DriftItem {
     pub data_set: Option<Reference>,
     /// The profile of that.
     pub profile: Option<Digest>,
+    /// What its answers are held against.
+    #[serde(default)]
+    pub predictions: Option<Reference>,
     /// Values of the reference.
     pub sampled: u32,
     /// Features that are watched.
@@ -164,6 +167,7 @@ impl DriftItem {
             why: why.into(),
             data_set: None,
             profile: None,
+            predictions: None,
             sampled: 0,
             features: 0,
             streams: 0,
@@ -183,7 +187,8 @@ impl DriftItem {
 
     /// A version that is.
     pub fn watched(
-        (endpoint, version, data_set): (EndpointName, Reference, Option<Reference>),
+        (endpoint, version): (EndpointName, Reference),
+        (data_set, predictions): (Option<Reference>, Option<Reference>),
         guard: &Guard,
         budget: &Budget,
         standing: Standing,
@@ -215,7 +220,8 @@ impl DriftItem {
             state: state.into(),
             why: why.into(),
             data_set,
-            profile: Some(guard.profile().0),
+            profile: guard.references().inputs,
+            predictions,
             sampled: guard.sampled(),
             features: totals.features.len(),
             streams: guard.stream_count(),

@@ -7,13 +7,14 @@ use std::time::Duration;
 use binnacle_core::alert::{Alert, Subject};
 use binnacle_core::blame::Whom;
 use binnacle_core::drift::{
-    Budget, Guard, Provable, Prover, Row, Standing, Turn, accuse, key, place,
+    Baseline, Budget, Guard, Provable, Prover, Row, Standing, Turn, accuse, key, place,
 };
 use binnacle_core::endpoint::{Endpoint, EndpointName};
 use binnacle_core::name::Name;
 use binnacle_core::reaction::{Conclusion, Stands};
 use binnacle_core::registry::{Digest, Reference};
-use binnacle_core::rollout::duty::{self, Inputs};
+use binnacle_core::report::References;
+use binnacle_core::rollout::duty::{self, Inputs, Outputs};
 use binnacle_core::state::{Input, State};
 use binnacle_core::view::{AlertItem, DriftItem, MovedItem, WatchedItem};
 use binnacle_sketch::profile::Profile;
@@ -174,7 +175,7 @@ impl Owner {
                 continue;
             }
             if let Some(guard) = self.guards.get_mut(&place)
-                && guard.profile().0 == window.profile
+                && guard.references() == window.references
             {
                 let report = (counted.boot.0, counted.sequence);
                 guard.receive(&counted.host, report, window, now_us);
@@ -193,30 +194,29 @@ impl Owner {
         if published.state.endpoints.get(endpoint).is_none() {
             return false;
         }
-        let Ok(inputs) = duty::inputs(&published.state, version) else {
-            return false;
+        let inputs = duty::inputs(&published.state, version).ok();
+        let outputs = duty::outputs(&published.state, version);
+        let references = References {
+            inputs: inputs.as_ref().map(|inputs| inputs.profile),
+            outputs: outputs.as_ref().map(|outputs| outputs.profile),
         };
-        let now_us = self.clock.now_us();
-        if self
-            .unread
-            .get(&inputs.profile)
-            .is_some_and(|until| now_us < *until)
-        {
+        if references == References::default() {
             return false;
         }
-        let Some(profile) = self.reference(&inputs, now_us).await else {
+        let now_us = self.clock.now_us();
+        let Some(baseline) = self.baseline(inputs, outputs, now_us).await else {
             return false;
         };
         let rows = self.asleep.remove(place).unwrap_or_default();
         let kept = (!rows.is_empty()).then(|| {
-            let resumed = Guard::resume(profile.clone(), rows.values().map(Vec::as_slice));
+            let resumed = Guard::resume(baseline.clone(), rows.values().map(Vec::as_slice));
             resumed.inspect_err(|error| {
                 let error = chain(error);
                 tracing::warn!(%endpoint, %version, error, "evidence begins anew");
             })
         });
         let kept = kept.and_then(Result::ok);
-        let kept = kept.filter(|kept| kept.profile().0 == inputs.profile);
+        let kept = kept.filter(|kept| kept.references() == references);
         if kept.is_none() {
             let rows = rows.keys().map(|row| key(endpoint, version, *row));
             self.gone.extend(rows);
@@ -224,7 +224,7 @@ impl Owner {
         let tick_us = i64::try_from(self.settings.tick.as_micros()).unwrap_or(i64::MAX);
         let nth = self.begun_with(now_us);
         let guard =
-            kept.unwrap_or_else(|| Guard::new(profile, inputs.profile, (now_us, tick_us), nth));
+            kept.unwrap_or_else(|| Guard::new(baseline, references, (now_us, tick_us), nth));
         self.guards.insert(place.clone(), guard);
         true
     }
@@ -237,18 +237,47 @@ impl Owner {
         u32::try_from(today.count()).map_or(u32::MAX, |count| count.saturating_add(1))
     }
 
-    /// Reads a reference, of which the vector's features are taken.
-    async fn reference(&mut self, inputs: &Inputs, now_us: i64) -> Option<Arc<Profile>> {
-        match self.read(inputs.profile).await {
-            Ok(profile) => {
-                self.unread.remove(&inputs.profile);
-                let names: Vec<&str> = inputs.features.iter().map(|name| &**name).collect();
-                Some(Arc::new(profile.of_vector(&names)))
+    /// Reads what a version is held against: the features of its vector, and its answers.
+    async fn baseline(
+        &mut self,
+        inputs: Option<Inputs>,
+        outputs: Option<Outputs>,
+        now_us: i64,
+    ) -> Option<Arc<Baseline>> {
+        let mut profiles = Vec::new();
+        if let Some(inputs) = inputs {
+            let profile = self
+                .reference(&inputs.data_set, inputs.profile, now_us)
+                .await?;
+            let names: Vec<&str> = inputs.features.iter().map(|name| &**name).collect();
+            profiles.push(profile.of_vector(&names));
+        }
+        if let Some(Outputs { data_set, profile }) = outputs {
+            let profile = self.reference(&data_set, profile, now_us).await?;
+            profiles.push(profile.of_outputs());
+        }
+        Some(Arc::new(Baseline::new(profiles)))
+    }
+
+    /// Reads a reference. One that cannot be read is not tried again at once.
+    async fn reference(
+        &mut self,
+        data_set: &Reference,
+        profile: Digest,
+        now_us: i64,
+    ) -> Option<Profile> {
+        let until = self.unread.get(&profile);
+        if until.is_some_and(|until| now_us < *until) {
+            return None;
+        }
+        match self.read(profile).await {
+            Ok(read) => {
+                self.unread.remove(&profile);
+                Some(read)
             }
             Err(why) => {
-                let data_set = inputs.data_set.to_string();
-                tracing::warn!(data_set, why, "a reference cannot be read");
-                self.unread.insert(inputs.profile, now_us + REST_US);
+                tracing::warn!(%data_set, why, "a reference cannot be read");
+                self.unread.insert(profile, now_us + REST_US);
                 None
             }
         }
@@ -423,6 +452,7 @@ impl Owner {
                     continue;
                 }
                 let inputs = duty::inputs(state, &version);
+                let outputs = duty::outputs(state, &version);
                 let place = (name.clone(), version);
                 let Some((sampled, streams, requests)) = self.guards.get(&place).map(|guard| {
                     (
@@ -431,15 +461,17 @@ impl Owner {
                         guard.totals().requests,
                     )
                 }) else {
-                    let why = inputs.err().unwrap_or("no request was looked at yet");
+                    let why = inputs.err().filter(|_| outputs.is_none());
+                    let why = why.unwrap_or("no request was looked at yet");
                     items.push(DriftItem::unwatched(place.0, place.1, why));
                     continue;
                 };
                 let standing = self.standing(sampled, budget.alone(streams), requests);
                 if let Some(guard) = self.guards.get(&place) {
-                    let data_set = inputs.ok().map(|inputs| inputs.data_set);
-                    let place = (place.0, place.1, data_set);
-                    items.push(DriftItem::watched(place, guard, &budget, standing));
+                    let inputs = inputs.ok().map(|inputs| inputs.data_set);
+                    let outputs = outputs.map(|outputs| outputs.data_set);
+                    let against = (inputs, outputs);
+                    items.push(DriftItem::watched(place, against, guard, &budget, standing));
                 }
             }
         }

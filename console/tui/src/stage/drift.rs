@@ -36,6 +36,7 @@ impl Inputs {
             "endpoint": "prod/churn", "version": "churn@14",
             "state": if self.is_normal { "watched" } else { "moved" }, "why": "",
             "data_set": "customers@9", "profile": "7f".repeat(32), "sampled": 48_210,
+            "predictions": "churn-answers@14",
             "features": 3, "streams": 9, "meter": if self.is_normal { 0.0 } else { 1.0 },
             "most": stream("tenure", "values", 1.0), "since": at(3_000), "seen_at": at(0),
             "ticks": 36_000, "requests": 312_400, "unfit": 2, "skipped": 0, "dropped": 0,

@@ -23,7 +23,11 @@ impl Guard {
         let mut features = Vec::new();
         for stream in 0..self.watch.streams() {
             if let Some((feature, Signal::Values)) = self.watch.signal(stream)
-                && let Some(bins) = self.profile.features.get(feature).and_then(|of| of.bins())
+                && let Some(bins) = self
+                    .baseline
+                    .features()
+                    .get(feature)
+                    .and_then(|of| of.bins())
                 && let Some(counts) = self.kept.totals.get(feature)
             {
                 streams.push(stream);

@@ -9,9 +9,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use binnacle_sketch::profile::Profile;
 use sha2::{Digest as _, Sha256};
 
+use super::super::baseline::Baseline;
 use super::super::recent::Recent;
 use super::super::watch::{Margin, NotOurs, Source, State, Step, Watch};
 use super::{Guard, Kept};
@@ -221,19 +221,19 @@ impl Guard {
 
     /// Goes on with what was written: the whole, and what was added to it.
     pub fn resume<'a>(
-        profile: Arc<Profile>,
+        baseline: Arc<Baseline>,
         rows: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, NotKept> {
         let mut rows = rows.into_iter();
         let whole = rows.next().unwrap_or_default();
         let (kept, state): (Kept, State) = read(whole)?;
-        if kept.totals.len() != profile.features.len() {
+        if kept.totals.len() != baseline.features().len() {
             return Err(NotOurs.into());
         }
         let mut guard = Self {
-            watch: Watch::resume(&profile, state)?,
-            recent: Recent::new(profile.features.len()),
-            profile,
+            watch: Watch::resume(&baseline, state)?,
+            recent: Recent::new(baseline.features().len()),
+            baseline,
             kept,
             verdict: None,
             paged: None,

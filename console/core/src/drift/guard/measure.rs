@@ -49,7 +49,7 @@ impl Guard {
         let (first, onset) = paged.moved.first()?;
         let (feature, signal) = self.watch.signal(first.stream)?;
         let (held, _) = self.watch.stream(first.stream)?;
-        let name = self.profile.features.get(feature);
+        let name = self.baseline.features().get(feature);
         let name = name.map_or("requests", |feature| &feature.name);
         let null = held.null();
         let (bins, fair, what) = match held.share() {
@@ -65,7 +65,7 @@ impl Guard {
                 (Vec::new(), fair, format!("of {name} {what}"))
             }
             None => {
-                let bins = self.profile.features.get(feature)?.bins()?;
+                let bins = self.baseline.features().get(feature)?.bins()?;
                 let shares = bins.shares();
                 let expert = null.experts.shares().nth(first.evidence.best)?;
                 let more = expert.iter().zip(&shares).map(|(q, p)| q > p);

@@ -1,13 +1,17 @@
 //! A version under guard: quiet while nothing moves, and precise once something does.
 
-use binnacle_sketch::profile::{Column, Field, Gather, Kind, Live, Ruler, Ties};
+use binnacle_sketch::profile::{Column, Field, Gather, Kind, Live, Profile, Ruler, Ties};
 
 use super::super::unit::Change;
 use super::*;
+use crate::registry::Digest;
 
 const TICK_US: i64 = 5_000_000;
 const START_US: i64 = 1_700_000_000_000_000;
-const DIGEST: Digest = Digest([7; 32]);
+const REFERENCES: References = References {
+    inputs: Some(Digest([7; 32])),
+    outputs: None,
+};
 
 /// What becomes of a row.
 type Change3 = fn([f64; 3]) -> [f64; 3];
@@ -17,7 +21,11 @@ fn row(at: u64) -> [f64; 3] {
     [0, 1, 2].map(|column| 10.0 + 5.0 * ties.at(3 * at + column))
 }
 
-fn profile() -> Arc<Profile> {
+fn baseline() -> Arc<Baseline> {
+    Arc::new((&profile()).into())
+}
+
+fn profile() -> Profile {
     let fields = ["a", "b", "c"].map(|name| Field {
         name: name.into(),
         kind: Kind::Number,
@@ -29,29 +37,29 @@ fn profile() -> Arc<Profile> {
         .each_ref()
         .map(|values| Column::Numbers { values, nulls: 0 });
     gather.block(3_000, &columns, None);
-    Arc::new(gather.finish())
+    gather.finish()
 }
 
 /// What a host counts in a tick: eight rows that the reference does not have.
-fn counted(profile: &Profile, host: u64, tick: u64, change: Change3) -> InputWindow {
+fn counted(baseline: &Baseline, host: u64, tick: u64, change: Change3) -> InputWindow {
     let mut lives = vec![Live::default(); 3];
     for at in 0..8 {
         let number = 10_000 + (tick * 2 + host) * 8 + at;
         let values = change(row(number));
-        for ((live, feature), x) in lives.iter_mut().zip(&profile.features).zip(values) {
+        for ((live, feature), x) in lives.iter_mut().zip(baseline.features()).zip(values) {
             let v = Ties::new(9, &feature.name).at(number);
             Ruler::of(feature).number(live, x, v);
         }
     }
     let to_us = START_US + tick as i64 * TICK_US;
-    let names = profile
-        .features
+    let names = baseline
+        .features()
         .iter()
         .map(|feature| feature.name.as_str().into());
     InputWindow {
         endpoint: "pay".into(),
         version: "fraud@7".parse().unwrap(),
-        profile: DIGEST,
+        references: REFERENCES,
         from_us: to_us - TICK_US,
         to_us,
         requests: 8,
@@ -72,11 +80,11 @@ fn run(
     ticks: std::ops::Range<u64>,
     changed: impl Fn(u64) -> Change3,
 ) -> Option<(u64, Turn)> {
-    let profile = guard.profile.clone();
+    let baseline = guard.baseline.clone();
     for tick in ticks {
         let now_us = START_US + tick as i64 * TICK_US;
         for number in 0..2 {
-            let window = counted(&profile, number, tick, changed(number));
+            let window = counted(&baseline, number, tick, changed(number));
             let report = ([number as u8; 16], tick + 1);
             let received = guard.receive(&host(number), report, &window, now_us);
             assert_eq!(received, Received::New);
@@ -101,7 +109,7 @@ fn grams([a, b, c]: [f64; 3]) -> [f64; 3] {
 
 #[test]
 fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     assert_eq!(run(&mut guard, 0..400, |_| same), None, "nothing moved");
     let (tick, turn) = run(&mut guard, 400..500, |_| grams).unwrap();
     assert_eq!(turn, Turn::Page);
@@ -138,7 +146,7 @@ fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
 fn inputs_that_were_other_ones_from_the_first_request_on_are_found_by_their_number() {
     // So little that both gates need far longer for it, and a reference that takes it in.
     let lean: Change3 = |[a, b, c]| [a, 10.0 + 5.0 * ((b - 10.0) / 5.0).powf(1.45), c];
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     let (tick, turn) = run(&mut guard, 0..200, |_| lean).unwrap();
     assert_eq!(turn, Turn::Page);
     let requests = guard.totals().requests;
@@ -160,13 +168,13 @@ fn inputs_that_were_other_ones_from_the_first_request_on_are_found_by_their_numb
     guard.rebaseline(3);
     assert_eq!(run(&mut guard, tick + 1..tick + 900, |_| lean), None);
     // The part of the budget that a hundredth on its day has left is not enough for it.
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 100_000);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 100_000);
     assert_eq!(run(&mut guard, 0..32, |_| lean), None);
 }
 
 #[test]
 fn one_host_that_moved_is_told_from_those_that_did_not() {
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     let one = |number: u64| -> Change3 { if number == 1 { grams } else { same } };
     assert_eq!(run(&mut guard, 0..50, |_| same), None);
     let (tick, _) = run(&mut guard, 50..100, one).unwrap();
@@ -194,14 +202,14 @@ impl Disk {
         let numbers: Vec<u32> = self.0.keys().copied().collect();
         let all = 0..numbers.len() as u32;
         assert!(numbers.iter().copied().eq(all), "{numbers:?}");
-        Guard::resume(profile(), self.0.values().map(Vec::as_slice))
+        Guard::resume(baseline(), self.0.values().map(Vec::as_slice))
     }
 }
 
 #[test]
 fn what_is_kept_goes_on_where_it_was() {
-    let mut whole = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
-    let mut killed = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut whole = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
+    let mut killed = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     let mut disk = Disk::default();
     // Evidence builds, and pages: all of it goes on.
     let slowly: Change3 = |[a, b, c]| [a, b, c + 0.4];
@@ -210,7 +218,7 @@ fn what_is_kept_goes_on_where_it_was() {
         let turns = [&mut whole, &mut killed].map(|guard| run(guard, tick..tick + 1, |_| change));
         assert_eq!(turns[0], turns[1]);
         // Counted and not yet looked at: it is kept as well.
-        let window = counted(&whole.profile.clone(), 0, tick + 500, same);
+        let window = counted(&whole.baseline.clone(), 0, tick + 500, same);
         let report = ([9; 16], tick + 1);
         for guard in [&mut whole, &mut killed] {
             guard.receive(&host(0), report, &window, START_US + tick as i64 * TICK_US);
@@ -236,7 +244,7 @@ fn what_is_kept_goes_on_where_it_was() {
 
 #[test]
 fn rows_after_the_whole_are_short_and_few() {
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     let (mut disk, mut written, mut wholes) = (Disk::default(), 0, 0);
     for tick in 0..300 {
         run(&mut guard, tick..tick + 1, |_| same);
@@ -255,7 +263,7 @@ fn rows_after_the_whole_are_short_and_few() {
 
 #[test]
 fn what_could_not_be_written_is_written_whole_the_next_time() {
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     let mut disk = Disk::default();
     for tick in 0..40 {
         run(&mut guard, tick..tick + 1, |_| same);
@@ -280,26 +288,26 @@ fn what_could_not_be_written_is_written_whole_the_next_time() {
 
 #[test]
 fn nobody_goes_on_with_what_is_not_theirs() {
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     run(&mut guard, 0..3, |_| same);
     let mut disk = Disk::default();
     disk.write(guard.save(0.0));
     let whole = disk.0[&0].clone();
-    let other = Arc::new(profile().of_vector(&["a"]));
+    let other = Arc::new((&profile().of_vector(&["a"])).into());
     let resumed = Guard::resume(other, [&whole[..]]);
     assert!(matches!(resumed, Err(NotKept::Reference(_))));
     for cut in [0, 3, whole.len() / 2, whole.len() - 1] {
-        let resumed = Guard::resume(profile(), [&whole[..cut]]);
+        let resumed = Guard::resume(baseline(), [&whole[..cut]]);
         assert!(matches!(resumed, Err(NotKept::Bytes(_))), "{cut}");
     }
-    assert!(Guard::resume(profile(), [&b"nonsense"[..]]).is_err());
-    assert!(Guard::resume(profile(), [&whole[..], &whole[..]]).is_err());
+    assert!(Guard::resume(baseline(), [&b"nonsense"[..]]).is_err());
+    assert!(Guard::resume(baseline(), [&whole[..], &whole[..]]).is_err());
 }
 
 #[test]
 fn what_is_accepted_as_normal_ends_the_episode_and_does_not_page_again() {
     let wide: Change3 = |[a, b, c]| [a, b, if c < 11.5 { 14.0 + (c - 10.0) / 2.0 } else { c }];
-    let mut guard = Guard::new(profile(), DIGEST, (START_US, TICK_US), 1);
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     run(&mut guard, 0..20, |_| same);
     let (tick, turn) = run(&mut guard, 20..200, |_| wide).unwrap();
     assert_eq!(turn, Turn::Page);

@@ -1,6 +1,6 @@
 //! A model under watch: what is counted once, what pages, and what is said of it.
 
-use binnacle_sketch::profile::{Column, Field, Gather, Kind, Ties};
+use binnacle_sketch::profile::{Column, Field, Gather, Kind, Profile, Ties};
 use proptest::prelude::*;
 
 use super::super::{Explanation, Lately, Normal, explain, moved};
@@ -132,7 +132,7 @@ fn what_moved_is_named_and_told_and_the_evidence_begins_anew() {
         }),
     ];
     for (feature, says, change) in cases {
-        let mut watch = Watch::new(&profile);
+        let mut watch = Watch::new(&(&profile).into());
         let (tick, said) = paged(&mut watch, &profile, 400, change).unwrap();
         let told = said.iter().find(|one| one.how.starts_with(says));
         let told = told.unwrap_or_else(|| panic!("{says}: {said:#?}"));
@@ -152,7 +152,7 @@ fn what_moved_is_named_and_told_and_the_evidence_begins_anew() {
 #[test]
 fn what_did_not_move_is_quiet_and_a_tick_without_reports_changes_nothing() {
     let profile = profile();
-    let mut watch = Watch::new(&profile);
+    let mut watch = Watch::new(&(&profile).into());
     assert_eq!(paged(&mut watch, &profile, 400, |values| values), None);
     let before = watch.state().clone();
     watch.tick(500, 0, &Budget::of(1_000));
@@ -168,7 +168,7 @@ fn what_did_not_move_is_quiet_and_a_tick_without_reports_changes_nothing() {
 #[test]
 fn requests_that_do_not_fit_are_a_stream_of_their_own() {
     let profile = profile();
-    let mut watch = Watch::new(&profile);
+    let mut watch = Watch::new(&(&profile).into());
     for tick in 1..=200 {
         let report = Report {
             features: &[],
@@ -190,7 +190,7 @@ fn requests_that_do_not_fit_are_a_stream_of_their_own() {
 fn a_pattern_that_was_accepted_does_not_page_again() {
     let profile = profile();
     let change = |[a, b, c]: [f64; 3]| [a.powf(0.7), b, c];
-    let mut watch = Watch::new(&profile);
+    let mut watch = Watch::new(&(&profile).into());
     assert!(paged(&mut watch, &profile, 400, change).is_some());
     let mut window = Counts::default();
     for tick in 1_000..2_000 {
@@ -201,7 +201,7 @@ fn a_pattern_that_was_accepted_does_not_page_again() {
     watch.held_mut(0).unwrap().accept(vec![normal]);
     assert_eq!(paged(&mut watch, &profile, 400, change), None);
     watch.held_mut(0).unwrap().accept(Vec::new());
-    let mut watch = Watch::new(&profile);
+    let mut watch = Watch::new(&(&profile).into());
     assert!(
         paged(&mut watch, &profile, 400, change).is_some(),
         "it can be taken back"
@@ -212,8 +212,8 @@ fn a_pattern_that_was_accepted_does_not_page_again() {
 fn a_kept_state_goes_on_where_it_was_and_is_refused_by_another_reference() {
     let profile = profile();
     let change = |[a, b, c]: [f64; 3]| [a.powf(0.8), b, c];
-    let mut whole = Watch::new(&profile);
-    let mut stopped = Watch::new(&profile);
+    let mut whole = Watch::new(&(&profile).into());
+    let mut stopped = Watch::new(&(&profile).into());
     for tick in 1..60 {
         let counts = counted(&profile, tick, change);
         for watch in [&mut whole, &mut stopped] {
@@ -223,7 +223,7 @@ fn a_kept_state_goes_on_where_it_was_and_is_refused_by_another_reference() {
         let mut packer = Packer::default();
         stopped.state().pack(&mut packer);
         let state = State::unpack(&mut Unpacker::new(&packer.bytes)).unwrap();
-        stopped = Watch::resume(&profile, state).unwrap();
+        stopped = Watch::resume(&(&profile).into(), state).unwrap();
         // What had been counted comes again after a restart.
         assert_eq!(
             stopped.report(([1; 16], tick), tick as u32, &of(&counts)),
@@ -234,7 +234,7 @@ fn a_kept_state_goes_on_where_it_was_and_is_refused_by_another_reference() {
     let mut other = profile.clone();
     other.features.pop();
     assert_eq!(
-        Watch::resume(&other, whole.state().clone()).err(),
+        Watch::resume(&(&other).into(), whole.state().clone()).err(),
         Some(NotOurs)
     );
 }
@@ -242,7 +242,7 @@ fn a_kept_state_goes_on_where_it_was_and_is_refused_by_another_reference() {
 #[test]
 fn a_source_too_many_lets_go_of_the_one_that_was_silent_longest() {
     let profile = profile();
-    let mut watch = Watch::new(&profile);
+    let mut watch = Watch::new(&(&profile).into());
     let source = |n: u32| -> Source { std::array::from_fn(|at| n.to_le_bytes()[at % 4]) };
     for n in 0..=SOURCES as u32 {
         watch.report((source(n), 5), n + 1, &Report::default());
@@ -270,13 +270,13 @@ proptest! {
         let report = |watch: &mut Watch, host: usize| {
             watch.report(([host as u8; 16], 1), 1, &of(&sent[host]))
         };
-        let mut once = Watch::new(&profile);
+        let mut once = Watch::new(&(&profile).into());
         for host in 0..12 {
             if order.contains(&host) {
                 prop_assert_eq!(report(&mut once, host), Received::New);
             }
         }
-        let mut again = Watch::new(&profile);
+        let mut again = Watch::new(&(&profile).into());
         for host in &order {
             report(&mut again, *host);
         }
@@ -295,7 +295,7 @@ proptest! {
         let mut gather = Gather::new(1, vec![field]).unwrap();
         gather.block(values.len(), &[Column::Numbers { values: &values, nulls: 0 }], None);
         let profile = gather.finish();
-        let mut watch = Watch::new(&profile);
+        let mut watch = Watch::new(&(&profile).into());
         for (tick, values) in (1..).zip(live.chunks(7)) {
             let mut counts = Counts::default();
             values.iter().for_each(|x| profile.features[0].number(&mut counts, *x, 0.3));

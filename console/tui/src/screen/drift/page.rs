@@ -183,6 +183,10 @@ fn facts(row: &DriftItem, look: &Look<'_>) -> Vec<Line> {
         ));
     }
     lines.push(fact("data", data));
+    if let Some(set) = &row.predictions {
+        let against = format!("held against {}", shown(&set.to_string()));
+        lines.push(fact("answers", against));
+    }
     lines
 }
 
