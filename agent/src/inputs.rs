@@ -1,5 +1,6 @@
 //! What the versions are asked and what they answer here, counted against their references: off
-//! the request path, within a budget of processor time, and with nothing left out that is not counted.
+//! the request path, within a budget of processor time, and with nothing left out that is not
+//! counted.
 //!
 //! Promises: a request is looked at, or counted as skipped (by sampling) or dropped (for want of
 //! room), each exactly once; no request waits for it; nothing but counts leaves the host. The

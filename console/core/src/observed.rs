@@ -74,8 +74,9 @@ impl Streams {
 /// The open streams of every host. Cloning it is cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// By host. A host that never had a stream is absent.
-    hosts: OrdMap<Name, Streams>,
+    /// By host. A host that never had a stream is absent. Shared one by one: what readers hold of
+    /// a fleet is not copied for what one host says.
+    hosts: OrdMap<Name, Arc<Streams>>,
     /// Which host a stream belongs to.
     streams: OrdMap<StreamId, Name>,
     /// Hosts that say that they decided something for themselves.
@@ -100,7 +101,8 @@ impl Observed {
                 };
                 self.streams.insert(*stream, host.clone());
                 let streams = &mut self.streams;
-                self.hosts.entry(host).or_default().change(now_us, |open| {
+                let own = Arc::make_mut(self.hosts.entry(host).or_default());
+                own.change(now_us, |open| {
                     // The same start of the same agent has dialled anew: the stream before is
                     // dead, whether or not its end was noticed yet.
                     open.retain(|old, stream| {
@@ -120,7 +122,7 @@ impl Observed {
                 let open = self
                     .hosts
                     .get_mut(host)
-                    .and_then(|streams| streams.open.get_mut(stream));
+                    .and_then(|streams| Arc::make_mut(streams).open.get_mut(stream));
                 if let Some(open) = open {
                     open.generation = served.generation;
                     open.served = served.clone();
@@ -136,6 +138,7 @@ impl Observed {
                     return;
                 };
                 if let Some(streams) = self.hosts.get_mut(&host) {
+                    let streams = Arc::make_mut(streams);
                     streams.change(now_us, |open| {
                         open.remove(stream);
                     });
@@ -165,17 +168,17 @@ impl Observed {
 
     /// How many streams claim this host's name; more than one is an alarm.
     pub fn streams(&self, host: &Name) -> usize {
-        self.hosts.get(host).map_or(0, Streams::open)
+        self.hosts.get(host).map_or(0, |streams| streams.open())
     }
 
     /// Every host that has or had a stream, in order of name.
     pub fn hosts(&self) -> impl Iterator<Item = (&Name, &Streams)> {
-        self.hosts.iter()
+        self.hosts.iter().map(|(name, streams)| (name, &**streams))
     }
 
     /// A host's streams; `None` for one that never had any.
     pub fn of(&self, host: &Name) -> Option<&Streams> {
-        self.hosts.get(host)
+        self.hosts.get(host).map(|streams| &**streams)
     }
 
     /// Hosts that say that they decided something for themselves, in order of name.
@@ -195,7 +198,7 @@ impl Observed {
 
     /// How many hosts have a stream.
     pub fn live(&self) -> usize {
-        let open = |streams: &&Streams| streams.open() > 0;
+        let open = |streams: &&Arc<Streams>| streams.open() > 0;
         self.hosts.values().filter(open).count()
     }
 }
