@@ -1,6 +1,7 @@
 //! What the product is for, through the real programs: versions brought to an endpoint, judged on
 //! the way, and taken back, with traffic on it all the while and no request lost.
 
+use std::io::BufRead as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -256,6 +257,8 @@ fn plans_are_looked_at_confirmed_and_run_as_they_were() {
 /// Requests through five changes of the route; `tests/soak/run` asks for many times as many.
 const REQUESTS: u64 = 100_000;
 const CHANGES: u64 = 5;
+/// A hundred changes are enough.
+const CHANGES_TIMES: u64 = 20;
 /// As fast as answers come.
 const SOAK_PACE: Duration = Duration::from_micros(50);
 /// Connections to each host by each protocol.
@@ -272,7 +275,7 @@ struct Settled {
 #[test]
 fn no_request_fails_or_is_answered_by_a_version_outside_the_route_of_its_moment() {
     let times = std::env::var("BINNACLE_SOAK").map_or(1, |times| times.parse().unwrap());
-    let (requests, changes) = (REQUESTS * times, CHANGES * times);
+    let (requests, changes) = (REQUESTS * times, CHANGES * times.min(CHANGES_TIMES));
     let stand = Stand::start(3);
     stand.served();
     let mut lanes = stand.lanes();
@@ -282,7 +285,9 @@ fn no_request_fails_or_is_answered_by_a_version_outside_the_route_of_its_moment(
     for change in 1..=changes {
         // Each has its share of the requests before it.
         let due = requests * change / (changes + 1);
-        eventually_true("requests are answered", SOON * 20, || traffic.sent() >= due);
+        eventually_true("requests are answered", SOON * 20 * times as u32, || {
+            traffic.sent() >= due
+        });
         let (words, second) = match change % 3 {
             1 => ("deploy tumour@1=80% tumour@2=20% --to test/scan", 2),
             2 => ("deploy tumour@2 --to test/scan", 10),
@@ -306,39 +311,23 @@ fn no_request_fails_or_is_answered_by_a_version_outside_the_route_of_its_moment(
             stand.does("endpoint lift test/scan tumour@2 --reason soak");
         }
     }
-    eventually_true("requests are answered", SOON * 20, || {
+    eventually_true("requests are answered", SOON * 20 * times as u32, || {
         traffic.sent() >= requests
     });
     let tally = traffic.stop();
     let failures = &tally.failures;
     assert_eq!((tally.failed, tally.unanswered), (0, 0), "{failures:?}");
     assert!(tally.sent() >= requests);
-    for one in &settled {
-        one.check(&stand);
-    }
+    let counts = answered(&stand, &settled);
+    settled
+        .iter()
+        .zip(counts)
+        .for_each(|(one, counts)| one.check(counts));
 }
 
 impl Settled {
-    /// Every request that began and ended in it went where the route says, in its shares.
-    fn check(&self, stand: &Stand) {
-        let (mut first, mut second) = (0_u64, 0_u64);
-        for agent in &stand.agents {
-            let log = std::fs::read_to_string(agent.request_log()).unwrap();
-            // Its end may still be on its way to the disk.
-            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            for line in whole.lines() {
-                let line: Value = serde_json::from_str(line).unwrap();
-                let (at_us, ns) = (line["t_us"].as_i64().unwrap(), line["ns"].as_i64().unwrap());
-                if at_us - ns / 1_000 <= self.from_us || at_us >= self.to_us {
-                    continue;
-                }
-                match line["version"].as_str().unwrap() {
-                    "1" => first += 1,
-                    "2" => second += 1,
-                    other => panic!("version {other} answered"),
-                }
-            }
-        }
+    /// Whether the requests that began and ended in it went in its shares.
+    fn check(&self, [first, second]: [u64; 2]) {
         let (all, share) = ((first + second) as f64, self.second as f64 / 10.0);
         assert!(all > 0.0, "nothing was answered meanwhile");
         let deviation = (all * share * (1.0 - share)).sqrt();
@@ -348,6 +337,43 @@ impl Settled {
             "{second} of {all}, of which {share} were due"
         );
     }
+}
+
+/// A line of an agent's request log.
+#[derive(serde::Deserialize)]
+struct Logged<'a> {
+    t_us: i64,
+    ns: i64,
+    version: &'a str,
+}
+
+/// Of each span the requests that began and ended in it, by the version that answered.
+fn answered(stand: &Stand, settled: &[Settled]) -> Vec<[u64; 2]> {
+    let mut counts = vec![[0; 2]; settled.len()];
+    for agent in &stand.agents {
+        let log = std::fs::File::open(agent.request_log()).unwrap();
+        for line in std::io::BufReader::new(log).lines() {
+            let line = line.unwrap();
+            // The last may still be on its way to the disk.
+            let Ok(line) = serde_json::from_str::<Logged<'_>>(&line) else {
+                continue;
+            };
+            let began_us = line.t_us - line.ns / 1_000;
+            let after = settled.partition_point(|one| one.from_us < began_us);
+            let Some(at) = after
+                .checked_sub(1)
+                .filter(|at| line.t_us < settled[*at].to_us)
+            else {
+                continue;
+            };
+            match line.version {
+                "1" => counts[at][0] += 1,
+                "2" => counts[at][1] += 1,
+                other => panic!("version {other} answered"),
+            }
+        }
+    }
+    counts
 }
 
 fn at_us(time: &Value) -> i64 {

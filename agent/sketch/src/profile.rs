@@ -95,6 +95,9 @@ pub struct Feature {
     pub found: Found,
     /// Bins by hour of the week, where a time column was named.
     pub hours: Option<Hours>,
+    /// After so many values of its own last part it was told from the part before: it follows the
+    /// hours, or the season. Only where there are hours to hold it against instead.
+    pub moves_after: Option<u64>,
 }
 
 /// What the values of a feature look like.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use binnacle_sketch::profile::Profile;
+use binnacle_sketch::profile::{Past, Profile};
 
 use crate::digest::TableDigest;
 use crate::error::DataError;
@@ -53,6 +53,8 @@ pub struct Registered {
     pub digest: TableDigest,
     /// What it looks like.
     pub profile: Profile,
+    /// The same in the order of its times, feature by feature.
+    pub past: Vec<Past>,
 }
 
 /// Reads a data set in one pass. Blocks until it is done, has failed, or `progress` ends it.

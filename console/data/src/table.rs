@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use binnacle_sketch::profile::{self, BLOCK, Field, Gather, Kind, Profile};
+use binnacle_sketch::profile::{self, BLOCK, Field, Gather, Kind, Past, Profile};
 
 use crate::block::Column;
 use crate::digest::{self, ColumnDigest};
@@ -183,6 +183,7 @@ impl<'a> Table<'a> {
         Ok(Part {
             bytes: self.meter.all(),
             columns: columns.collect(),
+            past: self.gather.past(),
             profile: self.gather.finish(),
         })
     }
@@ -193,6 +194,7 @@ pub(crate) struct Part {
     bytes: u64,
     columns: Vec<(schema::Column, ColumnDigest)>,
     profile: Profile,
+    past: Vec<Past>,
 }
 
 impl Part {
@@ -207,6 +209,7 @@ impl Part {
     pub(crate) fn add(&mut self, next: Self) {
         self.columns.extend(next.columns);
         self.profile.features.extend(next.profile.features);
+        self.past.extend(next.past);
     }
 
     /// The table of these columns.
@@ -219,6 +222,7 @@ impl Part {
             digest: digest::table(self.profile.rows, digests),
             columns,
             profile: self.profile,
+            past: self.past,
         }
     }
 }

@@ -265,7 +265,10 @@ fn show(rows: &[WatchedItem]) -> String {
                 feature => shown(feature),
             },
             meter(most.map_or(0.0, |stream| stream.meter)),
-            most.map_or("", |stream| word(stream.signal)).to_owned(),
+            most.map_or_else(String::new, |stream| match stream.by_hour {
+                true => format!("{} by hour", word(stream.signal)),
+                false => word(stream.signal).to_owned(),
+            }),
             row.counted.to_string(),
             row.missing.to_string(),
             row.unseen.to_string(),

@@ -115,12 +115,16 @@ impl Feature {
                 varint::put(out, u64::from(*sampled));
             }
         }
-        out.push(u8::from(self.hours.is_some()));
-        if let Some((rows, roots)) = self.hours.as_ref().map(Hours::parts) {
-            for rows in rows {
-                varint::put(out, u64::from(*rows));
-            }
-            out.extend_from_slice(roots);
+        let Some((rows, roots)) = self.hours.as_ref().map(Hours::parts) else {
+            return out.push(0);
+        };
+        out.push(1 + u8::from(self.moves_after.is_some()));
+        for rows in rows {
+            varint::put(out, u64::from(*rows));
+        }
+        out.extend_from_slice(roots);
+        if let Some(values) = self.moves_after {
+            varint::put(out, values);
         }
     }
 
@@ -149,12 +153,14 @@ impl Feature {
             },
             tag => return Err(Malformed::Tag(tag)),
         };
-        let hours = match from.byte()? {
-            0 => None,
-            1 => {
+        let (hours, moves_after) = match from.byte()? {
+            0 => (None, None),
+            tag @ (1 | 2) => {
                 let rows = (0..HOURS).map(|_| from.small()).collect::<Result<_, _>>()?;
                 let roots = from.bytes(HOURS * BINS)?.to_vec();
-                Some(Hours::from_parts(rows, roots)?)
+                let hours = Hours::from_parts(rows, roots)?;
+                let moves = (tag == 2).then(|| from.count(u64::MAX)).transpose()?;
+                (Some(hours), moves)
             }
             tag => return Err(Malformed::Tag(tag)),
         };
@@ -165,6 +171,7 @@ impl Feature {
             not_finite,
             found,
             hours,
+            moves_after,
         })
     }
 }

@@ -258,6 +258,7 @@ impl Gathered {
             not_finite: 0,
             found: Found::Nothing,
             hours: None,
+            moves_after: None,
         };
         match self.held {
             Held::Numbers { moments, sample } => {

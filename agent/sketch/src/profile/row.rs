@@ -24,6 +24,8 @@ pub struct Row {
     pub sd: Option<f64>,
     /// Different values in the sample; of categories and text.
     pub distinct: Option<u32>,
+    /// After so many values it was told from its own past: it is held against the hours of the week.
+    pub moves_after: Option<u64>,
     /// Shares to be drawn side by side: of equal spans of the values, or of the most frequent
     /// categories.
     pub bars: Vec<Bar>,
@@ -57,6 +59,7 @@ fn row(feature: &Feature, rows: u64, count: usize) -> Row {
         mean: None,
         sd: None,
         distinct: None,
+        moves_after: feature.moves_after,
         bars: Vec::new(),
     };
     match &feature.found {

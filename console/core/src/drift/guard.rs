@@ -179,6 +179,8 @@ pub struct StreamStands {
     pub reference: u32,
     /// φ, where it is known.
     pub spread: Option<f32>,
+    /// It is held against the hours of the week.
+    pub seasonal: bool,
 }
 
 /// Totals since the guard began.
@@ -507,7 +509,7 @@ impl Guard {
         let all = self.watch.standing(budget).into_iter();
         let stands = all.filter_map(|moved| {
             let (feature, signal) = self.watch.signal(moved.stream)?;
-            let (_, stream) = self.watch.stream(moved.stream)?;
+            let (held, stream) = self.watch.stream(moved.stream)?;
             let feature = self.baseline.features().get(feature);
             let evidence = moved.evidence.agreed().max(1.0).ln();
             Some(StreamStands {
@@ -518,6 +520,7 @@ impl Guard {
                 observations: stream.observations(),
                 reference: feature.map_or(0, |feature| feature.sampled()),
                 spread: stream.spread().phi(),
+                seasonal: held.is_seasonal(),
             })
         });
         stands.collect()

@@ -106,7 +106,10 @@ fn of_part(part: &Part, features: &[Feature]) -> Vec<Held> {
                 tolerance: Arc::clone(&tolerance),
                 gaps: Some(bins.gaps().to_vec()),
             };
-            push(Signal::Values, Rule::Values(Box::new(Values::of(plain))));
+            push(
+                Signal::Values,
+                Rule::Values(Box::new(Values::of(plain, feature))),
+            );
         }
         let missing = feature.nulls.saturating_add(feature.not_finite);
         let share = Share::new(part.rows, missing, part.seed, &name("missing"));
@@ -160,13 +163,11 @@ impl Held {
         }
     }
 
-    /// From now on the feature is taken to follow the hours of the week, since it alarms on its
-    /// own past: gate A is off, and gate B's box is the reference of each hour.
-    pub fn seasonal(&mut self, feature: &Feature) {
-        if let (Rule::Values(values), Some(hours)) = (&mut self.rule, &feature.hours) {
-            values.plain.gaps = None;
-            values.hours = Some(hours.clone());
-            values.now = None;
+    /// Whether it is held against the hours of the week.
+    pub fn is_seasonal(&self) -> bool {
+        match &self.rule {
+            Rule::Values(values) => values.hours.is_some(),
+            Rule::Share(_) => false,
         }
     }
 
@@ -218,10 +219,17 @@ pub(super) fn two(observations: u64, on: u64) -> [u64; BINS] {
 }
 
 impl Values {
-    fn of(plain: Null) -> Self {
+    /// A feature that alarms on its own past is taken to follow the hours of the week: gate A is
+    /// off, and gate B's box is the reference of each hour.
+    fn of(plain: Null, feature: &Feature) -> Self {
+        let hours = feature.hours.clone();
+        let hours = hours.filter(|_| feature.moves_after.is_some());
         Self {
-            plain,
-            hours: None,
+            plain: Null {
+                gaps: plain.gaps.filter(|_| hours.is_none()),
+                ..plain
+            },
+            hours,
             normal: Vec::new(),
             now: None,
         }

@@ -94,6 +94,9 @@ pub struct StreamItem {
     pub observations: u64,
     /// φ: how much more batches differ than chance makes them; absent where it is not known.
     pub spread: Option<f32>,
+    /// Held against the hours of the week, since it moved in its own past.
+    #[serde(default)]
+    pub by_hour: bool,
 }
 
 /// One feature of one version: what was counted of it, and its streams.
@@ -249,6 +252,7 @@ impl StreamItem {
             meter: stands.meter,
             observations: stands.observations,
             spread: stands.spread,
+            by_hour: stands.seasonal,
         }
     }
 }

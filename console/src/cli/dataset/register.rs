@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use binnacle_core::drift::{Replayed, replay};
 use binnacle_core::name::Name;
 use binnacle_core::registry::{Column, Columns, DataSetDetail, Digest, Line, Prose, Span};
 use binnacle_data::{DataError, Options, Progress, Registered, Source, Type, read};
@@ -76,6 +77,20 @@ fn wrong(error: impl ToString) -> Failure {
     Failure::new(Exit::Usage, error.to_string())
 }
 
+/// Has each feature held against its own past: one that moves there is no coin, and is held against
+/// the hours of the week later.
+fn look_back(found: &mut Registered) {
+    for past in &found.past {
+        let mut features = found.profile.features.iter_mut();
+        if let Some(feature) = features.find(|feature| feature.name == past.name)
+            && feature.hours.is_some()
+            && let Replayed::Moves { after } = replay(past)
+        {
+            feature.moves_after = Some(after);
+        }
+    }
+}
+
 impl Register {
     pub(crate) async fn run(self, link: &Link, form: Form) -> Result<Exit, Failure> {
         let object = self.location.as_deref().map(PathBuf::from);
@@ -96,7 +111,8 @@ impl Register {
 
     /// Reads the file, and stores its profile.
     async fn found(&self, link: &Link, file: &Path, form: Form) -> Result<DataSetDetail, Failure> {
-        let found = whole(file, self.options()?, form).await?;
+        let mut found = whole(file, self.options()?, form).await?;
+        look_back(&mut found);
         let profile = found.profile.encode();
         let profile = match self.how.dry_run {
             true => None,

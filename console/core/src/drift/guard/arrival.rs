@@ -29,6 +29,8 @@ impl Guard {
                     .get(feature)
                     .and_then(|of| of.bins())
                 && let Some(counts) = self.kept.totals.get(feature)
+                // Of what follows the hours one look says nothing.
+                && self.watch.stream(stream).is_some_and(|(held, _)| !held.is_seasonal())
             {
                 streams.push(stream);
                 features.push((bins.gaps(), counts.bins));

@@ -3,7 +3,7 @@
 use binnacle_sketch::profile::{Column, Field, Gather, Kind, Profile, Ties};
 use proptest::prelude::*;
 
-use super::super::{Explanation, Lately, Normal, explain, moved};
+use super::super::{Explanation, Lately, Normal, Replayed, explain, moved, replay};
 use super::*;
 use crate::packed::{Packed as _, Packer, Unpacker};
 
@@ -205,6 +205,71 @@ fn a_pattern_that_was_accepted_does_not_page_again() {
     assert!(
         paged(&mut watch, &profile, 400, change).is_some(),
         "it can be taken back"
+    );
+}
+
+/// A feature that rises and falls with the hour of the day, over four weeks.
+fn daily(row: usize) -> f64 {
+    let ties = Ties::new(5, "daily");
+    let hour = (row / 40) as f64;
+    3.0 * (hour / 24.0 * std::f64::consts::TAU).sin() + ties.at(row as u64)
+}
+
+#[test]
+fn what_follows_the_hours_is_held_against_its_hour_and_pages_when_it_leaves_it() {
+    const HOUR_US: i64 = 3_600_000_000;
+    // A Monday at midnight.
+    const MONDAY_US: i64 = 1_699_833_600_000_000;
+    let rows = 4 * 168 * 40;
+    let values: Vec<f64> = (0..rows).map(daily).collect();
+    let times: Vec<i64> = (0..rows as i64)
+        .map(|row| MONDAY_US + row / 40 * HOUR_US)
+        .collect();
+    let field = Field {
+        name: "load".into(),
+        kind: Kind::Number,
+    };
+    let mut gather = Gather::new(1, vec![field]).unwrap();
+    for at in (0..rows).step_by(4_096) {
+        let to = rows.min(at + 4_096);
+        let column = Column::Numbers {
+            values: &values[at..to],
+            nulls: 0,
+        };
+        gather.block(to - at, &[column], Some(&times[at..to]));
+    }
+    let past = gather.past();
+    let mut profile = gather.finish();
+    let weeks = |profile: &Profile, late: usize| {
+        let mut watch = Watch::new(&profile.into());
+        (0..2 * 168_usize).find(|hour| {
+            let ties = Ties::new(*hour as u64, "live");
+            let mut counts = Counts::default();
+            for at in 0..40 {
+                let x = daily((hour + late) * 40 + at) + 0.001 * ties.at(at as u64);
+                profile.features[0].number(&mut counts, x, ties.at(100 + at as u64));
+            }
+            let tick = *hour as u32 + 1;
+            watch.report(([1; 16], u64::from(tick)), tick, &of(&[(0, counts)]));
+            let verdict = watch.tick(tick, hour % 168, &Budget::of(10));
+            matches!(verdict.outcome, Outcome::Page(_))
+        })
+    };
+    assert!(
+        weeks(&profile, 0).is_some(),
+        "as a coin it cries wolf at once"
+    );
+    let Replayed::Moves { after } = replay(&past[0]) else {
+        panic!("it moves in its own past");
+    };
+    profile.features[0].moves_after = Some(after);
+    let read = Profile::decode(&profile.encode()).unwrap();
+    assert_eq!(read, profile);
+    assert_eq!(weeks(&read, 0), None);
+    let late = weeks(&read, 6);
+    assert!(
+        late.is_some_and(|hour| hour < 24),
+        "six hours late: {late:?}"
     );
 }
 

@@ -267,6 +267,9 @@ fn told(feature: &WatchedItem, look: &Look<'_>) -> Line {
     {
         words.push(format!("most in {}", signal(most)));
     }
+    if feature.streams.iter().any(|stream| stream.by_hour) {
+        words.push("by hour of the week".into());
+    }
     line.push(piece(words.join("  "), Meaning::Quiet));
     line
 }
