@@ -15,7 +15,7 @@ use super::baseline::Baseline;
 use super::budget::Budget;
 use super::episode::{Effect, Episode, Event};
 use super::explain::{Explanation, Lately, explain, moved, named};
-use super::recent::{Recent, Sum};
+use super::recent::Recent;
 use super::signal::{Normal, Signal};
 use super::watch::{Moved, Outcome, Received, Report, Source, Verdict, Watch};
 use crate::endpoint::EndpointName;
@@ -27,6 +27,7 @@ use crate::report::{InputWindow, References};
 mod arrival;
 mod keep;
 mod measure;
+mod page;
 
 pub use keep::{NotKept, Row};
 pub use measure::{Beyond, Yardstick};
@@ -338,41 +339,6 @@ impl Guard {
         }
     }
 
-    /// Somebody is to be told of these, of which the first stand by the ranking.
-    fn page(
-        &mut self,
-        now_us: i64,
-        tick: u32,
-        evidence: f64,
-        (all, ranked): (Vec<Moved>, usize),
-    ) -> Event {
-        let took = std::mem::take(&mut self.kept.gathered);
-        if !self.kept.episode.is_open() {
-            let told = all.into_iter().take(ranked.max(TOLD));
-            let moved: Vec<_> = told.filter_map(|one| self.dated(tick, one)).collect();
-            let first = moved.first().map(|(_, onset)| *onset);
-            let since = first.map(|onset| self.recent.since(onset.tick));
-            self.kept.page = Some(Page {
-                at_us: now_us,
-                since_us: first.map_or(now_us, |onset| onset.at_us),
-                observations: since.map_or(0, |since| since.requests),
-                evidence: evidence.max(1.0).ln(),
-            });
-            self.paged = Some(Paged { moved, ranked });
-        }
-        Event::Alarm {
-            at_us: now_us,
-            took,
-        }
-    }
-
-    /// A stream with when its change began; `None` where nothing that was counted is held.
-    fn dated(&self, tick: u32, moved: Moved) -> Option<(Moved, Onset)> {
-        let tick = onset(tick, moved.evidence.age);
-        let at_us = self.recent.began(tick)?;
-        Some((moved, Onset { tick, at_us }))
-    }
-
     /// The episode, as it stands.
     pub fn episode(&self) -> &Episode {
         &self.kept.episode
@@ -430,72 +396,6 @@ impl Guard {
                 held.accept(own);
             }
         }
-    }
-
-    /// What moved, by what was counted since: of the page while its counts are held, else of now.
-    /// The first explains most.
-    pub fn explain(&self, budget: &Budget) -> Vec<(Explanation, i64)> {
-        let now;
-        let paged = match &self.paged {
-            Some(paged) => paged,
-            None => {
-                let moved = self.watch.standing(budget);
-                let ranked = self::moved(&moved);
-                let tick = self.recent.last_tick();
-                let told = moved.into_iter().take(ranked);
-                let moved = told.filter_map(|one| self.dated(tick, one)).collect();
-                now = Paged { moved, ranked };
-                &now
-            }
-        };
-        // Of the feature that moved most all is told: that its values are out of range says where
-        // they are not.
-        let first = paged.moved.first().filter(|_| self.paged.is_some());
-        let first = first.and_then(|(first, _)| Some(self.watch.signal(first.stream)?.0));
-        let is_first = |moved: &Moved| {
-            first.is_some() && first == self.watch.signal(moved.stream).map(|(feature, _)| feature)
-        };
-        let told = paged.moved.iter().enumerate();
-        let told = told.filter(|(at, (moved, _))| *at < paged.ranked || is_first(moved));
-        // What moved for one reason began at one time.
-        let mut since: BTreeMap<u32, Sum> = BTreeMap::new();
-        let explained = told.filter_map(|(at, (moved, onset))| {
-            let since = since.entry(onset.tick);
-            let since = since.or_insert_with(|| self.recent.since(onset.tick));
-            let lately = self.lately(moved.stream, since)?;
-            let features = self.baseline.features();
-            let ranked = at < paged.ranked;
-            let explanation = explain(&self.watch, features, moved, ranked, &lately)?;
-            Some((explanation, onset.at_us))
-        });
-        explained.collect()
-    }
-
-    /// What was counted of a stream since.
-    fn lately(&self, stream: usize, since: &Sum) -> Option<Lately> {
-        let (feature, signal) = self.watch.signal(stream)?;
-        if signal == Signal::Unfit {
-            return Some(Lately {
-                observations: since.requests,
-                on: since.unfit,
-                ..Lately::default()
-            });
-        }
-        let live = since.features.get(feature)?;
-        let (held, _) = self.watch.stream(stream)?;
-        let [observations, on, ..] = held.counts(&live.counts);
-        Some(match signal {
-            Signal::Values => Lately {
-                bins: live.counts.bins,
-                magnitudes: Some(live.magnitudes.clone()),
-                ..Lately::default()
-            },
-            Signal::Missing | Signal::Unseen | Signal::OutOfRange | Signal::Unfit => Lately {
-                observations,
-                on,
-                ..Lately::default()
-            },
-        })
     }
 
     /// ln evidence ÷ ln c, from 0 to 1: how near to a page it is.
@@ -573,11 +473,6 @@ impl Guard {
 fn live_shares(counts: &Counts) -> Option<[f64; BINS]> {
     let all = counts.binned();
     (all >= LEAST).then(|| counts.bins.map(|n| n as f64 / all as f64))
-}
-
-/// The tick in which a change began that is so many ticks old.
-fn onset(tick: u32, age: f32) -> u32 {
-    tick.saturating_sub(age.max(0.0).round() as u32)
 }
 
 /// What names a row of what is kept of a version at an endpoint.

@@ -173,6 +173,46 @@ fn inputs_that_were_other_ones_from_the_first_request_on_are_found_by_their_numb
 }
 
 #[test]
+fn what_is_told_beside_what_moved_began_when_that_did() {
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
+    run(&mut guard, 0..30, |_| same);
+    let stream = |feature: usize, signal: Signal| {
+        let wanted = Some((feature, signal));
+        (0..guard.stream_count()).find(|at| guard.watch.signal(*at) == wanted)
+    };
+    let standing = guard.watch.standing(&Budget::of(10));
+    let moved = |feature, signal, age: f32| {
+        let stream = stream(feature, signal).unwrap();
+        let one = standing.iter().find(|one| one.stream == stream).unwrap();
+        let mut one = *one;
+        one.evidence.age = age;
+        guard.dated(29, one).unwrap()
+    };
+    let all = [
+        moved(1, Signal::OutOfRange, 2.0),
+        moved(0, Signal::Values, 9.0),
+        moved(1, Signal::Values, 20.0),
+        moved(2, Signal::Values, 20.0),
+    ];
+    let ticks = |all: &[(Moved, Onset)]| all.iter().map(|(_, on)| on.tick).collect::<Vec<_>>();
+    assert_eq!(ticks(&all), [27, 20, 9, 9]);
+    let mut told = all;
+    guard.side_by_side(&mut told, 2);
+    assert_eq!(
+        ticks(&told),
+        [27, 20, 27, 9],
+        "only what is of the same feature"
+    );
+    let mut told = all;
+    guard.side_by_side(&mut told, 3);
+    assert_eq!(
+        ticks(&told),
+        [27, 20, 9, 9],
+        "what is ranked stands for itself"
+    );
+}
+
+#[test]
 fn one_host_that_moved_is_told_from_those_that_did_not() {
     let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     let one = |number: u64| -> Change3 { if number == 1 { grams } else { same } };
