@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{from_time, shown, time};
 use crate::journal::{Entry, Fault, Flaw, Stored};
+use crate::rollout::{Phase, Stage};
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,34 @@ impl EntryRow {
         })
     }
 
+    /// What became of a rollout, in words, where it is about one: `serves in full`.
+    pub fn passed(&self) -> Option<String> {
+        let data = self.data.get("data").unwrap_or(&self.data);
+        let to = data.get("moved")?.get("to")?;
+        let phase = Phase::deserialize(to).ok()?;
+        let said = |words: &str, why: &str| match why {
+            "" => words.to_owned(),
+            why => format!("{words}: {}", shown(why)),
+        };
+        Some(match &phase {
+            Phase::Awaiting { have, of } => format!("waits for approval, {have} of {of} given"),
+            Phase::Preparing => "hosts fetch and load what is coming".to_owned(),
+            Phase::Step(step, Stage::Shifting) => format!("step {}: hosts switch", step + 1),
+            Phase::Step(step, Stage::Baking) => format!("step {}: it is watched", step + 1),
+            Phase::Step(step, Stage::Judging) => {
+                format!("step {}: too little yet to judge it by", step + 1)
+            }
+            Phase::Confirming => "waits for somebody to confirm it".to_owned(),
+            Phase::Pausing(step) => format!("pauses at step {}", step + 1),
+            Phase::Paused(step) => format!("stands still at step {}", step + 1),
+            Phase::RollingBack(why) => said("hosts go back", why),
+            Phase::Aborting(why) => said("it is given up, hosts go back", why),
+            Phase::Promoted => "serves in full".to_owned(),
+            Phase::RolledBack(why) => said("all hosts are back", why),
+            Phase::Aborted(why) => said("it was given up", why),
+        })
+    }
+
     /// Itself on one line of JSON, as in the documents that scripts read.
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("a row has string keys and finite numbers")
@@ -82,6 +111,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_became_of_a_rollout_is_told_in_words() {
+        let told = |to: Value| {
+            let row = EntryRow {
+                sequence: 9,
+                at_us: 0,
+                caller: "hub".into(),
+                why: "".into(),
+                kind: "rollout_moved/v1".into(),
+                object: "endpoint prod/fraud".into(),
+                data: json!({"endpoint": "prod/fraud", "moved": {"to": to, "hosts": 3}}),
+                hash: "".into(),
+            };
+            row.passed()
+        };
+        let phase = |phase: &Phase| told(serde_json::to_value(phase).unwrap()).unwrap();
+        assert_eq!(phase(&Phase::Promoted), "serves in full");
+        let baking = Phase::Step(1, Stage::Baking);
+        assert_eq!(phase(&baking), "step 2: it is watched");
+        let back = Phase::RolledBack("scores\u{1b}[31m look wrong".into());
+        let said = phase(&back);
+        assert!(said.starts_with("all hosts are back: scores") && !said.contains('\u{1b}'));
+        assert_eq!(told(json!("some_day")), None, "a newer hub's word");
+    }
 
     #[test]
     fn a_move_of_an_alias_is_told_whoever_decided_it() {

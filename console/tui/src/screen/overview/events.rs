@@ -22,9 +22,22 @@ const AGE: u16 = 5;
 
 /// An entry in words: who did what to what, and why.
 pub(super) fn words(entry: &EntryRow) -> String {
+    let why = match &*entry.why {
+        "" => String::new(),
+        why => format!(" \"{why}\""),
+    };
+    if let Some(passed) = entry.passed() {
+        let object = entry.object.trim_start_matches("endpoint ");
+        // The hub's own reason is in its words.
+        let (who, why) = match &*entry.caller {
+            "hub" => (String::new(), String::new()),
+            caller => (format!("{caller}: "), why),
+        };
+        return shown(&format!("{who}{object} {passed}{why}"));
+    }
     let kind = entry.kind.split('/').next().unwrap_or(&entry.kind);
     let verb = match kind {
-        "genesis" => "created",
+        "genesis" | "model_created" => "created",
         "host_admitted" => "admitted",
         "host_relabelled" => "relabelled",
         "host_retired" => "retired",
@@ -32,7 +45,7 @@ pub(super) fn words(entry: &EntryRow) -> String {
         "host_drained" => "drained",
         "host_resumed" => "resumed",
         "endpoint_created" => "named",
-        "endpoint_edited" => "edited",
+        "endpoint_edited" | "model_edited" | "data_set_edited" | "feature_set_edited" => "edited",
         "rollout_accepted" => "began a rollout at",
         "rollout_moved" => "moved the rollout at",
         "block_lifted" => "lifted a block at",
@@ -43,12 +56,15 @@ pub(super) fn words(entry: &EntryRow) -> String {
         "alert_acknowledged" => "acknowledged an alert at",
         "alert_silenced" => "silenced alerts at",
         "inputs_rebaselined" => "accepted inputs of",
+        "version_registered" | "data_set_registered" | "feature_set_registered" => "registered",
+        "version_noted" => "wrote notes to",
+        "version_golden" => "gave golden requests to",
+        "alias_moved" => "moved an alias of",
+        "model_deleted" => "deleted",
+        "environment_set" => "set",
+        "imported" => "brought over",
         // A newer hub may know more kinds than this console has words for.
         other => other,
-    };
-    let why = match &*entry.why {
-        "" => String::new(),
-        why => format!(" \"{why}\""),
     };
     shown(&format!("{} {verb} {}{why}", entry.caller, entry.object))
 }
