@@ -8,12 +8,7 @@ wrk.body = '{"id":"0","inputs":[{"name":"input","shape":[1,140],"datatype":"FP32
     .. table.concat(data, ",") .. "]}]}"
 
 function init(arguments)
-    wrk.init({})
-    request_text = wrk.format("POST", arguments[1])
-end
-
-function request()
-    return request_text
+    wrk.path = arguments[1]
 end
 
 function done(summary, latency, requests)

@@ -53,6 +53,8 @@ pub(super) struct Owner {
     guards: BTreeMap<Place, Guard>,
     /// What was kept of versions whose reference is not read yet, in its rows.
     asleep: BTreeMap<Place, BTreeMap<u32, Vec<u8>>>,
+    /// Of these, which were not tried since the start.
+    waking: Vec<Place>,
     /// Keys of what is to be let go of in the store.
     gone: BTreeSet<String>,
     /// References that cannot be read, and until when they are not tried again.
@@ -81,7 +83,8 @@ impl Owner {
             let rows: &mut BTreeMap<_, _> = asleep.entry(place).or_default();
             rows.insert(row, bytes);
         }
-        let mut owner = Self {
+        let waking = asleep.keys().cloned().collect();
+        Ok(Self {
             engine,
             store,
             blobs,
@@ -89,22 +92,22 @@ impl Owner {
             settings,
             guards: BTreeMap::new(),
             asleep,
+            waking,
             gone,
             unread: HashMap::new(),
             prover: Prover::default(),
             provable: HashMap::new(),
             looked: BTreeMap::new(),
             trouble: String::new(),
-        };
-        owner.wake().await;
-        Ok(owner)
+        })
     }
 
-    /// Takes up what was kept of every version that is known.
+    /// Takes up what was kept of one more version, so that it is seen before it is counted again:
+    /// ticks are taken anew for it, which takes some hundredths of a second.
     async fn wake(&mut self) {
-        for place in self.asleep.keys().cloned().collect::<Vec<_>>() {
+        let next = self.waking.pop();
+        if let Some(place) = next {
             self.ready(&place).await;
-            tokio::task::yield_now().await;
         }
     }
 
@@ -129,6 +132,7 @@ impl Owner {
                         self.take(ask).await;
                     }
                 }
+                () = tokio::task::yield_now(), if !self.waking.is_empty() => self.wake().await,
             }
         }
     }
@@ -153,7 +157,8 @@ impl Owner {
     }
 
     fn budget(&self) -> Budget {
-        let models = u32::try_from(self.guards.len()).unwrap_or(u32::MAX);
+        let models = self.guards.len() + self.asleep.len();
+        let models = u32::try_from(models).unwrap_or(u32::MAX);
         Budget {
             pages_a_day: self.settings.pages_a_day,
             ..Budget::of(models)
@@ -350,6 +355,10 @@ impl Owner {
     /// what is over, and whose fault it is where nobody was blamed.
     fn conclude(&mut self, state: &State, budget: &Budget) -> Vec<Conclusion> {
         let mut conclusions = Vec::new();
+        // What is open may be among those that are not awake yet.
+        if !self.waking.is_empty() {
+            return conclusions;
+        }
         let names: BTreeSet<&EndpointName> = self.guards.keys().map(|(name, _)| name).collect();
         let names: Vec<EndpointName> = names.into_iter().cloned().collect();
         for name in names {
