@@ -5,7 +5,6 @@
 //! evidence ([`Watch`], kept over restarts) the counts of late are held in cuts that grow coarser
 //! with age, so that what moved can be told in numbers: since when, how, and on which hosts.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use binnacle_sketch::profile::{BINS, Counts, hour_of_week};

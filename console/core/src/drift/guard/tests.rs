@@ -1,5 +1,7 @@
 //! A version under guard: quiet while nothing moves, and precise once something does.
 
+use std::collections::BTreeMap;
+
 use binnacle_sketch::profile::{Column, Field, Gather, Kind, Live, Profile, Ruler, Ties};
 
 use super::super::unit::Change;
