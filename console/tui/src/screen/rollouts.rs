@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  Rollouts                                                                          3
-//!   ENDPOINT▴      ROUTE              UNDER WAY              ROLLBACK
-//! ▌ prod/fraud     fraud@7 100%       rev 41 2/5 baking      3/3 warm · 0 s
-//!   prod/pricing   pricing@12 100%                           2/3 warm, 1 cold ~4.0 s
+//!   ENDPOINT▴      ROUTE              UNDER WAY              ROLLBACK                 INPUTS
+//! ▌ prod/fraud     fraud@7 100%       rev 41 2/5 baking      3/3 warm · 0 s           + hold 2s
+//!   prod/pricing   pricing@12 100%                           2/3 warm, 1 cold ~4.0 s  x moved 26m
 //! ```
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use binnacle_core::view::{EndpointItem, EndpointName, Labels, shown};
 use ratatui::buffer::Buffer;
 use ratatui::layout::HorizontalAlignment::{Left, Right};
 
+use self::inputs::Inputs;
 use self::page::EndpointPage;
 use self::passage::Passage;
 use crate::data::Known;
@@ -20,6 +21,7 @@ use crate::filter::{Value, contains};
 use crate::keymap::Command;
 use crate::msg::Effect;
 use crate::question::Question;
+use crate::question::drift;
 use crate::question::endpoint::Inquiry;
 use crate::screen::list::List;
 use crate::screen::registry::{self, waiting, words as quiet};
@@ -29,6 +31,7 @@ use crate::widget::page::{Line, piece};
 use crate::widget::table::{Column, Row, Text};
 
 pub(crate) mod act;
+mod inputs;
 mod page;
 mod passage;
 #[cfg(test)]
@@ -73,6 +76,8 @@ struct Rollouts {
 struct EndpointLine {
     id: Arc<str>,
     row: EndpointItem,
+    /// How its inputs stand; `None` while that is not known.
+    inputs: Option<Inputs>,
 }
 
 impl Row for EndpointLine {
@@ -131,6 +136,15 @@ const COLUMNS: &[Column<EndpointLine>] = &[
             None => aged(words::readiness(line.row.rollback.as_ref()), look),
         },
         |line, _| warm(line).map_or(Value::Unknown, Value::Number)),
+    Column::new("INPUTS", "inputs", (11, 2), (Left, 2),
+        |line, look| match line.inputs.filter(|_| look.at_us.is_none()) {
+            Some(inputs) => aged(inputs.text(look), look),
+            None => ("–".into(), Meaning::Unknown),
+        },
+        |line, _| match &line.inputs {
+            Some(inputs) => Value::Text(inputs.word().into()),
+            None => Value::Unknown,
+        }),
     Column::new("TO", "to", (4, 2), (Right, 4),
         |line, _| match &line.row.rollback {
             Some(ready) => (ready.to.to_string(), Meaning::Quiet),
@@ -210,7 +224,10 @@ impl Screen for Rollouts {
     fn wants(&self, look: &Look<'_>) -> Wants {
         let inquiry = look.at_us.map_or(Inquiry::All, Inquiry::AllAt);
         Wants {
-            questions: vec![Question::Endpoints(inquiry)],
+            questions: vec![
+                Question::Endpoints(inquiry),
+                Question::Drift(drift::Inquiry::All),
+            ],
             ..Wants::default()
         }
     }
@@ -258,7 +275,7 @@ impl Screen for Rollouts {
     }
 
     fn filter_words(&self) -> &'static str {
-        "words, warm<100, underway~baking, remarks~blocked, rev>40"
+        "words, warm<100, inputs=moved, underway~baking, remarks~blocked"
     }
 
     fn toggle_column(&mut self, title: &str, look: &Look<'_>) {
@@ -267,9 +284,14 @@ impl Screen for Rollouts {
 
     fn learn(&mut self, look: &Look<'_>) {
         if let Known::Here(rows, _) = look.data.endpoints_at(look.at_us, look.here_us) {
+            let drift = match look.data.drift(look.here_us) {
+                Known::Here(rows, _) => Some(rows),
+                Known::Loading | Known::Broken(_) => None,
+            };
             let line = |row: &EndpointItem| EndpointLine {
                 id: row.endpoint.to_string().into(),
                 row: row.clone(),
+                inputs: drift.map(|rows| Inputs::of(rows, &row.endpoint)),
             };
             self.list.rows = rows.iter().map(line).collect();
         }

@@ -8,11 +8,15 @@ use crate::msg::{Effect, Msg};
 use crate::question::endpoint::{Act, Deed, Steer};
 use crate::question::{Answer, Question, Refused, Wish};
 use crate::screen::models::tests::dark;
+use crate::stage::drift::Inputs;
 use crate::stage::endpoints::Fleet;
 use crate::stage::registry::Registry;
 use crate::stage::{self, Stage};
 
 fn answer(fleet: &Fleet, question: &Question) -> Result<Answer, String> {
+    if let Question::Drift(inquiry) = question {
+        return Inputs::default().answer(inquiry);
+    }
     let Question::Endpoints(inquiry) = question else {
         return Registry::of(3).answer(question);
     };
