@@ -3,7 +3,7 @@
 //! ```text
 //!  Rollouts                                                                          3
 //!   ENDPOINT▴      ROUTE              UNDER WAY              ROLLBACK                 INPUTS
-//! ▌ prod/fraud     fraud@7 100%       rev 41 2/5 baking      3/3 warm · 0 s           + hold 2s
+//! ▌ prod/fraud     fraud@7 100%       rev 41 2/5 baking      3/3 warm · 0 s           + steady 2s
 //!   prod/pricing   pricing@12 100%                           2/3 warm, 1 cold ~4.0 s  x moved 26m
 //! ```
 
@@ -136,7 +136,7 @@ const COLUMNS: &[Column<EndpointLine>] = &[
             None => aged(words::readiness(line.row.rollback.as_ref()), look),
         },
         |line, _| warm(line).map_or(Value::Unknown, Value::Number)),
-    Column::new("INPUTS", "inputs", (11, 2), (Left, 2),
+    Column::new("INPUTS", "inputs", (12, 2), (Left, 2),
         |line, look| match line.inputs.filter(|_| look.at_us.is_none()) {
             Some(inputs) => aged(inputs.text(look), look),
             None => ("–".into(), Meaning::Unknown),

@@ -51,7 +51,7 @@ impl Inputs {
         match self.state {
             State::NotWatched => ("–".into(), Meaning::Unknown),
             State::NotEnough => (format!("? few {seen}"), Meaning::Unknown),
-            State::Watched => (format!("+ hold {seen}"), Meaning::Ok),
+            State::Watched => (format!("+ steady {seen}"), Meaning::Ok),
             State::Moved(since_us) => (format!("x moved {}", age(since_us)), Meaning::Crit),
         }
     }
@@ -61,7 +61,7 @@ impl Inputs {
         match self.state {
             State::NotWatched => "not watched",
             State::NotEnough => "few",
-            State::Watched => "hold",
+            State::Watched => "steady",
             State::Moved(_) => "moved",
         }
     }
