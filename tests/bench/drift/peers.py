@@ -33,16 +33,22 @@ DELTAS = [0.05 / NUMBERS * 10.0**-power for power in range(9)]
 
 
 class Case:
-    """A stream and its reference, and where values lie in that."""
+    """A stream and its reference, and where values lie in that. Hundreds are held at once, so
+    tables are made when they are asked for."""
 
     def __init__(self, numbers, reference, stream):
-        self.reference, self.stream = numbers[reference], numbers[stream]
-        self.ordered = np.sort(self.reference, axis=0)
-        self.left, self.right = self.ranks(self.stream, "left"), self.ranks(self.stream, "right")
+        self.numbers, self.ids, self.stream = numbers, reference, numbers[stream]
+        self.left, self.right = self.ranks(self.stream)
 
-    def ranks(self, table, side):
-        columns = zip(self.ordered.T, table.T)
-        return np.stack([np.searchsorted(a, b, side) for a, b in columns], 1) / len(self.ordered)
+    @property
+    def reference(self):
+        return self.numbers[self.ids]
+
+    def ranks(self, table):
+        """The shares of the reference below each value, and at or below it."""
+        columns = list(zip(np.sort(self.reference, axis=0).T, table.T))
+        side = lambda side: np.stack([np.searchsorted(a, b, side) for a, b in columns], 1)
+        return side("left") / len(self.ids), side("right") / len(self.ids)
 
     def furthest(self, begin, end):
         """The greatest distance of Kolmogorov and Smirnov of a window, over all numbers."""
@@ -69,7 +75,7 @@ def ks_windows(case):
 
 def ks_growing(case):
     """The same of all images so far, as a score that does not depend on how many they are."""
-    m = len(case.reference)
+    m = len(case.ids)
     length = len(case.stream)
     first = range(GROWS_BY[0], min(WINDOW, length + 1), GROWS_BY[0])
     looks = [*first, *range(WINDOW, length + 1, GROWS_BY[1])]
@@ -78,11 +84,11 @@ def ks_growing(case):
 
 def evidently(case):
     """Of each window, Evidently's score of each number, by the test that it takes by itself."""
-    looks = []
+    looks, reference = [], case.reference
     for begin, end in windows(len(case.stream)):
         scores = []
         for at in range(NUMBERS):
-            own, live = case.reference[:, at], case.stream[begin:end, at]
+            own, live = reference[:, at], case.stream[begin:end, at]
             scores.append(evidently.test.func(own, live, ColumnType.Numerical, 0.1)[0])
         looks.append((end, np.sort(scores)[::-1]))
     return looks
@@ -101,8 +107,7 @@ def adwin(case, delta):
     for [0, 1]."""
     first = None
     middle = (case.left + case.right) / 2
-    fed = case.reference[:FED]
-    before = (case.ranks(fed, "left") + case.ranks(fed, "right")) / 2
+    before = sum(case.ranks(case.reference[:FED])) / 2
     for own, live in zip(before.T.tolist(), middle.T.tolist()):
         detector = ADWIN(delta=delta, clock=CLOCK)
         for x in own:
@@ -166,7 +171,7 @@ def main(folder, name):
     ks = "KS, Bonferroni, "
     print(json.dumps([
         by_score(ks + f"each {WINDOW} images", ks_windows, cases, calibrate, alarms,
-                 lambda limit, c: f"p < {p(limit, WINDOW, len(c.reference)):.1e}"),
+                 lambda limit, c: f"p < {p(limit, WINDOW, len(c.ids)):.1e}"),
         by_score(ks + "all images so far", ks_growing, cases, calibrate, alarms,
                  lambda limit, _: f"p < {kstwobign.sf(limit) * NUMBERS:.1e}"),
         by_score("Evidently, any number", nth(0), cases, calibrate, alarms, distance),
