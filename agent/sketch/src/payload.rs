@@ -200,6 +200,7 @@ impl Payload {
 }
 
 /// Of each four bits, what turns the signs of four numbers where a bit is set.
+#[allow(clippy::indexing_slicing)] // made when it is compiled: an index too far would not
 const SIGNS: [[u64; 4]; 16] = {
     let mut all = [[0; 4]; 16];
     let mut row = 0;
