@@ -29,7 +29,8 @@ GROWS_BY = (10, 50)
 # ADWIN looks as often as Binnacle does.
 CLOCK = 10
 FED = 1_000
-DELTAS = [0.05 / NUMBERS * 10.0**-power for power in range(9)]
+# From where it alarms most easily; its own default is 0.002.
+DELTAS = [0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, *10.0 ** -np.arange(4, 9)]
 
 
 class Case:
@@ -151,7 +152,7 @@ def by_delta(cases, calibrate, alarms):
         else:
             break
     detects = lambda case: adwin(case, delta)
-    return told("ADWIN of each number", detects, cases, f"δ = {delta:.1e}")
+    return told("ADWIN of each number", detects, cases, f"δ = {delta:g}")
 
 
 def main(folder, name):
