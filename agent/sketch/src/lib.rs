@@ -7,8 +7,10 @@
 
 pub mod latency;
 pub mod magnitudes;
+pub mod payload;
 pub mod profile;
 mod varint;
 
 pub use latency::{Counts, Encoded, Latency, Malformed};
 pub use magnitudes::Magnitudes;
+pub use payload::Payload;

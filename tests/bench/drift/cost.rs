@@ -51,7 +51,7 @@ fn us(rules: &Rules, size: u64, exact: bool, steps: usize) -> f64 {
 }
 
 /// CPU time of this process, in seconds.
-pub(super) fn cpu_s() -> f64 {
+pub(crate) fn cpu_s() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -10,7 +10,7 @@ use super::draws::{Draws, Rules, batch, quantile, reference};
 /// ln (F·c): a thousand models of a hundred features at a false page a day, and a little less.
 const THRESHOLD: f64 = 21.17;
 const BATCH: u64 = 16;
-const RUNS: u64 = 400;
+const RUNS: u64 = 1_000;
 /// Values of the reference.
 const REFERENCE: u32 = 20_000;
 /// Live values after which a run is given up.

@@ -31,6 +31,14 @@ impl Draws {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    /// Puts these into an order in which each is as likely as any (Fisher and Yates 1938).
+    pub(crate) fn shuffle<T>(&mut self, all: &mut [T]) {
+        for last in (1..all.len()).rev() {
+            let other = (self.uniform() * (last + 1) as f64) as usize;
+            all.swap(last, other.min(last));
+        }
+    }
+
     /// Exponential, to the power of `tail`: heavy.
     pub(crate) fn heavy(&mut self, tail: f64) -> f64 {
         (-self.uniform().ln()).powf(tail)

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use binnacle_core::drift::{Null, Stream};
 use binnacle_sketch::profile::{BINS, Bins, gaps};
 
-use super::draws::{Draws, Rules, batch, reference};
+use super::draws::{Draws, Rules, reference};
 
 /// Steps of a stream's day: one each five minutes. A stream has as many as ticks with traffic.
 const STEPS_A_DAY: u64 = 288;
@@ -204,8 +204,10 @@ impl Cell {
             .collect();
         let mut streams = vec![Stream::new(rules.experts()); features];
         let mut alarms = 0;
+        let mut row = vec![0.0; features];
+        let mut counts = vec![[0; BINS]; features];
         for step in 0..steps {
-            let counts = self.counts(&bins, &mut draws);
+            self.count(&bins, &mut draws, &mut row, &mut counts);
             let mut all = 0.0;
             for ((stream, null), counts) in streams.iter_mut().zip(&nulls).zip(&counts) {
                 stream.step(step as u32 + 1, null, counts).unwrap();
@@ -225,44 +227,40 @@ impl Cell {
 
     fn references(&self, draws: &mut Draws) -> Vec<Bins> {
         let features = self.features();
-        let rows: Vec<Vec<f64>> = (0..self.m).map(|_| self.row(draws)).collect();
+        let mut rows = vec![0.0; features * self.m as usize];
+        for row in rows.chunks_exact_mut(features) {
+            self.draw(draws, row);
+        }
         (0..features)
             .map(|feature| {
-                let mut at = 0;
-                reference(self.m, draws, |_| {
-                    at += 1;
-                    rows[at - 1][feature]
-                })
+                let mut own = rows.iter().skip(feature).step_by(features);
+                reference(self.m, draws, |_| *own.next().unwrap())
             })
             .collect()
     }
 
-    fn counts(&self, bins: &[Bins], draws: &mut Draws) -> Vec<[u64; BINS]> {
+    /// The counts of a step, in memory that every step uses again.
+    fn count(&self, bins: &[Bins], draws: &mut Draws, row: &mut [f64], counts: &mut [[u64; BINS]]) {
         if self.gates == Gates::B {
-            return vec![corner(self.batch, draws)];
+            counts[0] = corner(self.batch, draws);
+            return;
         }
-        let mut counts = vec![[0; BINS]; bins.len()];
+        counts.fill([0; BINS]);
         for _ in 0..self.batch {
-            let row = self.row(draws);
-            for ((counts, bins), x) in counts.iter_mut().zip(bins).zip(row) {
-                for (all, one) in counts.iter_mut().zip(batch(bins, 1, draws, |_| x)) {
-                    *all += one;
-                }
+            self.draw(draws, row);
+            for ((counts, bins), x) in counts.iter_mut().zip(bins).zip(&*row) {
+                counts[bins.bin(*x, draws.uniform())] += 1;
             }
         }
-        counts
     }
 
-    fn row(&self, draws: &mut Draws) -> Vec<f64> {
+    fn draw(&self, draws: &mut Draws, row: &mut [f64]) {
         match self.model {
-            Model::One => vec![self.law.draw(draws)],
-            Model::Apart(n) => (0..n).map(|_| self.law.draw(draws)).collect(),
-            Model::Copies(n) => vec![self.law.draw(draws); n],
-            Model::Correlated(n) => {
-                let shared = draws.normal();
-                let own =
-                    |draws: &mut Draws| 0.8_f64.sqrt() * shared + 0.2_f64.sqrt() * draws.normal();
-                (0..n).map(|_| own(draws)).collect()
+            Model::One | Model::Apart(_) => row.fill_with(|| self.law.draw(draws)),
+            Model::Copies(_) => row.fill(self.law.draw(draws)),
+            Model::Correlated(_) => {
+                let shared = 0.8_f64.sqrt() * draws.normal();
+                row.fill_with(|| shared + 0.2_f64.sqrt() * draws.normal());
             }
         }
     }
