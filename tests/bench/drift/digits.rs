@@ -225,7 +225,7 @@ impl<'a> Detector<'a> {
             .collect();
         gather.block(reference.len(), &columns, None);
         let profile = gather.finish();
-        let watch = Watch::new(&profile);
+        let watch = Watch::new(&(&profile).into());
         Self {
             digits,
             profile,
