@@ -70,8 +70,8 @@ pub(crate) fn measured(part: u64) -> String {
          further ones. A cell is the share of {} streams in which the shift was found, and the \
          median of images until then, where that was in half of them. KS is scipy {}'s, on windows \
          or on all images so far (looked at every 10, past 100 every 50); Evidently {} has a \
-         window of 100 and the test that it takes by itself; ADWIN is river {}'s, with a look every \
-         10, and was fed a thousand images of the reference before.\n",
+         window of 100 and the test that it takes by itself; ADWIN is river {}'s, with a look \
+         every 10, and was fed a thousand images of the reference before.\n",
         plain(part),
         plain(part),
         runs(part),

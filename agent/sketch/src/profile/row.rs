@@ -24,7 +24,7 @@ pub struct Row {
     pub sd: Option<f64>,
     /// Different values in the sample; of categories and text.
     pub distinct: Option<u32>,
-    /// After so many values it was told from its own past: it is held against the hours of the week.
+    /// After so many values it was told from its own past: it is held against the hours of a week.
     pub moves_after: Option<u64>,
     /// Shares to be drawn side by side: of equal spans of the values, or of the most frequent
     /// categories.
