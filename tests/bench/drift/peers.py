@@ -30,7 +30,8 @@ GROWS_BY = (10, 50)
 CLOCK = 10
 FED = 1_000
 # From where it alarms most easily; its own default is 0.002.
-DELTAS = [0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, *10.0 ** -np.arange(4, 9)]
+DELTAS = [0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3]
+DELTAS += [10.0**-power for power in range(4, 9)]
 
 
 class Case:
