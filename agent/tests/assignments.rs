@@ -89,8 +89,8 @@ impl Host {
 
     /// Assigns `pay` the route `revision` to `versions`, which have equal shares; the hub keeps
     /// `kept` and wants them warm.
-    fn assign(&self, revision: u64, versions: &[&str], kept: &[Kept]) -> proto::Assignment {
-        let assignment = proto::Assignment {
+    fn wanted(&self, revision: u64, versions: &[&str], kept: &[Kept]) -> proto::Assignment {
+        proto::Assignment {
             generation: self.hub.observation().generation + 1,
             versions: kept.iter().map(|kept| kept.wanted(&self.hub)).collect(),
             endpoints: vec![proto::EndpointAssignment {
@@ -99,7 +99,11 @@ impl Host {
                 ..proto::EndpointAssignment::default()
             }],
             ..proto::Assignment::default()
-        };
+        }
+    }
+
+    fn assign(&self, revision: u64, versions: &[&str], kept: &[Kept]) -> proto::Assignment {
+        let assignment = self.wanted(revision, versions, kept);
         self.hub.assign(assignment.clone());
         assignment
     }
@@ -349,9 +353,7 @@ async fn a_route_that_nobody_confirms_reverts_with_the_hub_gone_and_stays_revert
     let kept = [kept("1", "well, one"), kept("2", "well, two")];
     host.assign(1, &["1"], &kept);
     host.live(1).await;
-    let mut assignment = host.assign(2, &["2"], &kept[..0]);
-    assignment.versions = kept.iter().map(|kept| kept.wanted(&host.hub)).collect();
-    assignment.generation += 1;
+    let assignment = host.wanted(2, &["2"], &kept);
     // Long enough that a slow machine has told of it before it has fired.
     let assignment = unless_confirmed(&assignment, route(1, &["1"]), 6_000);
     host.hub.assign(assignment.clone());
