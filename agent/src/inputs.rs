@@ -18,16 +18,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use binnacle_sketch::profile::{Live, Profile};
-use bytes::Bytes;
-use open_inference::proto::{ModelInferRequest, ModelInferResponse};
-use open_inference::{InferRequest, InferResponse, grpc, rest};
-use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::artifact::Digest;
 use crate::clock;
+use crate::copied::{self, Unread};
 use crate::feature::{Fit, Vector};
-use crate::proxy::mirror::{Copied, Spoken};
+use crate::proxy::mirror::Copied;
 
 /// Copies that may wait for the thread: a burst of some tenths of a second. Their bytes are
 /// bounded by the mirror.
@@ -42,8 +39,6 @@ const LEAST: u32 = WHOLE >> 10;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// By how much the share rises where there is room: it falls at once, and comes back slowly.
 const RISE: f64 = 1.25;
-/// One byte of compression flag, four of length.
-const PREFIX_BYTES: usize = 5;
 
 /// Whose inputs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,14 +146,6 @@ struct Counted {
     outputs: Option<Vector>,
     requests: u64,
     unfit: u64,
-}
-
-/// Why a request is not looked at.
-enum Unread {
-    /// It is not what it should be.
-    Malformed,
-    /// It is compressed, which is not read here.
-    Compressed,
 }
 
 impl Meter {
@@ -324,21 +311,21 @@ impl Shared {
         let Some(meter) = &copied.meter else {
             return;
         };
-        let request = read(copied);
-        let answer = (meter.answers && copied.is_answered).then(|| read_answer(copied));
+        let request = copied::request(copied);
+        let answer = (meter.answers && copied.is_answered).then(|| copied::answer(copied));
         let mut counted = lock(&self.counted);
         let Some(one) = counted.get_mut(&meter.subject) else {
             return;
         };
         let asked = match (request, &mut one.inputs) {
             (Err(Unread::Compressed), _) => return meter.count_dropped(),
-            (Err(Unread::Malformed), _) => Fit::Unfit,
+            (Err(Unread::Malformed(_)), _) => Fit::Unfit,
             (Ok(request), Some(inputs)) => inputs.count(&request.inputs),
             (Ok(_), None) => Fit::Fits,
         };
         let answered = match (answer, &mut one.outputs) {
             (Some(Ok(answer)), Some(outputs)) => outputs.count_answer(&answer.outputs),
-            (Some(Err(Unread::Malformed)), Some(_)) => Fit::Unfit,
+            (Some(Err(Unread::Malformed(_))), Some(_)) => Fit::Unfit,
             (Some(Err(Unread::Compressed)) | None, _) | (Some(_), None) => Fit::Fits,
         };
         one.requests += 1;
@@ -362,49 +349,6 @@ impl Counted {
                 .flat_map(Vector::take)
                 .collect(),
         }
-    }
-}
-
-/// Reads a request in the form in which it came.
-fn read(copied: &Copied) -> Result<InferRequest, Unread> {
-    let malformed = |_| Unread::Malformed;
-    match copied.spoken {
-        Spoken::Http { request_json, .. } => {
-            let body = Bytes::copy_from_slice(&copied.request);
-            let json = request_json.map(|json| json.to_string());
-            rest::decode_request(&body, json.as_deref()).map_err(malformed)
-        }
-        Spoken::Grpc => {
-            let request = ModelInferRequest::decode(message(&copied.request)?);
-            let request = request.map_err(|_| Unread::Malformed)?;
-            grpc::decode_request(request).map_err(malformed)
-        }
-    }
-}
-
-/// Reads the answer in the form in which it went.
-fn read_answer(copied: &Copied) -> Result<InferResponse, Unread> {
-    let malformed = |_| Unread::Malformed;
-    match copied.spoken {
-        Spoken::Http { answer_json, .. } => {
-            let body = Bytes::copy_from_slice(&copied.answer);
-            let json = answer_json.map(|json| json.to_string());
-            rest::decode_response(&body, json.as_deref()).map_err(malformed)
-        }
-        Spoken::Grpc => {
-            let answer = ModelInferResponse::decode(message(&copied.answer)?);
-            let answer = answer.map_err(|_| Unread::Malformed)?;
-            grpc::decode_response(answer).map_err(malformed)
-        }
-    }
-}
-
-/// The message behind its prefix.
-fn message(framed: &[u8]) -> Result<Bytes, Unread> {
-    match framed.split_at_checked(PREFIX_BYTES) {
-        Some(([0, ..], message)) => Ok(Bytes::copy_from_slice(message)),
-        Some(_) => Err(Unread::Compressed),
-        None => Err(Unread::Malformed),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod compare;
 pub mod config;
 pub mod control;
+mod copied;
 pub mod feature;
 pub mod golden;
 pub mod host;

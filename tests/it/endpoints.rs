@@ -352,11 +352,14 @@ fn answered(stand: &Stand, settled: &[Settled]) -> Vec<[u64; 2]> {
     let mut counts = vec![[0; 2]; settled.len()];
     for agent in &stand.agents {
         let log = std::fs::File::open(agent.request_log()).unwrap();
-        for line in std::io::BufReader::new(log).lines() {
+        let mut lines = std::io::BufReader::new(log).lines().peekable();
+        while let Some(line) = lines.next() {
             let line = line.unwrap();
-            // The last may still be on its way to the disk.
-            let Ok(line) = serde_json::from_str::<Logged<'_>>(&line) else {
-                continue;
+            let line = match serde_json::from_str::<Logged<'_>>(&line) {
+                Ok(line) => line,
+                // Its end may still be on its way to the disk.
+                Err(_) if lines.peek().is_none() => continue,
+                Err(error) => panic!("{error}: {line}"),
             };
             let began_us = line.t_us - line.ns / 1_000;
             let after = settled.partition_point(|one| one.from_us < began_us);

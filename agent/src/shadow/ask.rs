@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use open_inference::proto::ModelInferRequest;
 use open_inference::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
-use open_inference::proto::{ModelInferRequest, ModelInferResponse};
 use open_inference::{InferResponse, grpc, rest};
 use prost::Message;
 use tokio::net::TcpStream;
@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::Place;
 use crate::compare::{Difference, compare};
+use crate::copied;
 use crate::nulls;
 use crate::proxy::Upstream;
 use crate::proxy::mirror::{Copied, Spoken};
@@ -24,8 +25,6 @@ use crate::proxy::mirror::{Copied, Spoken};
 const ANSWER_LONGEST: Duration = Duration::from_secs(10);
 /// Bytes of an answer, as large as those that are copied.
 const ANSWER_MOST: usize = 1 << 20;
-/// One byte of compression flag, four of length.
-const PREFIX_BYTES: usize = 5;
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 /// The way to the server's versions.
@@ -51,7 +50,7 @@ impl Asker {
         copied: &Copied,
         place: &Place,
     ) -> Result<Difference, String> {
-        let given = given(copied)?;
+        let given = copied::answer(copied).map_err(|error| error.to_string())?;
         let asked = async {
             match copied.spoken {
                 Spoken::Http { request_json, .. } => self.http(copied, request_json, place).await,
@@ -98,7 +97,7 @@ impl Asker {
     }
 
     async fn grpc(&self, copied: &Copied, place: &Place) -> Result<InferResponse, String> {
-        let message = message(&copied.request)?;
+        let message = copied::message(&copied.request).map_err(|error| error.to_string())?;
         let mut request = ModelInferRequest::decode(message).map_err(|error| error.to_string())?;
         request.model_name = place.model.to_string();
         request.model_version = place.version.to_string();
@@ -116,30 +115,6 @@ pub(super) fn is_null(copied: &Copied) -> Option<bool> {
         Spoken::Http {
             answer_json: None, ..
         } => nulls::is_null_json(&copied.answer),
-        Spoken::Http { .. } | Spoken::Grpc => Some(nulls::is_null(&given(copied).ok()?)),
-    }
-}
-
-/// The answer that the application got.
-fn given(copied: &Copied) -> Result<InferResponse, String> {
-    match copied.spoken {
-        Spoken::Http { answer_json, .. } => {
-            let json = answer_json.map(|json| json.to_string());
-            let body = Bytes::copy_from_slice(&copied.answer);
-            rest::decode_response(&body, json.as_deref()).map_err(|error| error.to_string())
-        }
-        Spoken::Grpc => {
-            let answer = ModelInferResponse::decode(message(&copied.answer)?);
-            let answer = answer.map_err(|error| error.to_string())?;
-            grpc::decode_response(answer).map_err(|error| error.to_string())
-        }
-    }
-}
-
-/// A message without its prefix; compressed ones are not read.
-fn message(framed: &[u8]) -> Result<&[u8], String> {
-    match framed.split_at_checked(PREFIX_BYTES) {
-        Some(([0, ..], message)) => Ok(message),
-        Some(_) | None => Err("the message is compressed, or cut short".into()),
+        Spoken::Http { .. } | Spoken::Grpc => Some(nulls::is_null(&copied::answer(copied).ok()?)),
     }
 }

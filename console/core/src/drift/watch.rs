@@ -241,9 +241,7 @@ impl Watch {
 
     /// Closes a tick in an hour of the week, counted from Monday at midnight (UTC).
     pub fn tick(&mut self, tick: u32, hour: usize, budget: &Budget) -> Verdict {
-        let counts = std::mem::take(&mut self.state.pending);
-        self.take(tick, hour, &counts);
-        self.judged(budget)
+        self.stepped(tick, hour, budget).0
     }
 
     /// As [`tick`](Self::tick), with what it takes to do the same to an older state.

@@ -7,55 +7,46 @@ use binnacle_sketch::profile::{Counts, Live};
 
 use super::{Malformed, Packed, Packer, Unpacker};
 
-impl Packed for u32 {
-    fn shape(into: &mut String) {
-        into.push_str("u32,");
-    }
-    fn pack(&self, to: &mut Packer) {
-        to.number(u64::from(*self));
-    }
-    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
-        let number = Self::try_from(from.number()?);
-        number.map_err(|_| Malformed("a number is too great"))
-    }
+/// Whole numbers that 64 bits hold.
+macro_rules! whole {
+    ($type:ty, $shape:literal) => {
+        impl Packed for $type {
+            fn shape(into: &mut String) {
+                into.push_str($shape);
+            }
+            fn pack(&self, to: &mut Packer) {
+                to.number(*self as u64);
+            }
+            fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
+                let number = Self::try_from(from.number()?);
+                number.map_err(|_| Malformed("a number is too great"))
+            }
+        }
+    };
 }
 
-impl Packed for usize {
-    fn shape(into: &mut String) {
-        into.push_str("u64,");
-    }
-    fn pack(&self, to: &mut Packer) {
-        to.number(*self as u64);
-    }
-    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
-        let number = Self::try_from(from.number()?);
-        number.map_err(|_| Malformed("a number is too great"))
-    }
+/// Floats in all of their bytes.
+macro_rules! float {
+    ($type:ty, $shape:literal) => {
+        impl Packed for $type {
+            fn shape(into: &mut String) {
+                into.push_str($shape);
+            }
+            fn pack(&self, to: &mut Packer) {
+                self.to_le_bytes().pack(to);
+            }
+            fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
+                Packed::unpack(from).map(Self::from_le_bytes)
+            }
+        }
+    };
 }
 
-impl Packed for f64 {
-    fn shape(into: &mut String) {
-        into.push_str("f64,");
-    }
-    fn pack(&self, to: &mut Packer) {
-        self.to_le_bytes().pack(to);
-    }
-    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
-        Packed::unpack(from).map(Self::from_le_bytes)
-    }
-}
-
-impl Packed for f32 {
-    fn shape(into: &mut String) {
-        into.push_str("f32,");
-    }
-    fn pack(&self, to: &mut Packer) {
-        self.to_le_bytes().pack(to);
-    }
-    fn unpack(from: &mut Unpacker<'_>) -> Result<Self, Malformed> {
-        Packed::unpack(from).map(Self::from_le_bytes)
-    }
-}
+// Snapshots of before write 32 bits as they write 64.
+whole!(u32, "u64,");
+whole!(usize, "u64,");
+float!(f64, "f64,");
+float!(f32, "f32,");
 
 /// Bins: as many as there are until only empty ones follow.
 impl<const N: usize> Packed for [u64; N] {

@@ -77,6 +77,7 @@ impl Owner {
         let (mut asleep, mut gone) = (BTreeMap::new(), BTreeSet::new());
         for (name, bytes) in store.guards().await? {
             let Some((place, row)) = place(&name) else {
+                tracing::warn!(name, "another release kept this; its evidence begins anew");
                 gone.insert(name);
                 continue;
             };
