@@ -24,7 +24,7 @@ pub use apply::Place;
 pub use change::Change;
 pub use command::{Command, Refusal};
 pub use overridden::Overridden;
-pub use route::{NotARoute, Pin, Route, Shadow, Split, WHOLE};
+pub use route::{NotARoute, Pin, Route, Shadow, Split, Spoken, WHOLE};
 pub use settings::{Policy, Settings};
 
 mod apply;

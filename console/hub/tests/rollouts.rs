@@ -213,6 +213,7 @@ fn deploy(version: &str, strategy: &str) -> Ask {
         want: Want::Deploy(Route::whole(version.parse().unwrap())),
         strategy: Some(strategy.parse().unwrap()),
         confirm_within_s: Some(0),
+        keeps_sticky: false,
     }
 }
 

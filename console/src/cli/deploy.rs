@@ -4,9 +4,9 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use binnacle_core::endpoint::route::{Parts, Route, Split};
+use binnacle_core::endpoint::route::{NotARoute, Route, Spoken};
 use binnacle_core::rollout::{Ask, Plan, Strategy, Want};
-use binnacle_core::view::{EndpointName, PlanItem, Reference, RolloutItem};
+use binnacle_core::view::{EndpointName, PlanItem, RolloutItem};
 use binnacle_proto::v1 as proto;
 use binnacle_wire::registry::{document_from, document_to};
 use binnacle_wire::series;
@@ -33,6 +33,17 @@ pub(crate) struct Deploy {
     /// To which endpoint: ENVIRONMENT/NAME.
     #[arg(long, value_name = "ENDPOINT", required_unless_present = "plan")]
     to: Option<EndpointName>,
+    /// A version that is given copies of requests and answers nobody: MODEL@NUMBER=SHARE%.
+    #[arg(long, value_name = "VERSION", conflicts_with = "plan")]
+    shadow: Vec<String>,
+    /// Requests whose header has a value go to one of the versions: HEADER=VALUE:MODEL@NUMBER. All
+    /// pins look at one header.
+    #[arg(long, value_name = "PIN", conflicts_with = "plan")]
+    pin: Vec<String>,
+    /// Callers with the same value of this header stay with one version; none: each request is
+    /// drawn anew. What serves now keeps its header unless you say.
+    #[arg(long, value_name = "HEADER", conflicts_with = "plan")]
+    sticky: Option<String>,
     /// How: all-at-once, rolling:25%/2m, canary:5%/10m,25%/10m, blue-green:10m,
     /// shadow:20%/10m,5%/10m.
     #[arg(long, value_name = "HOW")]
@@ -115,12 +126,38 @@ impl Deploy {
         let endpoint = self.to.clone();
         let endpoint = endpoint.ok_or_else(|| Failure::new(Exit::Usage, "say --to ENDPOINT"))?;
         let confirm_within_s = self.confirm_within.map(|within| within.as_secs());
+        let wrong = |error: NotARoute| Failure::new(Exit::Usage, error.to_string());
+        let spoken: Spoken = self.spoken().parse().map_err(wrong)?;
         Ok(Ask {
             endpoint,
-            want: Want::Deploy(route(&self.versions)?),
+            want: Want::Deploy(spoken.route),
+            keeps_sticky: spoken.keeps_sticky,
             strategy: self.strategy.clone(),
             confirm_within_s: confirm_within_s.map(|s| u32::try_from(s).unwrap_or(u32::MAX)),
         })
+    }
+}
+
+impl Deploy {
+    /// The route in the words in which it is shown: `fraud@7 90%, fraud@8 10%`.
+    fn spoken(&self) -> String {
+        let versions = self.versions.iter().map(|word| match word.contains(' ') {
+            // The words themselves: `fraud@7 90%, fraud@8 10%`.
+            true => word.clone(),
+            false => word.replacen('=', " ", 1),
+        });
+        let shadows = self.shadow.iter();
+        let shadows = shadows.map(|word| format!("shadow {}", word.replacen('=', " ", 1)));
+        let pins = self.pin.iter().map(|pin| match pin.rsplit_once(':') {
+            Some((header, version)) => format!("{header} to {version}"),
+            None => pin.clone(),
+        });
+        let sticky = self
+            .sticky
+            .iter()
+            .map(|header| format!("sticky by {header}"));
+        let all = versions.chain(shadows).chain(pins).chain(sticky);
+        all.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -132,6 +169,7 @@ impl Rollback {
             want: Want::Rollback(self.to),
             strategy: None,
             confirm_within_s: None,
+            keeps_sticky: false,
         };
         let item = plan(&link, &ask).await?;
         if self.prove {
@@ -258,32 +296,6 @@ fn read(file: &std::path::Path) -> Result<PlanItem, Failure> {
         serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let [item] = printed.items;
     Ok(item)
-}
-
-/// `fraud@8`, or `fraud@7=90% fraud@8=10%`.
-fn route(words: &[String]) -> Result<Route, Failure> {
-    let wrong = |error: String| Failure::new(Exit::Usage, error);
-    let mut versions = Vec::new();
-    for word in words {
-        let (version, share) = word.split_once('=').unwrap_or((word, "100%"));
-        let version: Reference = version.parse().map_err(|error| {
-            let error: binnacle_core::registry::reference::NotAReference = error;
-            wrong(error.to_string())
-        })?;
-        let share: Option<f64> = share.strip_suffix('%').and_then(|share| share.parse().ok());
-        let share = share.filter(|share| (0.0..=100.0).contains(share));
-        let share =
-            share.ok_or_else(|| wrong(format!("{word:?}: say a share as in fraud@8=10%")))?;
-        versions.push(Split {
-            version,
-            weight: (share * 100.0).round() as u32,
-        });
-    }
-    let parts = Parts {
-        versions,
-        ..Parts::default()
-    };
-    Route::parse(parts).map_err(|error| wrong(error.to_string()))
 }
 
 /// A plan, to be looked at.

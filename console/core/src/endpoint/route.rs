@@ -1,11 +1,14 @@
 //! Routes: which versions answer, in which shares, and which only listen.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::registry::{Line, Reference};
+
+pub use text::{Spoken, weight};
+
+mod text;
 
 /// All of an endpoint's requests, in the unit of weights.
 pub const WHOLE: u32 = 10_000;
@@ -105,6 +108,21 @@ pub enum NotARoute {
     /// A pin to a version that is not there.
     #[error("{0} is pinned to and does not answer: give it a share too")]
     Pinned(Reference),
+    /// Text that says nothing of a route.
+    #[error(
+        "{0:?} is no part of a route: say MODEL@NUMBER 10%, shadow MODEL@NUMBER 5%, HEADER=VALUE to \
+         MODEL@NUMBER, or sticky by HEADER"
+    )]
+    Unknown(String),
+    /// Pins by two headers.
+    #[error("pins look at one header: leave the other one out")]
+    OneHeader,
+    /// A header that no request can have.
+    #[error("{:?} is no name of a header: letters, digits and - as in x-user", .0.as_str())]
+    Header(Line),
+    /// A value that no header can have.
+    #[error("{:?} is no value of a header: it has to be ASCII that can be seen", .0.as_str())]
+    Value(Line),
     /// Pins without a header, or the other way round.
     #[error("pins need the header that they look at, and the header its pins")]
     PinHeader,
@@ -152,6 +170,16 @@ impl Route {
         if parts.pins.is_empty() != parts.pin_header.is_empty() {
             return Err(NotARoute::PinHeader);
         }
+        for header in [&parts.pin_header, &parts.sticky_header] {
+            if !header.as_str().bytes().all(is_token) {
+                return Err(NotARoute::Header(header.clone()));
+            }
+        }
+        let is_shown = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        let shown = |pin: &&Pin| !pin.value.as_str().bytes().all(is_shown);
+        if let Some(pin) = parts.pins.iter().find(shown) {
+            return Err(NotARoute::Value(pin.value.clone()));
+        }
         Ok(Self(Arc::new(parts)))
     }
 
@@ -191,6 +219,16 @@ impl Route {
     /// Whether a version answers.
     pub fn answers(&self, version: &Reference) -> bool {
         self.versions().any(|answering| answering == version)
+    }
+
+    /// This route, with the sticky header of another where it has none.
+    #[must_use]
+    pub fn keeping_sticky(&self, other: &Self) -> Self {
+        let mut parts = Parts::clone(&self.0);
+        if parts.sticky_header.is_empty() {
+            parts.sticky_header = other.0.sticky_header.clone();
+        }
+        Self(Arc::new(parts))
     }
 
     /// This route with `weight` of the requests moved over to `other`: what a step of a canary
@@ -247,6 +285,11 @@ impl Route {
     }
 }
 
+/// A letter of a header's name (RFC 9110, 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// Splits scaled to `whole` in all: rounded down, and what is left goes to the heaviest.
 fn shares(splits: &[Split], whole: u32) -> Vec<(Reference, u32)> {
     let part = |split: &Split| {
@@ -291,27 +334,6 @@ impl TryFrom<Parts> for Route {
 impl From<Route> for Parts {
     fn from(route: Route) -> Self {
         Arc::unwrap_or_clone(route.0)
-    }
-}
-
-/// `fraud@7 90%, fraud@8 10%, shadow fraud@9 5%`.
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut gap = "";
-        for split in &self.0.versions {
-            let share = percent(split.weight.into());
-            write!(f, "{gap}{} {share}", split.version)?;
-            gap = ", ";
-        }
-        for shadow in &self.0.shadows {
-            let share = percent(shadow.share.into());
-            write!(f, "{gap}shadow {} {share}", shadow.version)?;
-        }
-        for pin in &self.0.pins {
-            let header = &self.0.pin_header;
-            write!(f, "{gap}{header}={} to {}", pin.value, pin.version)?;
-        }
-        Ok(())
     }
 }
 

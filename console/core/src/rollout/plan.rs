@@ -39,6 +39,9 @@ pub struct Ask {
     /// Within how many seconds it has to be confirmed; 0 for never, absent for the usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_within_s: Option<u32>,
+    /// A deploy says nothing of a sticky header: that of what serves now stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_sticky: bool,
 }
 
 /// What an endpoint is to become.
@@ -113,7 +116,11 @@ impl Plan {
         let endpoint = state.endpoints.get(&ask.endpoint);
         let endpoint = endpoint.ok_or_else(|| Refusal::Unknown(ask.endpoint.clone()))?;
         let (verb, after) = match &ask.want {
-            Want::Deploy(route) => (Verb::Deploy, route.clone()),
+            Want::Deploy(route) => {
+                let before = endpoint.route().filter(|_| ask.keeps_sticky);
+                let kept = before.map(|before| route.keeping_sticky(before));
+                (Verb::Deploy, kept.unwrap_or_else(|| route.clone()))
+            }
             Want::Rollback(to) => target(endpoint, *to)?,
         };
         let is_underway = endpoint.moving().is_some();
@@ -186,6 +193,7 @@ impl Intent {
             },
             strategy: Some(self.strategy.clone()),
             confirm_within_s: Some(self.confirm_within_s),
+            keeps_sticky: false,
         }
     }
 

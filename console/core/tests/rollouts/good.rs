@@ -155,6 +155,7 @@ fn deploy(fleet: &mut Fleet, version: u32, strategy: &str) {
         want: Want::Deploy(Route::whole(format!("fraud@{version}").parse().unwrap())),
         strategy: Some(strategy.parse().unwrap()),
         confirm_within_s: Some(0),
+        keeps_sticky: false,
     };
     fleet.run(&ask, "").unwrap();
 }

@@ -151,6 +151,34 @@ fn a_version_that_is_worse_is_never_promoted_on_the_way() {
     }
 }
 
+/// Both versions are answered by one server. Each request of the canary takes `more_ms`, and of
+/// control's this share waits for one of them to end.
+fn on_one_server(seed: u64, more_ms: f64, waits: f64) -> Verdict {
+    let slow = Version { more_ms, ..GOOD };
+    let mut dice = Dice(seed);
+    let mut evidence = Evidence::default();
+    for _ in 0..20 {
+        let waiting = (180.0 * waits) as u32;
+        let mut control = counts(&mut dice, 180 - waiting, GOOD, 0.0);
+        control.merge(&counts(&mut dice, waiting, slow, 0.0));
+        evidence.spans.push(Span {
+            canary: counts(&mut dice, 60, slow, 0.0),
+            control,
+        });
+    }
+    judge(&bounds(), &evidence).verdict
+}
+
+#[test]
+fn a_slow_version_is_caught_where_it_makes_the_tail_of_the_other_one_as_long_as_its_own() {
+    for seed in 0..200 {
+        assert_eq!(on_one_server(seed, 40.0, 0.3), Verdict::RollBack, "{seed}");
+        // What keeps both waiting alike is no one's fault, and half as much again is no twice.
+        assert_ne!(on_one_server(seed, 40.0, 1.0), Verdict::RollBack, "{seed}");
+        assert_ne!(on_one_server(seed, 5.0, 0.9), Verdict::RollBack, "{seed}");
+    }
+}
+
 #[test]
 fn no_data_means_hold_and_too_little_is_told_by_how_much() {
     let bounds = Bounds {

@@ -107,6 +107,7 @@ fn take(fleet: &mut Fleet, event: &Event) {
         want,
         strategy,
         confirm_within_s,
+        keeps_sticky: false,
     };
     match event {
         Event::Deploy(number, how, confirm) => {

@@ -478,6 +478,7 @@ fn asked(words: &[&str]) -> Ask {
         want: Want::Rollback(None),
         strategy: None,
         confirm_within_s: None,
+        keeps_sticky: false,
     };
     let mut route = Vec::new();
     for word in rest {

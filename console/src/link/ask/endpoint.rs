@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use binnacle_core::endpoint::Route;
+use binnacle_core::endpoint::{NotARoute, Spoken};
 use binnacle_core::rollout::{Ask, Want};
 use binnacle_core::view::{EndpointName, shown};
 use binnacle_proto::v1 as proto;
@@ -149,12 +149,18 @@ fn ask(wanted: &Wanted) -> Result<Ask, Refusal> {
             Some(strategy.map_err(|error| error.to_string())?)
         }
     };
+    let (want, keeps_sticky) = match &wanted.want {
+        tui::Want::Rollback(to) => (Want::Rollback(*to), false),
+        tui::Want::Deploy(route) => {
+            let spoken: Result<Spoken, NotARoute> = route.parse();
+            let spoken = spoken.map_err(|error| error.to_string())?;
+            (Want::Deploy(spoken.route), spoken.keeps_sticky)
+        }
+    };
     Ok(Ask {
         endpoint: wanted.endpoint.clone(),
-        want: match &wanted.want {
-            tui::Want::Rollback(to) => Want::Rollback(*to),
-            tui::Want::Deploy(version) => Want::Deploy(Route::whole(version.clone())),
-        },
+        want,
+        keeps_sticky,
         strategy,
         confirm_within_s: wanted.confirm_within_s,
     })

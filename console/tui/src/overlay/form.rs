@@ -1,7 +1,7 @@
 //! Forms that lie over a screen: a card, where an alias is to point, or what is to be deployed.
 
 use binnacle_core::view::{
-    AliasItem, EndpointName, Line, Name, Number, Reference, Strategy, shown,
+    AliasItem, EndpointName, Line, Name, Number, Reference, Spoken, Strategy, shown,
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -86,10 +86,9 @@ fn prose(text: &str) -> Result<(), String> {
     read.map(drop).map_err(|error| error.to_string())
 }
 
-fn version(text: &str) -> Result<(), String> {
-    let read = text.parse::<Reference>();
-    read.map(drop)
-        .map_err(|_| "a version, as in fraud@8".into())
+fn route(text: &str) -> Result<(), String> {
+    let read = text.parse::<Spoken>();
+    read.map(drop).map_err(|error| error.to_string())
 }
 
 fn endpoint(text: &str) -> Result<(), String> {
@@ -172,7 +171,13 @@ impl Filling {
         let to = to.map_or_else(String::new, |to| to.to_string());
         let what = what.map_or_else(String::new, |what| what.to_string());
         let fields = vec![
-            Field::new("version", "MODEL@NUMBER, as in fraud@8", &what, version),
+            Field::new(
+                "version",
+                "fraud@8; or with shares: fraud@7 90%, fraud@8 10%, shadow fraud@9 5%, \
+                 x-cohort=beta to fraud@8, sticky by x-user",
+                &what,
+                route,
+            ),
             Field::new("endpoint", "where, as in prod/fraud", &to, endpoint),
             Field::new(
                 "strategy",
@@ -205,7 +210,7 @@ impl Filling {
         let form = &self.form;
         let wanted = Wanted {
             endpoint: form.text("endpoint").trim().parse().ok()?,
-            want: Want::Deploy(form.text("version").trim().parse().ok()?),
+            want: Want::Deploy(form.text("version").trim().into()),
             strategy: form.text("strategy").trim().into(),
             confirm_within_s: span(form.text("confirm")).ok()?,
         };

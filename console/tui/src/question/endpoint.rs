@@ -56,8 +56,8 @@ pub struct Wanted {
 pub enum Want {
     /// What it was at a revision; absent for the last that was good.
     Rollback(Option<u64>),
-    /// This version for all requests.
-    Deploy(Reference),
+    /// A route as somebody typed it: `fraud@8`, or `fraud@7 90%, fraud@8 10%`.
+    Deploy(Arc<str>),
 }
 
 impl Wanted {
@@ -85,8 +85,8 @@ impl Wanted {
         match &self.want {
             Want::Rollback(None) => format!("binnacle rollback {endpoint}"),
             Want::Rollback(Some(to)) => format!("binnacle rollback {endpoint} --to {to}"),
-            Want::Deploy(version) => {
-                let mut text = format!("binnacle deploy {version} --to {endpoint}");
+            Want::Deploy(route) => {
+                let mut text = format!("binnacle deploy {} --to {endpoint}", quoted(route));
                 if !self.strategy.is_empty() {
                     let _ends = write!(text, " --strategy {}", quoted(&self.strategy));
                 }
@@ -224,7 +224,7 @@ mod tests {
         let endpoint: EndpointName = "prod/fraud".parse().unwrap();
         let wanted = Wanted {
             endpoint: endpoint.clone(),
-            want: Want::Deploy("fraud@8".parse().unwrap()),
+            want: Want::Deploy("fraud@8".into()),
             strategy: "canary:5%/10m,25%/10m".into(),
             confirm_within_s: Some(600),
         };
