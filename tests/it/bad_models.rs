@@ -22,6 +22,10 @@ const SOON: Duration = Duration::from_secs(120);
 /// Most bad versions are found within it; what is held may be looked at afterwards.
 const CANARY: &str = "canary:30%/40s";
 
+/// Of its requests most are over a multiple of the median, or more than should be over one of the
+/// p99, of the version beside it: where both are answered by one busy machine, the median tells.
+const SLOW: &str = " × the ";
+
 /// A hub, two hosts, and as many endpoints as there are cases.
 struct Stand {
     hub: Hub,
@@ -324,7 +328,7 @@ fn slow_failing_flipped_misfitting_and_damaged_models_are_caught_and_nothing_els
         told
     });
     let words = [
-        "over 1.2 × the p99 beside it",
+        SLOW,
         "errors",
         "golden request 1: label[0] is",
         "it takes other inputs",
@@ -377,7 +381,7 @@ fn delayed_mute_crashing_leaking_and_unready_models_are_caught_and_nothing_else_
     lanes.push(traffic(&leaking));
     let told = stand.brings(&cases);
     let words = [
-        "over 1.2 × the p99 beside it",
+        SLOW,
         "null answers",
         "errors",
         "hosts cannot serve it",

@@ -125,11 +125,15 @@ impl Stand {
     /// One request over HTTP, however it is answered.
     fn post(&self, body: &Bytes, json_bytes: Option<usize>) {
         let more = json_bytes.map(|bytes| format!("inference-header-content-length: {bytes}\r\n"));
+        self.post_with(body, &more.unwrap_or_default());
+    }
+
+    /// The same with more lines in its header.
+    fn post_with(&self, body: &Bytes, more: &str) {
         let mut request = format!(
-            "POST /v2/models/cellar/infer HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n{}\
+            "POST /v2/models/cellar/infer HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n{more}\
              connection: close\r\n\r\n",
             body.len(),
-            more.unwrap_or_default(),
         )
         .into_bytes();
         request.extend_from_slice(body);
@@ -309,6 +313,62 @@ fn answers_that_are_unlike_what_was_registered_page_while_inputs_do_not() {
     let alerts = stand.hub.ask(&["drift", "episodes", ENDPOINT]).json();
     let said = alerts["items"][0]["what"].as_str().unwrap();
     assert!(said.starts_with("wine@1: output "), "{alerts}");
+    let tally = traffic.stop();
+    assert_eq!(tally.failed, 0, "{:?}", tally.failures);
+}
+
+#[test]
+fn a_canary_that_is_asked_other_things_than_the_version_beside_it_is_held() {
+    let stand = Stand::start(100);
+    let file = models::file(MODEL, "2");
+    stand.does(&format!(
+        "version register --model {MODEL} --file {} --dataset rows@1:train --featureset vector@1",
+        file.display()
+    ));
+    let lanes = [Protocol::Http, Protocol::Grpc].map(|it| stand.lane(it, Duration::from_millis(2)));
+    let traffic = Traffic::start(&lanes);
+    let deploy = format!("deploy wine@2 --to {ENDPOINT} --confirm-within 0s");
+    // The same requests for both, dealt out by chance: nothing is held against it.
+    let told = stand.does(&format!("{deploy} --strategy canary:50%/10s --wait=3m"));
+    assert_eq!(told["outcome"], "promoted", "{told}");
+    let back = stand.does(&format!(
+        "deploy wine@1 --to {ENDPOINT} --strategy all-at-once --wait=2m"
+    ));
+    assert_eq!(back["outcome"], "promoted", "{back}");
+
+    // Some callers have one version to themselves, and they ask other things.
+    let strategy = "--strategy canary:50%/10s --pin x-cohort=beta:wine@2 --sticky x-user";
+    stand.does(&format!("{deploy} {strategy}"));
+    let model = Model::load(MODEL);
+    let held = eventually("it is held", SOON, || {
+        for rows in model.rows().chunks(20).take(5) {
+            // Stronger by half, all of it.
+            let values = rows.iter().flatten().map(|x| x * 1.5).collect();
+            let rows = rows.len() as i64;
+            let tensor = Tensor::new("features", vec![rows, 13], Data::Fp32(values)).unwrap();
+            let request = InferRequest {
+                id: String::new(),
+                inputs: vec![tensor],
+                outputs: Vec::new(),
+                form: DataForm::Typed,
+            };
+            let encoded = rest::encode_request(&request, DataForm::Typed).unwrap();
+            stand.post_with(&encoded.body, "x-cohort: beta\r\n");
+        }
+        let rollout = stand.does(&format!("rollout show {ENDPOINT}"));
+        let why = rollout["finding"]["why"].as_str().unwrap_or_default();
+        let is_told = why.starts_with("it is asked other things than the version beside it");
+        match is_told && rollout["finding"]["verdict"] == "hold" {
+            true => Ok(rollout),
+            false => Err(rollout.to_string()),
+        }
+    });
+    let after = "wine@2 100%, x-cohort=beta to wine@2, sticky by x-user";
+    assert_eq!(held["after"], after, "{held}");
+    stand.does(&format!("rollout abort {ENDPOINT} --reason no"));
+    eventually_true("it is given up", SOON, || {
+        stand.does(&format!("endpoint show {ENDPOINT}"))["rollout"].is_null()
+    });
     let tally = traffic.stop();
     assert_eq!(tally.failed, 0, "{:?}", tally.failures);
 }

@@ -99,6 +99,11 @@ impl Model {
         }
     }
 
+    /// Its rows of features.
+    pub fn rows(&self) -> &[Vec<f32>] {
+        &self.rows
+    }
+
     /// Features in a row.
     pub fn columns(&self) -> usize {
         self.rows[0].len()

@@ -4,6 +4,7 @@
 //! What is breached, since when, and by whose fault stands in the entry; what is measured
 //! meanwhile is looked at and never kept. Closed alerts are kept up to a limit, the latest.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ mod packed;
 pub const MAX_CLOSED: usize = 1_000;
 /// Silences that are kept, the latest: one an endpoint of a large fleet.
 pub const MAX_SILENCES: usize = 1_000;
+/// Alerts of one cause are opened within so long of each other: ten minutes.
+pub const TOGETHER_US: i64 = 600_000_000;
 /// How often an open alert may be laid to somebody else: more says that nobody knows.
 pub const MAX_BLAMED: u32 = 10;
 
@@ -69,6 +72,10 @@ pub struct Alert {
     pub blamed: u32,
     /// What was done about it.
     pub reaction: Reaction,
+    /// What may be behind the like at other endpoints.
+    pub causes: Vec<Arc<str>>,
+    /// The first alert of those that share a cause: of one that stands alone its own number.
+    pub incident: u64,
     /// Who knows of it.
     pub acknowledged: Option<Mark>,
     /// When and why it was closed.
@@ -162,6 +169,31 @@ impl Alerts {
     pub fn of<'a>(&'a self, endpoint: &'a EndpointName) -> impl Iterator<Item = &'a Arc<Alert>> {
         let all = self.open.values();
         all.filter(move |alert| alert.endpoint == *endpoint)
+    }
+
+    /// The other open alerts that have one cause with it, oldest first.
+    pub fn with<'a>(&'a self, alert: &'a Alert) -> impl Iterator<Item = &'a Arc<Alert>> {
+        let all = self.open.values();
+        all.filter(move |it| it.incident == alert.incident && it.number != alert.number)
+    }
+
+    /// The incident that an alert about this belongs to: the last that began to grow at most
+    /// [`TOGETHER_US`] ago, and of whose alerts all share a cause with it.
+    fn incident(&self, subject: &Subject, causes: &[Arc<str>], at_us: i64) -> Option<u64> {
+        let mut incidents: BTreeMap<u64, (i64, Vec<Arc<str>>)> = BTreeMap::new();
+        let all = self.open.values().chain(&self.closed);
+        for alert in all.filter(|alert| alert.subject == *subject) {
+            let own = || (alert.opened_at_us, alert.causes.clone());
+            let (last_us, shared) = incidents.entry(alert.incident).or_insert_with(own);
+            *last_us = alert.opened_at_us.max(*last_us);
+            shared.retain(|cause| alert.causes.contains(cause));
+        }
+        let fits = |(last_us, shared): &(i64, Vec<Arc<str>>)| {
+            at_us.saturating_sub(*last_us) <= TOGETHER_US
+                && shared.iter().any(|cause| causes.contains(cause))
+        };
+        let last = incidents.into_iter().rev().find(|(_, own)| fits(own));
+        last.map(|(incident, _)| incident)
     }
 
     /// The open alert of an endpoint that somebody should see first: the loudest, then the oldest.

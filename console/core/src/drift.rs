@@ -18,6 +18,7 @@
 
 mod accuse;
 mod baseline;
+mod beside;
 mod budget;
 mod episode;
 mod experts;
@@ -42,19 +43,17 @@ mod words;
 
 pub use accuse::{Accused, accuse};
 pub use baseline::Baseline;
+pub use beside::{Beside, Differs, Seen, Side};
 pub use budget::{Budget, TICKS_A_DAY};
-pub use episode::{
-    Acknowledged, Effect, Episode, Event, INCIDENTS, Incident, Incidents, Joined, Open, TOGETHER_US,
-};
+pub use episode::{Acknowledged, Effect, Episode, Event, Open};
 pub use experts::{Experts, MAX_EXPERTS, Shape};
 pub use explain::{Explanation, Lately, explain, moved, named};
 pub use guard::{
-    Beyond, Guard, NotKept, Page, Row, StreamStands, Totals, Turn, Yardstick, key, place,
+    Beyond, Course, Guard, MOMENTS, NotKept, Page, Row, StreamStands, Totals, Turn, Yardstick, key,
+    place,
 };
 pub use judge::{Judged, Judgement, LEVEL, judge};
-pub use neyman::{
-    Apart, DEGREES, LEAST_REFERENCE, LOOKS, RESAMPLES, Rows, canary, on_arrival, scores,
-};
+pub use neyman::{Apart, DEGREES, LEAST_REFERENCE, LOOKS, on_arrival, scores};
 pub use proof::{Provable, Prover, Standing};
 pub use replay::{Replayed, replay};
 pub use share::Share;

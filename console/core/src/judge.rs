@@ -22,6 +22,10 @@ pub mod evidence;
 /// A canary is slower where its requests go beyond control's p99 by this factor more often than
 /// control's go beyond it at all: a tenth is noise between two processes, a fifth is felt.
 pub const SLOWER: f64 = 1.2;
+/// A canary is slow as well where its median is beyond this many times control's. The tail does not
+/// show it where both are answered by one server: what the slow version keeps busy makes the other
+/// one's tail as long as its own, but not the other one's median.
+pub const SLOWER_MEDIAN: f64 = 2.0;
 /// How many times as often something has to happen on the canary before it matters.
 pub const OFTENER: f64 = 2.0;
 /// More errors than control matter from half a per cent of all requests on.
@@ -84,6 +88,9 @@ pub struct Summary {
     pub requests: u64,
     /// Those that ended by the server's fault.
     pub errors: u64,
+    /// The median of those that ended well, in nanoseconds; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub p50_ns: u64,
     /// The 99th percentile of those that ended well, in nanoseconds; 0 for none.
     pub p99_ns: u64,
     /// Those beyond the mark: for control its own p99, for the canary [`SLOWER`] than that.
@@ -153,7 +160,7 @@ pub fn judge(bounds: &Bounds, evidence: &Evidence) -> Finding {
             "no request of the new version was seen".into(),
         );
     }
-    if let Some(why) = doubt(bounds, &seen).or_else(|| leak(evidence)) {
+    if let Some(why) = doubt(bounds, &seen, evidence).or_else(|| leak(evidence)) {
         return finding(Verdict::Hold, why);
     }
     let (seen_requests, need) = (canary.requests, u64::from(bounds.min_requests));
@@ -173,7 +180,15 @@ pub fn judge(bounds: &Bounds, evidence: &Evidence) -> Finding {
     if let Some((verdict, why)) = unsure(&seen) {
         return finding(verdict, why);
     }
-    finding(Verdict::Promote, format!("{canary}; beside it {control}"))
+    // A new version is there to answer otherwise: that is told and not judged.
+    let answers = match &evidence.beside.answers {
+        Some(differs) => format!("; {differs}"),
+        None => String::new(),
+    };
+    finding(
+        Verdict::Promote,
+        format!("{canary}; beside it {control}{answers}"),
+    )
 }
 
 /// Why it goes back, if it does.
@@ -224,6 +239,9 @@ fn bad(seen: &bet::Seen, evidence: &Evidence) -> Option<String> {
             seen.slow,
         ));
     }
+    if seen.slow_median.is_won() && seen.is_median_slow() {
+        return Some(slow_median(seen));
+    }
     let broken = seen
         .objectives
         .iter()
@@ -234,12 +252,23 @@ fn bad(seen: &bet::Seen, evidence: &Evidence) -> Option<String> {
         let found = match one.objective.figure {
             Figure::Errors => share(canary.error_share()),
             Figure::Nulls => share(canary.null_share()),
-            Figure::P50 | Figure::P90 | Figure::P99 | Figure::P999 => {
+            Figure::P50 => format!("p50 {}", millis(canary.p50_ns)),
+            Figure::P90 | Figure::P99 | Figure::P999 => {
                 format!("p99 {}", millis(canary.p99_ns))
             }
         };
         format!("breaks {}: {found} {}", one.objective, one.canary)
     })
+}
+
+/// `its median is over 2 × the one beside it (44.1 ms against 3.0 ms)`
+fn slow_median(seen: &bet::Seen) -> String {
+    format!(
+        "its median is over {SLOWER_MEDIAN} × the median beside it ({} against {}) {}",
+        millis(seen.canary.p50_ns),
+        millis(seen.control.p50_ns),
+        seen.slow_median,
+    )
 }
 
 /// What copies of requests say of a version that answers nobody yet. That its answers differ is
@@ -284,7 +313,7 @@ fn shadowed(bounds: &Bounds, shadow: Shadow) -> (Verdict, String) {
 }
 
 /// Why it may not go on whatever the number of requests.
-fn doubt(bounds: &Bounds, seen: &bet::Seen) -> Option<String> {
+fn doubt(bounds: &Bounds, seen: &bet::Seen, evidence: &Evidence) -> Option<String> {
     if let Some(both) = seen.objectives.iter().find(|one| one.canary.is_won()) {
         return Some(format!(
             "{} is broken by the version beside it as well: not this version's fault alone",
@@ -297,6 +326,12 @@ fn doubt(bounds: &Bounds, seen: &bet::Seen) -> Option<String> {
             share(seen.canary.refused_share()),
             share(seen.control.refused_share()),
             seen.refused,
+        ));
+    }
+    if let Some(differs) = &evidence.beside.inputs {
+        return Some(format!(
+            "it is asked other things than the version beside it: {differs}; their errors and \
+             latencies cannot be compared"
         ));
     }
     if seen.control.requests == 0 && bounds.objectives.is_empty() {
@@ -354,7 +389,9 @@ fn unsure(seen: &bet::Seen) -> Option<(Verdict, String)> {
             format!("{at_most} of its requests are slow: at most {limit} may be"),
         ));
     }
-    None
+    // More requests tell: chance alone does not keep a median up.
+    seen.is_median_slow()
+        .then(|| (Verdict::Hold, slow_median(seen)))
 }
 
 /// More requests may clear it where the share itself is under the limit.

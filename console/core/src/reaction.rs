@@ -53,6 +53,8 @@ pub enum Stands {
         what: Arc<str>,
         /// To whom it is laid.
         blame: Blame,
+        /// What may be behind the like at other endpoints; of most things nothing is known.
+        causes: Vec<Arc<str>>,
     },
     /// It does again, or does not have to.
     Holds {
@@ -110,6 +112,7 @@ impl<'a> Desk<'a> {
                     since_us,
                     what,
                     blame,
+                    causes,
                 },
                 None,
             ) => {
@@ -122,6 +125,7 @@ impl<'a> Desk<'a> {
                     what: what.clone(),
                     blame: blame.clone(),
                     reaction,
+                    causes: causes.clone(),
                 }));
                 self.decided.push((what.to_string(), Change::Alert(opened)));
                 self.decided.extend(back);
@@ -220,6 +224,7 @@ impl<'a> Desk<'a> {
             want: Want::Rollback(None),
             strategy: None,
             confirm_within_s: None,
+            keeps_sticky: false,
         };
         match Plan::make(self.state, &ask, self.now_us) {
             Ok(Some(plan)) if plan.intent.after.names(version) => {

@@ -11,7 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::alert::{AlertItem, BlameItem, MarkItem, SinkItem};
-pub use self::drift::{DriftItem, MovedItem, PageItem, StreamItem, WatchedItem};
+pub use self::drift::{CourseItem, DriftItem, MovedItem, PageItem, StreamItem, WatchedItem};
 pub use self::endpoint::{
     ApprovalsItem, BlockItem, EndpointItem, FailedItem, OverrideItem, PlanItem, ProofItem,
     ReadinessItem, RevisionItem, RolloutItem, StepItem, TraceItem, step_in_words,
@@ -32,7 +32,7 @@ pub use self::trouble::{MAX_NAMED, Object, Trouble, Troubles, endpoint_troubles,
 pub use crate::alert::{Reaction, Severity, Subject};
 pub use crate::blame::Whom;
 pub use crate::drift::Signal;
-pub use crate::endpoint::{EndpointName, OverrideKind, Route, Settings};
+pub use crate::endpoint::{EndpointName, OverrideKind, Route, Settings, Spoken};
 pub use crate::host::Labels;
 pub use crate::judge::{Finding, Summary, Verdict};
 pub use crate::name::Name;

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use binnacle_core::drift::Side;
 use binnacle_core::endpoint::EndpointName;
 use binnacle_core::name::Name;
 use binnacle_core::registry::Reference;
@@ -76,7 +77,13 @@ enum Ask {
     List(Of, oneshot::Sender<Vec<DriftItem>>),
     Show(Of, oneshot::Sender<Vec<WatchedItem>>),
     Explain(Of, oneshot::Sender<Vec<MovedItem>>),
+    Sides(Pair, oneshot::Sender<Option<Sides>>),
 }
+
+/// A new version and the one beside it, at an endpoint.
+pub(crate) type Pair = (EndpointName, [Reference; 2]);
+/// What was counted of them.
+pub(crate) type Sides = [Side; 2];
 
 /// The hub is stopping.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +141,11 @@ impl Drift {
     /// What moved.
     pub(crate) async fn explain(&self, of: Of) -> Result<Vec<MovedItem>, Stopping> {
         self.ask(|reply| Ask::Explain(of, reply)).await
+    }
+
+    /// What was counted of the inputs of two versions at an endpoint, where both are watched.
+    pub(crate) async fn sides(&self, of: Pair) -> Result<Option<Sides>, Stopping> {
+        self.ask(|reply| Ask::Sides(of, reply)).await
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Stopping> {

@@ -146,6 +146,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
         shadows: shadows.clone(),
         answers: answers.clone(),
         memory: memory.clone(),
+        drift: drift.clone(),
         clock: clock.clone(),
     };
     let reactions = reactions::Reactions::new(

@@ -22,6 +22,7 @@ use binnacle_core::state::Input;
 
 use crate::answers::Answers;
 use crate::clock::Clock;
+use crate::drift::{Drift, Sides};
 use crate::engine::{Engine, Published};
 use crate::memory::{Memory, Seen};
 use crate::telemetry::{Question, Telemetry, TelemetryError};
@@ -84,6 +85,9 @@ struct Gathered {
     shadow: Shadow,
     /// How the memory of servers went since then.
     memory: BTreeMap<Name, Seen>,
+    /// What was counted of inputs before then, and how often what came since was looked at.
+    inputs: Option<Sides>,
+    looked: usize,
 }
 
 /// The task.
@@ -93,6 +97,7 @@ pub(crate) struct Watch {
     pub(crate) shadows: Shadows,
     pub(crate) answers: Answers,
     pub(crate) memory: Memory,
+    pub(crate) drift: Drift,
     pub(crate) clock: Clock,
 }
 
@@ -158,6 +163,8 @@ impl Watch {
                 next_us: from_us + SPAN_US - from_us.rem_euclid(SPAN_US),
                 shadow: self.shadows.of(&endpoint.name, intent),
                 memory: BTreeMap::new(),
+                inputs: None,
+                looked: 0,
             });
             gathered.evidence.golden = golden(published, endpoint, intent);
             let shadow = self.shadows.of(&endpoint.name, intent);
@@ -206,7 +213,7 @@ impl Watch {
             return Ok(());
         }
         let mut spans: BTreeMap<i64, Span> = BTreeMap::new();
-        let sides = Sides::of(endpoint, &rollout.plan.intent);
+        let sides = Versions::of(endpoint, &rollout.plan.intent);
         for model in sides.models() {
             let question = Question {
                 model: Some(model.shared()),
@@ -233,18 +240,40 @@ impl Watch {
         }
         gathered.evidence.spans.extend(spans.into_values());
         gathered.next_us = to_us;
+        self.compare(endpoint, &sides, gathered).await;
         Ok(())
+    }
+
+    /// Holds the inputs of one new version against those of the one beside it, when enough of
+    /// them have come since the step is watched.
+    async fn compare(&self, endpoint: &Endpoint, sides: &Versions, gathered: &mut Gathered) {
+        let ([canary], [control]) = (&sides.canary[..], &sides.control[..]) else {
+            return;
+        };
+        let pair = (endpoint.name.clone(), [canary.clone(), control.clone()]);
+        // Where it stops, there is nothing to compare any more.
+        let Ok(Some(now)) = self.drift.sides(pair).await else {
+            return;
+        };
+        let [canary_before, control_before] = gathered.inputs.get_or_insert_with(|| now.clone());
+        let [canary, control] = &now;
+        let (canary, control) = (canary.after(canary_before), control.after(control_before));
+        let looks = canary.looks();
+        if looks > gathered.looked {
+            gathered.looked = looks;
+            gathered.evidence.beside = canary.beside(&control);
+        }
     }
 }
 
 /// The versions on either side of a comparison.
-struct Sides {
+struct Versions {
     endpoint: Arc<str>,
     canary: Vec<Reference>,
     control: Vec<Reference>,
 }
 
-impl Sides {
+impl Versions {
     fn of(endpoint: &Endpoint, intent: &Intent) -> Self {
         let mut canary: Vec<Reference> = intent.fresh().cloned().collect();
         let mut control = Vec::new();

@@ -12,7 +12,7 @@ pub mod paged;
 pub mod sparkline;
 pub mod table;
 
-mod axis;
+pub(crate) mod axis;
 #[cfg(test)]
 mod canvas;
 mod pen;

@@ -50,6 +50,9 @@ pub struct Opened {
     pub blame: Blame,
     /// What is done about it.
     pub reaction: Reaction,
+    /// What may be behind the like at other endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Arc<str>>,
 }
 
 /// An open alert, seen anew.

@@ -21,6 +21,8 @@ packed!(Alert {
     blame,
     blamed,
     reaction,
+    causes,
+    incident,
     acknowledged,
     closed,
 });

@@ -1,6 +1,6 @@
 //! What an alert says of an endpoint whose inputs moved: what, since when, and by whose fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::budget::Budget;
@@ -13,6 +13,9 @@ use crate::name::Name;
 use crate::reaction::evidence::switched;
 use crate::registry::Reference;
 
+/// Features that are named as causes: an entry of the journal holds them.
+const CAUSES: usize = 32;
+
 /// What is said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accused {
@@ -22,6 +25,8 @@ pub struct Accused {
     pub what: Arc<str>,
     /// To whom it is laid.
     pub blame: Blame,
+    /// What may have moved other endpoints as well: its features, and a host.
+    pub causes: Vec<Arc<str>>,
 }
 
 /// What is to be said of an endpoint, by the guards of all its versions; `None` where nothing is
@@ -35,7 +40,8 @@ pub fn accuse(
     let open = guards.iter().filter(|(_, guard)| guard.episode().is_open());
     let open = open.filter_map(|(version, guard)| Some((guard.last_page()?, version, guard)));
     let (page, version, guard): (&Page, _, _) = open.min_by_key(|(page, ..)| page.since_us)?;
-    let what = sentence(version, &guard.explain(budget)).into();
+    let explained = guard.explain(budget);
+    let what = sentence(version, &explained).into();
     let Some(yardstick) = guard.yardstick() else {
         // The hub was started again since: the page is kept, what led to it is not.
         let whom = Whom::Unknown;
@@ -44,6 +50,7 @@ pub fn accuse(
         return Some(Accused {
             since_us: page.since_us,
             what,
+            causes: causes(&explained, &blame),
             blame,
         });
     };
@@ -64,11 +71,29 @@ pub fn accuse(
         }
     }
     evidence.hosts = hosts;
+    let blame = blame(&evidence);
     Some(Accused {
         since_us: page.since_us,
         what,
-        blame: blame(&evidence),
+        causes: causes(&explained, &blame),
+        blame,
     })
+}
+
+/// What else may have moved by the same cause: what has a feature of the same name, or is on the
+/// same host.
+fn causes(explained: &[(Explanation, i64)], blame: &Blame) -> Vec<Arc<str>> {
+    let ranked = explained.iter().filter(|(one, _)| one.ranked);
+    let features = ranked.map(|(one, _)| one.feature.as_str());
+    let features: BTreeSet<&str> = features.filter(|name| !name.is_empty()).collect();
+    let features = features.into_iter().take(CAUSES);
+    let mut causes: Vec<Arc<str>> = features
+        .map(|name| format!("feature {name}").into())
+        .collect();
+    if let Whom::Host(host) = &blame.whom {
+        causes.push(format!("host {host}").into());
+    }
+    causes
 }
 
 /// What an alert says of it: the feature that moved most, by its values where they moved, and how

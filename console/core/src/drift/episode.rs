@@ -9,10 +9,6 @@ use serde::{Deserialize, Serialize};
 
 /// How many times the observations of its last alarm must pass quietly.
 const QUIET: u64 = 4;
-/// Episodes of one cause begin within so long of each other: ten minutes.
-pub const TOGETHER_US: i64 = 600_000_000;
-/// Open incidents that are looked through for one of the same cause; older ones stand alone.
-pub const INCIDENTS: usize = 256;
 
 /// Where a model's episode stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -134,66 +130,9 @@ impl Episode {
     }
 }
 
-/// Episodes with one cause.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Incident {
-    /// When the last of its episodes began.
-    pub last_us: i64,
-    /// What its episodes share: sources of data, groups of hosts.
-    pub causes: Vec<String>,
-    /// Its models.
-    pub models: Vec<String>,
-}
-
-/// The incidents of late.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Incidents(Vec<Incident>);
-
-/// What an episode is to those who are paged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined {
-    /// The first of its cause: it pages.
-    First,
-    /// One of an incident that has paged.
-    Again,
-}
-
-impl Incidents {
-    /// An episode of a model began, of which these causes are possible. It belongs to an incident
-    /// that shares a cause with it and in which the last episode began at most ten minutes ago.
-    pub fn begin(&mut self, at_us: i64, model: &str, causes: &[String]) -> Joined {
-        self.0
-            .retain(|incident| at_us.saturating_sub(incident.last_us) <= TOGETHER_US);
-        let shared = |incident: &Incident| causes.iter().any(|c| incident.causes.contains(c));
-        if let Some(incident) = self.0.iter_mut().find(|incident| shared(incident)) {
-            // What all of its episodes share stays its cause.
-            incident.causes.retain(|cause| causes.contains(cause));
-            incident.models.push(model.to_owned());
-            incident.last_us = incident.last_us.max(at_us);
-            return Joined::Again;
-        }
-        if self.0.len() >= INCIDENTS {
-            self.0.remove(0);
-        }
-        self.0.push(Incident {
-            last_us: at_us,
-            causes: causes.to_vec(),
-            models: vec![model.to_owned()],
-        });
-        Joined::First
-    }
-
-    /// All of them, oldest first.
-    pub fn all(&self) -> &[Incident] {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MINUTE_US: i64 = 60_000_000;
 
     fn alarm(at_us: i64, took: u64) -> Event {
         Event::Alarm { at_us, took }
@@ -233,45 +172,5 @@ mod tests {
         assert!(episode.is_open());
         assert_eq!(episode.on(Event::Rebaselined), Effect::Over);
         assert_eq!(episode.on(Event::Rebaselined), Effect::Nothing);
-    }
-
-    #[test]
-    fn episodes_of_one_cause_within_ten_minutes_page_once() {
-        let causes = |all: &[&str]| all.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
-        let mut incidents = Incidents::default();
-        let feed = causes(&["feed:transactions", "hosts:eu"]);
-        assert_eq!(incidents.begin(0, "fraud", &feed), Joined::First);
-        let other = causes(&["feed:transactions"]);
-        assert_eq!(
-            incidents.begin(9 * MINUTE_US, "credit", &other),
-            Joined::Again
-        );
-        assert_eq!(
-            incidents.begin(10 * MINUTE_US, "churn", &causes(&["hosts:eu"])),
-            Joined::First
-        );
-        assert_eq!(incidents.all()[0].causes, other, "what both share");
-        assert_eq!(
-            incidents.begin(19 * MINUTE_US, "risk", &other),
-            Joined::Again
-        );
-        assert_eq!(
-            incidents.begin(30 * MINUTE_US, "risk", &other),
-            Joined::First
-        );
-        assert_eq!(
-            incidents.begin(31 * MINUTE_US, "risk", &[]),
-            Joined::First,
-            "no known cause"
-        );
-    }
-
-    #[test]
-    fn no_more_incidents_are_kept_than_their_limit() {
-        let mut incidents = Incidents::default();
-        for n in 0..2 * INCIDENTS {
-            incidents.begin(n as i64, "m", &[format!("feed:{n}")]);
-        }
-        assert_eq!(incidents.all().len(), INCIDENTS);
     }
 }

@@ -11,6 +11,7 @@ use binnacle_sketch::profile::{BINS, Counts, hour_of_week};
 
 use self::keep::Unsaved;
 use super::baseline::Baseline;
+use super::beside::{Seen, Side};
 use super::budget::Budget;
 use super::episode::{Effect, Episode, Event};
 use super::explain::{Explanation, Lately, explain, moved, named};
@@ -24,10 +25,12 @@ use crate::registry::Reference;
 use crate::report::{InputWindow, References};
 
 mod arrival;
+mod course;
 mod keep;
 mod measure;
 mod page;
 
+pub use course::{Course, MOMENTS};
 pub use keep::{NotKept, Row};
 pub use measure::{Beyond, Yardstick};
 
@@ -454,6 +457,30 @@ impl Guard {
             skipped: self.kept.skipped,
             dropped: self.kept.dropped,
             ticks: self.kept.ticks,
+        }
+    }
+
+    /// All that was counted since it began, as one side of a comparison.
+    pub fn side(&self) -> Side {
+        let features = self.baseline.features().iter().zip(&self.kept.totals);
+        let mut features: Vec<Seen> = features
+            .map(|(feature, counts)| Seen {
+                name: feature.name.as_str().into(),
+                counts: *counts,
+                spread: 1.0,
+            })
+            .collect();
+        for stream in 0..self.watch.streams() {
+            if let Some((held, state)) = self.watch.stream(stream)
+                && held.signal() == Signal::Values
+                && let Some(seen) = features.get_mut(held.feature())
+            {
+                seen.spread = state.spread().phi().map_or(1.0, f64::from);
+            }
+        }
+        Side {
+            references: self.kept.references,
+            features,
         }
     }
 

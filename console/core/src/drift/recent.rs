@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use binnacle_sketch::profile::{Counts, Live};
 
 use crate::name::Name;
-use crate::packed::{Packed as _, Packer, Unpacker, packed};
+use crate::packed::{Malformed, Packed, Packer, Unpacker, packed};
 use crate::report::InputWindow;
 
 /// Cuts of one size: beyond, the two oldest become one of twice the size.
@@ -87,6 +87,28 @@ impl Cut {
         sum.add(&later.sum());
         while sum.hosts.len() > hosts_most && sum.hosts.pop_last().is_some() {}
         Self::of((self.first, later.last), self.level + 1, &sum)
+    }
+}
+
+/// What lies between two ticks, both of them included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span<'a> {
+    pub(super) first: u32,
+    pub(super) last: u32,
+    sum: &'a [u8],
+}
+
+impl Span<'_> {
+    /// Requests, those of them that do not fit, and what was counted by feature: of all hosts,
+    /// which are not unpacked.
+    pub(super) fn counted(&self) -> (u64, u64, Vec<Live>) {
+        let mut unpacker = Unpacker::new(self.sum);
+        let read = |unpacker: &mut Unpacker<'_>| {
+            let _from_us = Option::<i64>::unpack(unpacker)?;
+            let (requests, unfit) = (u64::unpack(unpacker)?, u64::unpack(unpacker)?);
+            Ok::<_, Malformed>((requests, unfit, Vec::unpack(unpacker)?))
+        };
+        read(&mut unpacker).expect("it was packed here, and lay in memory")
     }
 }
 
@@ -230,6 +252,15 @@ impl Recent {
             sum.add(&last.sum());
         }
         sum
+    }
+
+    /// The cuts, the oldest first.
+    pub(super) fn spans(&self) -> impl Iterator<Item = Span<'_>> {
+        self.cuts.iter().map(|cut| Span {
+            first: cut.first,
+            last: cut.last,
+            sum: &cut.sum,
+        })
     }
 
     /// All that began to be counted at this time or later.

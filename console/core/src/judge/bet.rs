@@ -13,7 +13,7 @@
 use std::fmt;
 
 use super::evidence::{Counts, Evidence};
-use super::{OFTENER, SLOWER, Summary};
+use super::{OFTENER, SLOWER, SLOWER_MEDIAN, Summary};
 use crate::registry::Objectives;
 use crate::registry::objective::{Figure, Objective};
 
@@ -64,8 +64,10 @@ pub struct Seen {
     pub refused: Beside,
     /// That answers say nothing.
     pub nulls: Beside,
-    /// That requests are too slow.
+    /// That requests are too slow, by the slowest of them.
     pub slow: Beside,
+    /// That requests are too slow, by most of them.
+    pub slow_median: Beside,
     /// That an objective is broken.
     pub objectives: Vec<Bounded>,
 }
@@ -153,6 +155,7 @@ impl Seen {
             refused: Beside::new(),
             nulls: Beside::new(),
             slow: Beside::new(),
+            slow_median: Beside::new(),
             objectives: objectives.iter().map(bounded).collect(),
         };
         let (mut canary, mut control) = (Counts::default(), Counts::default());
@@ -160,10 +163,15 @@ impl Seen {
             // The mark is set by what was there before the span: nobody bets on a race that is run.
             if control.answered() > 0 {
                 let mark_ns = control.quantile_ns(0.99);
-                let slow = span.canary.over(slower(mark_ns));
+                let slow = span.canary.over(times(SLOWER, mark_ns));
                 let theirs = span.control.over(mark_ns);
                 let answered = (span.canary.answered(), span.control.answered());
                 seen.slow.events(slow, theirs, answered);
+                // The same mark for both: a span in which everything is slow says nothing.
+                let mark_ns = times(SLOWER_MEDIAN, control.quantile_ns(0.5));
+                let slow = span.canary.over(mark_ns);
+                let theirs = span.control.over(mark_ns);
+                seen.slow_median.events(slow, theirs, answered);
             }
             let requests = (span.canary.requests(), span.control.requests());
             seen.errors
@@ -183,11 +191,19 @@ impl Seen {
         let mark_ns = control.quantile_ns(0.99);
         let slow = match control.answered() {
             0 => 0,
-            _ => canary.over(slower(mark_ns)),
+            _ => canary.over(times(SLOWER, mark_ns)),
         };
         seen.canary = summary(&canary, slow);
         seen.control = summary(&control, control.over(mark_ns));
         seen
+    }
+}
+
+impl Seen {
+    /// Whether the new version's median is beyond [`SLOWER_MEDIAN`] times the other one's.
+    pub fn is_median_slow(&self) -> bool {
+        let control_ns = self.control.p50_ns;
+        control_ns > 0 && self.canary.p50_ns > times(SLOWER_MEDIAN, control_ns)
     }
 }
 
@@ -224,6 +240,7 @@ fn summary(counts: &Counts, slow: u64) -> Summary {
     Summary {
         requests: counts.requests(),
         errors: counts.errors,
+        p50_ns: counts.quantile_ns(0.5),
         p99_ns: counts.quantile_ns(0.99),
         slow,
         refused: counts.refused,
@@ -232,8 +249,8 @@ fn summary(counts: &Counts, slow: u64) -> Summary {
     }
 }
 
-fn slower(ns: u64) -> u64 {
-    (ns as f64 * SLOWER) as u64
+fn times(factor: f64, ns: u64) -> u64 {
+    (ns as f64 * factor) as u64
 }
 
 /// `at 1200 to 1`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use binnacle_sketch::{Encoded, Latency};
 
+use crate::drift::Beside;
 use crate::name::Name;
 use crate::series::Outcome;
 
@@ -18,6 +19,8 @@ pub struct Evidence {
     pub shadow: Shadow,
     /// How the memory of the inference servers went that have the new version.
     pub memory: Vec<Growth>,
+    /// How its inputs and answers lie beside those of the other version.
+    pub beside: Beside,
 }
 
 /// How the memory of one host's inference server went while a step was watched.

@@ -105,6 +105,7 @@ pub fn conclude(
             since_us,
             what: what.into(),
             blame,
+            causes: Vec::new(),
         },
     }
 }

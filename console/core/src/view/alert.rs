@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointName, from_time, some_time, time};
+use super::{EndpointName, MAX_NAMED, from_time, some_time, time};
 use crate::alert::{Alert, Reaction, Severity, Subject};
 use crate::blame::Whom;
 use crate::state::State;
@@ -57,6 +57,12 @@ pub struct AlertItem {
     pub closed: Option<MarkItem>,
     /// Where it says what to do; empty where nobody said.
     pub runbook: Arc<str>,
+    /// The first alert of those that share a cause with it: its own number where it stands alone.
+    #[serde(default)]
+    pub incident: u64,
+    /// The endpoints of the others that are open, at most [`MAX_NAMED`].
+    #[serde(default)]
+    pub with: Arc<[EndpointName]>,
 }
 
 /// To whom something is laid.
@@ -112,6 +118,7 @@ impl AlertItem {
         let silence = state
             .alerts
             .silence(&alert.endpoint, &alert.subject, now_us);
+        let with = state.alerts.with(alert).map(|other| other.endpoint.clone());
         let endpoint = state.endpoints.get(&alert.endpoint);
         let runbook = endpoint.map(|endpoint| endpoint.settings.reactions.runbook.as_str());
         Self {
@@ -136,6 +143,8 @@ impl AlertItem {
             silenced_until_us: silence.map(|silence| silence.until_us),
             closed: alert.closed.as_ref().map(mark),
             runbook: runbook.unwrap_or_default().into(),
+            incident: alert.incident,
+            with: with.take(MAX_NAMED).collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{BlameItem, Digest, EndpointName, Reference, from_time, some_time, time};
-use crate::drift::{Budget, Explanation, Guard, Page, Signal, Standing, StreamStands};
+use crate::drift::{Budget, Explanation, Guard, Page, Provable, Signal, Standing, StreamStands};
 
 /// One version at one endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,13 @@ pub struct DriftItem {
     pub predictions: Option<Reference>,
     /// Values of the reference.
     pub sampled: u32,
+    /// The smallest shift that the reference can prove, in standard deviations; absent where there
+    /// is none.
+    #[serde(default)]
+    pub proves_sd: Option<f64>,
+    /// Values that it takes to prove that.
+    #[serde(default)]
+    pub proves_after: Option<u64>,
     /// Features that are watched.
     pub features: usize,
     /// Streams that are watched of them: `F`.
@@ -120,6 +127,26 @@ pub struct WatchedItem {
     pub bins: Vec<u64>,
     /// Its streams, in falling order of evidence.
     pub streams: Vec<StreamItem>,
+    /// How far it lay from its reference, moment by moment.
+    #[serde(default)]
+    pub course: Option<CourseItem>,
+}
+
+/// How far a feature lay from its reference of late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CourseItem {
+    /// When the first moment began.
+    #[serde(
+        rename = "from",
+        serialize_with = "time",
+        deserialize_with = "from_time"
+    )]
+    pub from_us: i64,
+    /// How long each is, in milliseconds.
+    pub step_ms: u64,
+    /// Of each moment the population stability index beyond what chance shows, the greatest of the
+    /// feature's signals; null where too little was counted, or it is not known any more.
+    pub apart: Vec<Option<f64>>,
 }
 
 /// What moved.
@@ -172,6 +199,8 @@ impl DriftItem {
             profile: None,
             predictions: None,
             sampled: 0,
+            proves_sd: None,
+            proves_after: None,
             features: 0,
             streams: 0,
             meter: 0.0,
@@ -194,12 +223,12 @@ impl DriftItem {
         (data_set, predictions): (Option<Reference>, Option<Reference>),
         guard: &Guard,
         budget: &Budget,
-        standing: Standing,
+        provable: Option<Provable>,
     ) -> Self {
         let totals = guard.totals();
         let (since_us, seen_us) = guard.span_us();
         let is_open = guard.episode().is_open();
-        let (state, why) = match standing {
+        let (state, why) = match Standing::of(provable, totals.requests) {
             _ if is_open => ("moved", String::new()),
             Standing::Watched => ("watched", String::new()),
             Standing::NotEnough { n, need } => {
@@ -226,6 +255,8 @@ impl DriftItem {
             profile: guard.references().inputs,
             predictions,
             sampled: guard.sampled(),
+            proves_sd: provable.map(|provable| provable.shift),
+            proves_after: provable.map(|provable| provable.need),
             features: totals.features.len(),
             streams: guard.stream_count(),
             meter: guard.meter(),
@@ -264,8 +295,10 @@ impl WatchedItem {
         version: &Reference,
         guard: &Guard,
         budget: &Budget,
+        now_us: i64,
     ) -> Vec<Self> {
         let totals = guard.totals();
+        let course = guard.course(now_us);
         let mut all: Vec<Self> = Vec::new();
         for stands in guard.streams(budget) {
             let stream = StreamItem::of(&stands);
@@ -274,7 +307,9 @@ impl WatchedItem {
                 continue;
             }
             let mut features = totals.features.iter();
-            let counts = features.find(|(name, _)| *name == stands.feature);
+            let at = features.position(|(name, _)| *name == stands.feature);
+            let at = at.unwrap_or(totals.features.len());
+            let counts = totals.features.get(at);
             let counts = counts.map(|(_, counts)| **counts).unwrap_or_default();
             all.push(Self {
                 endpoint: endpoint.clone(),
@@ -286,6 +321,11 @@ impl WatchedItem {
                 out_of_range: counts.under.saturating_add(counts.over),
                 bins: counts.bins.to_vec(),
                 streams: vec![stream],
+                course: course.features.get(at).map(|apart| CourseItem {
+                    from_us: course.from_us,
+                    step_ms: (course.step_us / 1_000).unsigned_abs(),
+                    apart: apart.clone(),
+                }),
             });
         }
         all

@@ -7,7 +7,7 @@ use std::time::Duration;
 use binnacle_core::alert::{Alert, Subject};
 use binnacle_core::blame::Whom;
 use binnacle_core::drift::{
-    Baseline, Budget, Guard, Provable, Prover, Row, Standing, Turn, accuse, key, place,
+    Baseline, Budget, Guard, Provable, Prover, Row, Turn, accuse, key, place,
 };
 use binnacle_core::endpoint::{Endpoint, EndpointName};
 use binnacle_core::name::Name;
@@ -153,6 +153,14 @@ impl Owner {
             }
             Ask::Explain(of, reply) => {
                 let _gone = reply.send(self.explain(&of));
+            }
+            Ask::Sides((endpoint, versions), reply) => {
+                let side = |version: &Reference| {
+                    let place = (endpoint.clone(), version.clone());
+                    self.guards.get(&place).map(Guard::side)
+                };
+                let [own, other] = versions.each_ref().map(side);
+                let _gone = reply.send(own.zip(other).map(Into::into));
             }
         }
     }
@@ -375,7 +383,7 @@ impl Owner {
                 }),
                 (true, alert) if self.is_wanted(&name, alert) => {
                     let guards: Vec<(&Reference, &Guard)> = self.of(&name).collect();
-                    accused(endpoint, &guards, budget)
+                    accused(state, endpoint, &guards, budget)
                 }
                 (true, _) => None,
             };
@@ -464,38 +472,32 @@ impl Owner {
                 let inputs = duty::inputs(state, &version);
                 let outputs = duty::outputs(state, &version);
                 let place = (name.clone(), version);
-                let Some((sampled, streams, requests)) = self.guards.get(&place).map(|guard| {
-                    (
-                        guard.sampled(),
-                        guard.stream_count(),
-                        guard.totals().requests,
-                    )
-                }) else {
+                let known = self.guards.get(&place);
+                let known = known.map(|guard| (guard.sampled(), guard.stream_count()));
+                let Some((sampled, streams)) = known else {
                     let why = inputs.err().filter(|_| outputs.is_none());
                     let why = why.unwrap_or("no request was looked at yet");
                     items.push(DriftItem::unwatched(place.0, place.1, why));
                     continue;
                 };
-                let standing = self.standing(sampled, budget.alone(streams), requests);
+                let provable = self.provable(sampled, budget.alone(streams));
                 if let Some(guard) = self.guards.get(&place) {
                     let inputs = inputs.ok().map(|inputs| inputs.data_set);
                     let outputs = outputs.map(|outputs| outputs.data_set);
                     let against = (inputs, outputs);
-                    items.push(DriftItem::watched(place, against, guard, &budget, standing));
+                    items.push(DriftItem::watched(place, against, guard, &budget, provable));
                 }
             }
         }
         items
     }
 
-    /// What a reference of so many values proves, and whether enough was seen for that.
-    fn standing(&mut self, sampled: u32, threshold: f64, seen: u64) -> Standing {
+    /// What a reference of so many values proves.
+    fn provable(&mut self, sampled: u32, threshold: f64) -> Option<Provable> {
         let step = (threshold.ln() * 2.0).ceil().max(0.0) as u32;
         let prover = &self.prover;
-        let provable = self.provable.entry((sampled, step));
-        let provable =
-            provable.or_insert_with(|| prover.provable(sampled, (f64::from(step) / 2.0).exp()));
-        Standing::of(*provable, seen)
+        let known = self.provable.entry((sampled, step));
+        *known.or_insert_with(|| prover.provable(sampled, (f64::from(step) / 2.0).exp()))
     }
 
     fn wanted<'a>(&'a self, of: &'a Of) -> impl Iterator<Item = (&'a Place, &'a Guard)> {
@@ -507,10 +509,10 @@ impl Owner {
     }
 
     fn show(&self, of: &Of) -> Vec<WatchedItem> {
-        let budget = self.budget();
+        let (budget, now_us) = (self.budget(), self.clock.now_us());
         let all = self.wanted(of);
         all.flat_map(|((endpoint, version), guard)| {
-            WatchedItem::all(endpoint, version, guard, &budget)
+            WatchedItem::all(endpoint, version, guard, &budget, now_us)
         })
         .collect()
     }
@@ -530,15 +532,23 @@ impl Owner {
 
 /// What the engine is told of inputs that moved.
 fn accused(
+    state: &State,
     endpoint: &Endpoint,
     guards: &[(&Reference, &Guard)],
     budget: &Budget,
 ) -> Option<Stands> {
     let found = accuse(endpoint, guards, budget)?;
+    // What was trained on the same data is fed by the same source.
+    let sets = guards
+        .iter()
+        .filter_map(|(version, _)| duty::inputs(state, version).ok());
+    let sets: BTreeSet<Name> = sets.map(|inputs| inputs.data_set.name).collect();
+    let data = sets.iter().map(|name| format!("data {name}").into());
     Some(Stands::Breached {
         since_us: found.since_us,
         what: found.what,
         blame: found.blame,
+        causes: found.causes.into_iter().chain(data).collect(),
     })
 }
 

@@ -75,6 +75,8 @@ impl Letter {
         let body = match sink.kind {
             Kind::Webhook => Some(self.webhook()),
             Kind::Slack => Some(self.slack()),
+            // Its page is over with the last alert of the cause.
+            Kind::PagerDuty if self.event == Event::Closed && !self.alert.with.is_empty() => None,
             Kind::PagerDuty => Some(self.pagerduty(&sink.key)),
             Kind::Alertmanager => self.alertmanager(),
         }?;
@@ -89,10 +91,20 @@ impl Letter {
             ..
         } = &self.alert;
         let blame = &self.alert.blame.word;
+        let incident = self.alert.incident;
+        let with = match self.is_one_of_several() {
+            true => format!("; of one cause with alert {incident}"),
+            false => String::new(),
+        };
         match &self.alert.closed {
             Some(closed) if self.event == Event::Closed => format!("{endpoint}: {}", closed.why),
-            Some(_) | None => format!("{endpoint}: not {text}: {what}; blame: {blame}"),
+            Some(_) | None => format!("{endpoint}: not {text}: {what}; blame: {blame}{with}"),
         }
+    }
+
+    /// An alert of an incident that somebody was told of already.
+    fn is_one_of_several(&self) -> bool {
+        self.alert.incident != self.alert.alert
     }
 
     fn lines(&self) -> String {
@@ -123,7 +135,8 @@ impl Letter {
     }
 
     fn pagerduty(&self, key: &str) -> Value {
-        let dedup = format!("binnacle:{}:{}", self.store, self.alert.alert);
+        // One page a cause: what shares it belongs to the page that is there.
+        let dedup = format!("binnacle:{}:{}", self.store, self.alert.incident);
         let action = match self.event {
             Event::Opened | Event::Blamed => "trigger",
             Event::Acknowledged => "acknowledge",
@@ -184,6 +197,7 @@ impl Letter {
                 "class": self.alert.subject.word(),
                 "severity": self.alert.severity.word(),
                 "alert": self.alert.alert.to_string(),
+                "incident": self.alert.incident.to_string(),
                 "store": self.store,
             },
             "annotations": {
@@ -195,5 +209,63 @@ impl Letter {
             "startsAt": rfc3339(self.alert.since_us),
             "endsAt": rfc3339(ends_us),
         }]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An alert of an incident, with so many others of it open.
+    fn letter(event: Event, number: u64, with: &[&str]) -> Letter {
+        let alert = json!({
+            "alert": number, "endpoint": "prod/fraud", "subject": "drift",
+            "text": "inputs like the training data", "severity": "page",
+            "since": rfc3339(0), "opened_at": rfc3339(0), "revision": 1,
+            "what": "fraud@1: amount: scale ×100",
+            "blame": {"word": "upstream", "whom": "upstream", "why": "all versions"},
+            "reaction": {"tell": "going back does not help"}, "reacted": "",
+            "acknowledged": null, "silenced": null, "closed": null, "runbook": "",
+            "incident": 7, "with": with,
+        });
+        let why = json!({
+            "endpoint": "prod/fraud", "alert": alert, "more": 0, "lines": [], "route": "",
+            "revision": 1, "hosts": 1, "heard": 1, "silent": [], "changes": [],
+            "helps": false, "rollback": null, "command": "", "runbook": "",
+        });
+        Letter {
+            store: "S".into(),
+            sequence: 9,
+            event,
+            at_us: 0,
+            alert: serde_json::from_value(alert).unwrap(),
+            why: serde_json::from_value(why).unwrap(),
+        }
+    }
+
+    fn paged(letter: &Letter) -> Option<Value> {
+        let sink: Sink = "pagerduty=k3y".parse().unwrap();
+        let body = letter.body(&sink)?;
+        Some(serde_json::from_slice(&body).unwrap())
+    }
+
+    #[test]
+    fn alerts_of_one_cause_are_one_page_which_is_over_with_the_last_of_them() {
+        let first = paged(&letter(Event::Opened, 7, &[])).unwrap();
+        let second = paged(&letter(Event::Opened, 9, &["prod/churn"])).unwrap();
+        assert_eq!(first["dedup_key"], "binnacle:S:7");
+        assert_eq!(second["dedup_key"], first["dedup_key"]);
+        let summary = |page: &Value| page["payload"]["summary"].as_str().unwrap().to_owned();
+        assert!(!summary(&first).contains("one cause"), "{first}");
+        assert!(
+            summary(&second).contains("of one cause with alert 7"),
+            "{second}"
+        );
+        assert_eq!(paged(&letter(Event::Closed, 7, &["prod/fraud"])), None);
+        let last = paged(&letter(Event::Closed, 9, &[])).unwrap();
+        assert_eq!(
+            (&last["event_action"], &last["dedup_key"]),
+            (&json!("resolve"), &first["dedup_key"])
+        );
     }
 }

@@ -29,6 +29,7 @@ use crate::theme::Meaning;
 use crate::widget::page::{Line, piece};
 use crate::widget::table::{Column, Row, Text};
 
+mod course;
 mod page;
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,7 @@ impl Alerts {
             "silenced": self.is_silenced.then_some(mark),
             "silenced_until": self.is_silenced.then(|| at(-58)),
             "closed": null, "runbook": "https://runbooks.example/fraud",
+            "incident": 807, "with": ["prod/churn"],
         })
     }
 

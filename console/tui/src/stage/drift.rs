@@ -36,6 +36,7 @@ impl Inputs {
             "endpoint": "prod/churn", "version": "churn@14",
             "state": if self.is_normal { "watched" } else { "moved" }, "why": "",
             "data_set": "customers@9", "profile": "7f".repeat(32), "sampled": 48_210,
+            "proves_sd": 0.2, "proves_after": 2_100,
             "predictions": "churn-answers@14",
             "features": 3, "streams": 9, "meter": if self.is_normal { 0.0 } else { 1.0 },
             "most": stream("tenure", "values", 1.0), "since": at(3_000), "seen_at": at(0),
@@ -76,7 +77,16 @@ impl Inputs {
             *count = if bin < 14 { 40 } else { 45_000 };
         }
         let feature = |name: &str, bins: &[u64], missing: u64, part: f64| {
+            // Since 26 minutes ago, of two hours; nothing is known of the first ones.
+            let apart = (0..48).map(|moment| match moment {
+                0..3 => Value::Null,
+                _ if part >= 1.0 && moment >= 37 => json!(4.2),
+                20 if part > 0.0 => json!(0.05),
+                _ => json!(0.0),
+            });
+            let apart: Vec<Value> = apart.collect();
             json!({
+                "course": {"from": at(120), "step_ms": 150_000, "apart": apart},
                 "endpoint": "prod/churn", "version": "churn@14", "feature": name,
                 "counted": 312_398, "missing": missing, "unseen": 0, "out_of_range": 412,
                 "bins": bins, "streams": [stream(name, "values", part)],

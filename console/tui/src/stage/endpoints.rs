@@ -83,8 +83,14 @@ impl Fleet {
         json!({
             "verdict": self.verdict,
             "why": "2.9% of its requests are over 1.2 × the p99 beside it (45.1 ms, not 38.2 ms)",
-            "canary": {"requests": 10_133, "errors": 45, "p99_ns": 45_100_000, "slow": 294},
-            "control": {"requests": 91_204, "errors": 374, "p99_ns": 38_200_000, "slow": 908},
+            "canary": {
+                "requests": 10_133, "errors": 45, "slow": 294,
+                "p50_ns": 9_400_000, "p99_ns": 45_100_000,
+            },
+            "control": {
+                "requests": 91_204, "errors": 374, "slow": 908,
+                "p50_ns": 9_100_000, "p99_ns": 38_200_000,
+            },
         })
     }
 

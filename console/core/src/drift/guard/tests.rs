@@ -110,6 +110,39 @@ fn grams([a, b, c]: [f64; 3]) -> [f64; 3] {
 }
 
 #[test]
+fn the_course_of_each_feature_says_when_it_moved_and_where_it_did_not() {
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
+    assert_eq!(run(&mut guard, 0..400, |_| same), None, "nothing moved");
+    let mut at = 400;
+    while let Some((tick, _)) = run(&mut guard, at..480, |_| grams) {
+        at = tick + 1;
+    }
+    let course = guard.course(START_US + 479 * TICK_US);
+    assert_eq!(course.step_us, 10 * TICK_US, "480 ticks in 48 moments");
+    assert_eq!(course.from_us, START_US);
+    assert_eq!(course.features.len(), 4, "three, and the requests");
+    let [a, b, c, requests] = &course.features[..] else {
+        panic!("{course:?}");
+    };
+    for calm in [a, c, requests] {
+        assert_eq!(calm.len(), MOMENTS);
+        let most = calm.iter().flatten().fold(0.0, |most: f64, x| most.max(*x));
+        // 160 values a moment, of 39 in 40 of which chance shows nothing.
+        assert!(most < 0.3, "{calm:?}");
+    }
+    let first = b.iter().position(|x| x.is_some_and(|x| x > 1.0));
+    // What is old is known in coarser cuts: the change may seem to begin a little early.
+    assert!((38..=40).contains(&first.unwrap()), "{b:?}");
+    let late = &b[41..];
+    assert!(late.iter().all(|x| x.is_some_and(|x| x > 1.0)), "{b:?}");
+    // A guard that began a moment ago knows nothing of the time before.
+    let young = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
+    let course = young.course(START_US);
+    assert_eq!(course.from_us, START_US - 47 * TICK_US);
+    assert!(course.features.iter().flatten().all(Option::is_none));
+}
+
+#[test]
 fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
     let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
     assert_eq!(run(&mut guard, 0..400, |_| same), None, "nothing moved");

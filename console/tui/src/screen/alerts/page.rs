@@ -81,6 +81,15 @@ impl AlertPage {
         let blame = format!("{}: {}", row.blame.word, row.blame.why);
         page.read(said("blame", &blame, look));
         page.read(said("the hub", &row.reacted, look));
+        if !row.with.is_empty() {
+            let with: Vec<String> = row.with.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "{}: of one cause, told as alert {}",
+                with.join(", "),
+                row.incident
+            );
+            page.read(said("together", &text, look));
+        }
         page.read(marks(row, look));
         if !row.runbook.is_empty() {
             page.read(said("runbook", &row.runbook, look));

@@ -8,14 +8,14 @@
 //!  blame     upstream: both versions and all hosts moved together
 //!  MOVED                HOW                        PSI [chance]     SD     SINCE
 //!  tenure               scale ×12 (months, years)  4.310 [0.0040]   3.90   26m
-//!  FEATURES, most evidence first
-//! ▌tenure        ▓▓▓▓▓▓▓▓▓▓  ▁▁▁▁▁▁▁▁▁▁▁▁▁▂▃▅▇███   missing 0   unseen –   31,400
+//!  FEATURE              01:11      03:11  EVIDENCE    BIN BY BIN            VALUES
+//! ▌tenure               ▁▁▁▁▁▁▁▁▁▁▁▁▁▆██  ▓▓▓▓▓▓▓▓▓▓  ▁▁▁▁▁▁▁▁▁▁▁▁▁▂▃▅▇███  31,400
 //! ```
 
 use binnacle_core::view::{DriftItem, EndpointName, MovedItem, Reference, WatchedItem, shown};
 use ratatui::buffer::Buffer;
 
-use super::{actions, meter, related, signal, state, stream};
+use super::{METER, actions, course, meter, related, signal, state, stream};
 use crate::data::Known;
 use crate::format;
 use crate::keymap::Command;
@@ -35,7 +35,9 @@ const NAME: usize = 20;
 /// Eighths of a cell, from none to all.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Columns up to which details stay in their own line.
-const WIDE: u16 = 100;
+pub(super) const WIDE: u16 = 100;
+/// Bins of a reference, a cell each.
+const BINS: usize = 20;
 
 /// The page.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl DriftPage {
             let moved = watched.moved.iter();
             page.read(moved.flat_map(|moved| how(moved, look)));
         }
-        page.read(heading("FEATURES, most evidence first"));
+        page.read([Vec::new(), titles(&watched.features, look)]);
         if watched.features.is_empty() {
             page.read([quiet(match &*row.why {
                 "" => "nothing was counted yet".to_owned(),
@@ -117,6 +119,9 @@ impl DriftPage {
                 Spot::Feature(feature.feature.clone()),
                 [told(feature, look)],
             );
+        }
+        if !watched.features.is_empty() {
+            page.read([Vec::new(), course::legend(look.body.width)]);
         }
         page
     }
@@ -167,6 +172,11 @@ fn facts(row: &DriftItem, look: &Look<'_>) -> Vec<Line> {
     }
     if !row.why.is_empty() {
         lines.extend(said("remark", &row.why, look));
+    }
+    if let (Some(sd), Some(after)) = (row.proves_sd, row.proves_after) {
+        let after = format::count(after);
+        let text = format!("shifts from {sd} sd on, after some {after} values");
+        lines.push(fact("proves", text));
     }
     let not_looked_at = row.skipped + row.dropped;
     let mut data = format!("{} requests", format::count(row.requests));
@@ -234,7 +244,23 @@ fn how(moved: &MovedItem, look: &Look<'_>) -> Vec<Line> {
     }
 }
 
-/// A feature on one line: its evidence, its bins beside the reference's, which are all alike.
+/// What stands above the features, most evidence first.
+fn titles(features: &[WatchedItem], look: &Look<'_>) -> Line {
+    let cells = course::cells(look.body.width);
+    let axis = course::axis(features, cells);
+    let bins = match look.body.width >= WIDE {
+        true => format!("{:<BINS$}  ", "BIN BY BIN"),
+        false => String::new(),
+    };
+    let text = format!(
+        "{:<NAME$} {axis}  {:<METER$}  {bins}VALUES",
+        "FEATURE", "EVIDENCE"
+    );
+    vec![piece(text, Meaning::Title)]
+}
+
+/// A feature on one line: how far it lay from its reference and when, its evidence, and its bins
+/// beside the reference's, which are all alike.
 fn told(feature: &WatchedItem, look: &Look<'_>) -> Line {
     let name = match &*feature.feature {
         "" => "(requests)".to_owned(),
@@ -247,11 +273,14 @@ fn told(feature: &WatchedItem, look: &Look<'_>) -> Line {
     } else {
         Meaning::Text
     };
-    let mut line = vec![
-        piece(format!("{name:<NAME$} "), Meaning::Text),
-        piece(format!("{}  ", meter(part)), meaning),
-        piece(format!("{}  ", bins(&feature.bins)), Meaning::Accent),
-    ];
+    let cells = course::cells(look.body.width);
+    let mut line = vec![piece(format!("{name:<NAME$} "), Meaning::Text)];
+    line.extend(course::drawn(feature.course.as_ref(), cells));
+    line.push(piece(format!("  {}  ", meter(part)), meaning));
+    if look.body.width >= WIDE {
+        let bins = format!("{:<BINS$}  ", bins(&feature.bins));
+        line.push(piece(bins, Meaning::Accent));
+    }
     let mut words = vec![format::count(feature.counted)];
     let counts = [
         ("missing", feature.missing),

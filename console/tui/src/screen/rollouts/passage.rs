@@ -226,12 +226,14 @@ fn gates(finding: &Finding, row: &EndpointItem) -> Vec<Line> {
             objectives(|one| one.starts_with("errors")),
         ),
         gate(
+            "p50",
+            |side| latency(side.p50_ns),
+            objectives(|one| one.starts_with("p50")),
+        ),
+        gate(
             "p99",
-            |side| match side.p99_ns {
-                0 => "–".into(),
-                ns => format::latency(Some(ns as f64 / 1e3)),
-            },
-            objectives(|one| one.starts_with('p')),
+            |side| latency(side.p99_ns),
+            objectives(|one| one.starts_with('p') && !one.starts_with("p50")),
         ),
         gate(
             "slow",
@@ -246,6 +248,14 @@ fn gates(finding: &Finding, row: &EndpointItem) -> Vec<Line> {
         piece(format!(": {}", shown(&finding.why)), Meaning::Text),
     ]);
     lines
+}
+
+/// A figure that was measured; 0 where none was.
+fn latency(ns: u64) -> String {
+    match ns {
+        0 => "–".into(),
+        ns => format::latency(Some(ns as f64 / 1e3)),
+    }
 }
 
 /// A phase on one line.
