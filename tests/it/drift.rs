@@ -332,7 +332,7 @@ fn a_canary_that_is_asked_other_things_than_the_version_beside_it_is_held() {
     let told = stand.does(&format!("{deploy} --strategy canary:50%/10s --wait=3m"));
     assert_eq!(told["outcome"], "promoted", "{told}");
     let back = stand.does(&format!(
-        "deploy wine@1 --to {ENDPOINT} --strategy all-at-once --wait=2m"
+        "deploy wine@1 --to {ENDPOINT} --strategy all-at-once --confirm-within 0s --wait=2m"
     ));
     assert_eq!(back["outcome"], "promoted", "{back}");
 

@@ -80,6 +80,8 @@ pub struct Switched {
     /// Versions that answered before it: only these are what served before. One that was taken
     /// back an hour ago says nothing of what is to be expected.
     pub replaced: Vec<Reference>,
+    /// Those of them that still answer.
+    pub stayed: Vec<Reference>,
 }
 
 /// What was measured, beside each other.
@@ -260,8 +262,10 @@ impl Evidence {
         // What breaks for those that were there as well did not come with the new one; where they
         // answer, and it cannot be told yet, it is too early to say.
         let mut stayed = self.now.iter().filter(|(version, _)| was_there(version));
-        let is_early = |share: &Share| share.of > 0 && !share.is_enough();
-        if stayed.any(|(_, share)| share.breaks(self.fair) || is_early(share)) {
+        let is_early = |version: &Reference, share: &Share| {
+            switched.stayed.contains(version) && share.of > 0 && !share.is_enough()
+        };
+        if stayed.any(|(version, share)| share.breaks(self.fair) || is_early(version, share)) {
             return None;
         }
         let old = self.before.iter().filter(|(version, _)| was_there(version));

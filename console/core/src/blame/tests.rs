@@ -40,6 +40,7 @@ fn came(seconds: i64, brought: u32) -> Option<Switched> {
         at_us: NOW - seconds * SECOND_US,
         brought: vec![version(brought)],
         replaced: vec![version(1)],
+        stayed: vec![version(1)],
     })
 }
 
@@ -84,6 +85,24 @@ fn a_version_is_blamed_for_what_began_when_it_came() {
         ..all
     };
     check(&bad_before, Whom::Unknown, "suspect");
+}
+
+#[test]
+fn the_last_requests_of_a_version_that_is_gone_do_not_hide_what_came_after_it() {
+    let gone = |stayed: Vec<Reference>| Evidence {
+        now: versions(&[(1, share(0, 12)), (2, share(300, 1_000))]),
+        before: versions(&[(1, share(10, 9_000))]),
+        hosts: hosts(2, &[share(150, 500), share(150, 500)]),
+        switched: came(0, 2).map(|switched| Switched { stayed, ..switched }),
+        ..evidence()
+    };
+    check(
+        &gone(vec![]),
+        Whom::Version(version(2)),
+        "it came 0s before",
+    );
+    // One that still answers may yet do the same.
+    check(&gone(vec![version(1)]), Whom::Unknown, "suspect");
 }
 
 #[test]

@@ -110,8 +110,8 @@ pub enum NotARoute {
     Pinned(Reference),
     /// Text that says nothing of a route.
     #[error(
-        "{0:?} is no part of a route: say MODEL@NUMBER 10%, shadow MODEL@NUMBER 5%, HEADER=VALUE to \
-         MODEL@NUMBER, or sticky by HEADER"
+        "{0:?} is no part of a route: say MODEL@NUMBER 10%, shadow MODEL@NUMBER 5%, HEADER=VALUE \
+         to MODEL@NUMBER, or sticky by HEADER"
     )]
     Unknown(String),
     /// Pins by two headers.

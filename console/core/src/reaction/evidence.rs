@@ -7,7 +7,7 @@ use super::watch::{Due, found, golden_answers, over, silent};
 use super::{Conclusion, Stands, odd};
 use crate::alert::Subject;
 use crate::blame::{Blame, Evidence, Share, Switched, Whom, blame};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, WHOLE};
 use crate::judge::Counts;
 use crate::judge::bet::beyond;
 use crate::name::Name;
@@ -156,12 +156,21 @@ pub fn switched(endpoint: &Endpoint) -> Option<Switched> {
         Some(rollout) => rollout,
         None => &endpoint.revision(endpoint.live)?.rollout,
     };
-    let before = rollout.plan.intent.before.iter();
-    let before = before.flat_map(|route| route.versions());
+    let intent = &rollout.plan.intent;
+    let before = intent.before.iter();
+    let before: Vec<&Reference> = before.flat_map(|route| route.versions()).collect();
+    let step = rollout.step();
+    // Hosts that a step leaves out have the route before.
+    let is_everywhere = step.is_none_or(|step| step.hosts >= WHOLE);
+    let route = step.map_or(&intent.after, |step| &step.route);
+    let stayed = before
+        .iter()
+        .filter(|version| !is_everywhere || route.answers(version));
     Some(Switched {
         at_us: rollout.stepped_us,
-        brought: rollout.plan.intent.fresh().cloned().collect(),
-        replaced: before.cloned().collect(),
+        brought: intent.fresh().cloned().collect(),
+        stayed: stayed.copied().cloned().collect(),
+        replaced: before.into_iter().cloned().collect(),
     })
 }
 
