@@ -122,7 +122,10 @@ impl Vector {
                 fit = fit.and(output.map_or(Fit::Unfit, |output| told.tensor(watched, output)));
                 continue;
             }
-            match outputs.iter().find_map(|output| found(output, &column.name)) {
+            match outputs
+                .iter()
+                .find_map(|output| found(output, &column.name))
+            {
                 Some(values) => column.count(watched, values),
                 None => fit = Fit::Unfit,
             }
@@ -183,8 +186,7 @@ impl Vector {
             }
             column.count(watched, (input.data(), 0, 1));
         }
-        let is_feature =
-            |input: &Tensor| self.columns.iter().any(|one| *one.name == *input.name());
+        let is_feature = |input: &Tensor| self.columns.iter().any(|one| *one.name == *input.name());
         if !inputs.iter().all(is_feature) {
             fit = Fit::Unfit;
         }

@@ -490,3 +490,6 @@ fn span(so_far: Option<(i64, i64)>, times: &[i64]) -> Option<(i64, i64)> {
         Some((first.min(*time), last.max(*time)))
     })
 }
+
+#[cfg(test)]
+mod tests;

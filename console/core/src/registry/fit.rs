@@ -50,9 +50,7 @@ pub(crate) fn differences(signature: &Signature, features: &Features) -> Vec<Str
                         "feature {} is {}, its input is {}",
                         feature.name, feature.kind, input.datatype
                     )),
-                    Some(input)
-                        if feature.kind == FeatureKind::Tensor && input.shape.len() < 2 =>
-                    {
+                    Some(input) if feature.kind == FeatureKind::Tensor && input.shape.len() < 2 => {
                         found.push(format!(
                             "feature {} is a tensor, its input has no dimension beside the batch",
                             feature.name
@@ -172,7 +170,10 @@ mod tests {
         check(&[("image", Fp32, &[-1, 8, 8])], &image, &[]);
         check(&[("image", Uint8, &[-1, -1])], &image, &[]);
         check(
-            &[("image", Uint8, &[-1, 28, 28, 3]), ("caption", Bytes, &[-1, 1])],
+            &[
+                ("image", Uint8, &[-1, 28, 28, 3]),
+                ("caption", Bytes, &[-1, 1]),
+            ],
             &[("image", FeatureKind::Tensor), ("caption", Text)],
             &[],
         );
