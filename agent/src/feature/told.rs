@@ -156,3 +156,6 @@ fn read(
         Data::Bool(_) | Data::Bytes(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

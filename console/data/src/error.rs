@@ -5,7 +5,7 @@ use std::io;
 use binnacle_sketch::payload::NUMBERS;
 
 use crate::schema::{CELL_BYTES, COLUMNS, Type};
-use crate::tensor::{BLOCK_VALUES, Fault, TENSOR_VALUES};
+use crate::tensor::{BLOCK_VALUES, TENSOR_VALUES};
 
 /// Where in a file: a line of text, or a row where there are no lines. Both count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
