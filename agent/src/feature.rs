@@ -153,7 +153,12 @@ impl Vector {
     fn rows(&mut self, rows: &Tensor) -> Fit {
         let width = rows.shape().last().copied().unwrap_or(0);
         let width = usize::try_from(width).unwrap_or(0);
-        let count = rows.data().len().checked_div(width).unwrap_or(0);
+        let is_tensor = |column: &Column| column.told.as_ref().is_some_and(Told::is_tensor);
+        let count = match self.columns.iter().any(is_tensor) {
+            // It may be one under another name, whose rows are those of its first axis.
+            true => told::rows(rows),
+            false => rows.data().len().checked_div(width).unwrap_or(0),
+        };
         if width != self.columns.len() {
             // Which value is which feature's cannot be known.
             self.watched.iter_mut().for_each(|one| one.missing(count));

@@ -98,7 +98,10 @@ impl Stand {
             let path = self.folder.path().join(format!("{name}.jsonl"));
             let lines: String = reference.iter().map(line).collect();
             std::fs::write(&path, lines).unwrap();
-            self.does(&format!("dataset register {name} --file {}", path.display()));
+            self.does(&format!(
+                "dataset register {name} --file {}",
+                path.display()
+            ));
         };
         table("images", &|image| {
             let lines: Vec<&[f32]> = image.chunks(WIDTH).collect();
@@ -127,7 +130,10 @@ impl Stand {
 
     fn items(&self, asked: &str) -> Vec<Value> {
         let ended = self.hub.ask(&["drift", asked, ENDPOINT]);
-        ended.json()["items"].as_array().cloned().unwrap_or_default()
+        ended.json()["items"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Asks with some images at once, over HTTP.
@@ -167,7 +173,9 @@ impl Stand {
         });
         let items = eventually("the detector has taken it in", SOON, || {
             let items = self.items("show");
-            let streams = items.iter().flat_map(|item| item["streams"].as_array().unwrap());
+            let streams = items
+                .iter()
+                .flat_map(|item| item["streams"].as_array().unwrap());
             let mut values = streams.filter(|stream| stream["signal"] == "values");
             match values.all(|stream| stream["observations"] == rows) && !items.is_empty() {
                 true => Ok(items),
@@ -179,7 +187,10 @@ impl Stand {
             let own = own.filter(|item| item["feature"].as_str().unwrap().starts_with(parent));
             let mut count = 0;
             for item in own {
-                assert_eq!((&item["counted"], &item["missing"]), (&rows.into(), &0.into()));
+                assert_eq!(
+                    (&item["counted"], &item["missing"]),
+                    (&rows.into(), &0.into())
+                );
                 count += 1;
             }
             assert_eq!(count, NUMBERS, "{parent}");
@@ -195,7 +206,11 @@ fn images_that_are_inverted_upstream_are_named_and_those_that_are_not_are_quiet(
     let live = images.split_off(REFERENCE);
     let stand = Stand::start(&images);
     for (at, batch) in live.chunks(4).enumerate() {
-        let form = if at % 2 == 0 { DataForm::Typed } else { DataForm::Raw };
+        let form = if at % 2 == 0 {
+            DataForm::Typed
+        } else {
+            DataForm::Raw
+        };
         stand.asks(batch, form);
     }
     stand.settles(live.len() as u64 / 4, live.len() as u64);
@@ -203,7 +218,9 @@ fn images_that_are_inverted_upstream_are_named_and_those_that_are_not_are_quiet(
     assert_ne!(item["state"], "moved", "{item}");
     assert!(stand.items("episodes").is_empty());
 
-    let inverted = live.iter().map(|image| image.iter().map(|x| 16.0 - x).collect());
+    let inverted = live
+        .iter()
+        .map(|image| image.iter().map(|x| 16.0 - x).collect());
     let inverted: Vec<Image> = inverted.collect();
     for batch in inverted.chunks(4) {
         stand.asks(batch, DataForm::Raw);
@@ -222,7 +239,14 @@ fn images_that_are_inverted_upstream_are_named_and_those_that_are_not_are_quiet(
         assert!(names.contains(&name), "{names:?}");
     }
     let is_told = |name: &&&str| NAMES.iter().any(|figure| name.ends_with(figure));
-    assert_eq!(names.iter().filter(is_told).count(), names.len(), "{names:?}");
-    let said = stand.items("episodes")[0]["what"].as_str().unwrap().to_owned();
+    assert_eq!(
+        names.iter().filter(is_told).count(),
+        names.len(),
+        "{names:?}"
+    );
+    let said = stand.items("episodes")[0]["what"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(said.starts_with("digits@1: image "), "{said}");
 }

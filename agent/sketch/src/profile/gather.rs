@@ -13,7 +13,7 @@ use super::quantiles::Quantiles;
 use super::sampler::{Sampler, put};
 use super::tie::{Ties, hash};
 use super::{Feature, Found, Kind, Numbers, Profile, Ranked};
-use crate::payload::{self, NUMBERS, Payload};
+use crate::payload::{self, NUMBERS, Payload, TEXTS};
 
 /// Rows of a block: 32 KB of a column, so that it stays in a core's nearest cache while it is
 /// counted, and the widest table's block takes 64 MB.
@@ -21,6 +21,9 @@ pub const BLOCK: usize = 4_096;
 /// Sampled values of which at least half must differ, and more than have a line of their own,
 /// for texts to be text rather than categories.
 const TEXT_SHARE: usize = 2;
+/// Texts whose numbers are remembered: categories come again and again, and that they are none is
+/// known only at the end.
+const KNOWN: usize = 256;
 
 /// A feature that is to come.
 #[derive(Clone, Debug)]
@@ -94,6 +97,8 @@ struct Figures {
     told: Told,
     /// What their features are called, and what the sample has of each: NaN where a row has none.
     all: Vec<(String, Vec<f64>)>,
+    /// Of texts: those that came last, by their hashes.
+    known: Vec<(u64, [f64; TEXTS])>,
 }
 
 /// What a sample has of a feature, by slot.
@@ -314,8 +319,8 @@ impl Gathered {
                 }
                 let Some(figures) = figures else { return };
                 for (row, slot) in told {
-                    let here = at(*row).map(|text| payload::text(text.as_bytes(), &mut numbers));
-                    figures.put(*slot, here.map(|()| &numbers[..]));
+                    let here = at(*row).map(|text| figures.of_text(text.as_bytes()));
+                    figures.put(*slot, here.as_ref().map(|numbers| &numbers[..]));
                 }
             }
             (
@@ -371,7 +376,26 @@ impl Figures {
         Self {
             told,
             all: names.map(|name| (name, Vec::new())).collect(),
+            known: match told {
+                Told::Tensor => Vec::new(),
+                Told::Text => vec![(0, [f64::NAN; TEXTS]); KNOWN],
+            },
         }
+    }
+
+    /// The numbers of a text.
+    fn of_text(&mut self, text: &[u8]) -> [f64; TEXTS] {
+        let key = hash(text);
+        let mut numbers = [f64::NAN; TEXTS];
+        match self.known.get_mut(key as usize % KNOWN) {
+            Some((known, numbers)) if *known == key => return *numbers,
+            Some(place) => {
+                payload::text(text, &mut numbers);
+                *place = (key, numbers);
+            }
+            None => payload::text(text, &mut numbers),
+        }
+        numbers
     }
 
     /// The numbers of the row in a slot, which may have none.

@@ -67,11 +67,11 @@ fn tensor(name: &str, shape: &[i64], data: Data) -> Tensor {
     Tensor::new(name, shape.to_vec(), data).unwrap()
 }
 
-fn images(rows: std::ops::Range<u64>) -> Vec<f32> {
+fn images(rows: Range<u64>) -> Vec<f32> {
     rows.flat_map(pixels).map(|x| x as f32).collect()
 }
 
-fn texts(rows: std::ops::Range<u64>) -> Data {
+fn texts(rows: Range<u64>) -> Data {
     Data::Bytes(rows.map(|n| Bytes::from(text(n))).collect())
 }
 
