@@ -4,14 +4,19 @@
 //! A request has the features of its version's vector in one of two ways, as a registered
 //! signature has: *rows*, the columns of its one input, or *columns*, an input of each feature's
 //! name. Every value of every feature is counted, where it lies or as missing; what cannot be laid
-//! to a feature makes the request one that does not fit. Pure: no request waits for it, and when
-//! it is done is for others to say.
+//! to a feature makes the request one that does not fit. Images, embeddings and free text are told
+//! in numbers ([mod@told]), which are counted as features are. Pure: no request waits for it, and
+//! when it is done is for others to say.
+
+mod told;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use binnacle_sketch::profile::{Live, OUTPUT, Profile, Ruler, Ties};
+use binnacle_sketch::profile::{self, Live, OUTPUT, Profile, Ruler, Ties, derived};
 use open_inference::{Data, Datatype, Tensor};
+
+use self::told::{Told, rows};
 
 /// Bits of a 32-bit float's fraction that 16-bit ones do not have.
 const HALF_LOST: u32 = 13;
@@ -20,9 +25,19 @@ const BRAIN_LOST: u32 = 16;
 /// The features of one version, and what was counted of them.
 #[derive(Debug)]
 pub struct Vector {
-    /// Every feature of the vector in order, by name, and which of the watched it is.
-    columns: Vec<(Arc<str>, Option<usize>)>,
+    /// Every feature of the vector, in order.
+    columns: Vec<Column>,
     watched: Vec<Watched>,
+}
+
+/// One feature of the vector.
+#[derive(Debug)]
+struct Column {
+    name: Arc<str>,
+    /// Which of the watched it is.
+    own: Option<usize>,
+    /// What it is told in.
+    told: Option<Told>,
 }
 
 /// One feature that the reference has.
@@ -56,8 +71,9 @@ enum Value<'a> {
 }
 
 impl Vector {
-    /// The vector of these features, of which those that the profile has are watched. `seed` is
-    /// this start's own: what breaks ties here must not be what broke them in the reference.
+    /// The vector of these features, of which those that the profile has are watched, and the
+    /// numbers that it tells of them. `seed` is this start's own: what breaks ties here must not be
+    /// what broke them in the reference.
     pub fn new(features: &[Arc<str>], profile: &Profile, seed: u64) -> Self {
         let own = profile.of_vector(features);
         let watched = own.features.iter().map(|feature| Watched {
@@ -72,7 +88,13 @@ impl Vector {
         });
         let watched: Vec<Watched> = watched.collect();
         let place = |name: &Arc<str>| watched.iter().position(|one| one.name == *name);
-        let columns = features.iter().map(|name| (name.clone(), place(name)));
+        let runs = derived(&own.features);
+        let told = |name: &Arc<str>| runs.iter().find(|run| *run.parent == **name);
+        let columns = features.iter().map(|name| Column {
+            name: name.clone(),
+            own: place(name),
+            told: told(name).map(|run| Told::new(run, profile.seed)),
+        });
         Self {
             columns: columns.collect(),
             watched,
@@ -81,9 +103,7 @@ impl Vector {
 
     /// The outputs that the profile has, by the names of its columns.
     pub fn of_outputs(profile: &Profile, seed: u64) -> Self {
-        let names = profile.features.iter().map(|one| one.name.as_str().into());
-        let names: Vec<Arc<str>> = names.collect();
-        let mut vector = Self::new(&names, profile, seed);
+        let mut vector = Self::new(&outputs(profile), profile, seed);
         for one in &mut vector.watched {
             one.name = format!("{OUTPUT}{}", one.name).into();
         }
@@ -91,16 +111,22 @@ impl Vector {
     }
 
     /// Counts an answer: an output of one column is the feature of its name, of several the one
-    /// at place i is `NAME[i]`. Outputs that the reference does not have are nobody's business; one
-    /// that it has and the answer does not makes the answer one that does not fit.
+    /// at place i is `NAME[i]`, and one that the reference knows by its numbers is told in them.
+    /// Outputs that the reference does not have are nobody's business; one that it has and the
+    /// answer does not makes the answer one that does not fit.
     pub fn count_answer(&mut self, outputs: &[Tensor]) -> Fit {
-        let mut fit = Fit::Fits;
-        for (column, place) in &self.columns {
-            let Some(one) = place.and_then(|place| self.watched.get_mut(place)) else {
+        let (mut fit, watched) = (Fit::Fits, &mut self.watched);
+        for column in &mut self.columns {
+            if let Some(told) = column.told.as_mut().filter(|told| told.is_tensor()) {
+                let output = outputs.iter().find(|output| output.name() == &*column.name);
+                fit = fit.and(output.map_or(Fit::Unfit, |output| told.tensor(watched, output)));
                 continue;
-            };
-            match outputs.iter().find_map(|output| found(output, column)) {
-                Some((data, first, step)) => one.count(data, first, step),
+            }
+            match outputs
+                .iter()
+                .find_map(|output| found(output, &column.name))
+            {
+                Some(values) => column.count(watched, values),
                 None => fit = Fit::Unfit,
             }
         }
@@ -110,8 +136,16 @@ impl Vector {
     /// Counts the inputs of one request.
     pub fn count(&mut self, inputs: &[Tensor]) -> Fit {
         match inputs {
-            [rows] if rows.shape().len() >= 2 => self.rows(rows),
+            [rows] if rows.shape().len() >= 2 && !self.is_alone(rows) => self.rows(rows),
             columns => self.columns(columns),
+        }
+    }
+
+    /// Whether an input is the one feature, whole: a tensor, or nothing that is watched.
+    fn is_alone(&self, input: &Tensor) -> bool {
+        match &*self.columns {
+            [one] => *one.name == *input.name() && one.own.is_none(),
+            [] | [_, _, ..] => false,
         }
     }
 
@@ -119,40 +153,45 @@ impl Vector {
     fn rows(&mut self, rows: &Tensor) -> Fit {
         let width = rows.shape().last().copied().unwrap_or(0);
         let width = usize::try_from(width).unwrap_or(0);
+        let is_tensor = |column: &Column| column.told.as_ref().is_some_and(Told::is_tensor);
+        let count = match self.columns.iter().any(is_tensor) {
+            // It may be one under another name, whose rows are those of its first axis.
+            true => told::rows(rows),
+            false => rows.data().len().checked_div(width).unwrap_or(0),
+        };
         if width != self.columns.len() {
             // Which value is which feature's cannot be known.
-            let count = rows.data().len().checked_div(width).unwrap_or(0);
             self.watched.iter_mut().for_each(|one| one.missing(count));
             return Fit::Unfit;
         }
-        for (at, (_, place)) in self.columns.iter().enumerate() {
-            if let Some(one) = place.and_then(|place| self.watched.get_mut(place)) {
-                one.count(rows.data(), at, width);
+        let (mut fit, watched) = (Fit::Fits, &mut self.watched);
+        for (at, column) in self.columns.iter().enumerate() {
+            if let Some(told) = column.told.as_ref().filter(|told| told.is_tensor()) {
+                // One value is no tensor.
+                told.missing(watched, count);
+                fit = Fit::Unfit;
             }
+            column.count(watched, (rows.data(), at, width));
         }
-        Fit::Fits
+        fit
     }
 
     /// An input for each feature.
     fn columns(&mut self, inputs: &[Tensor]) -> Fit {
-        let named = |name: &str| inputs.iter().find(|input| input.name() == name);
-        let count = inputs.iter().map(|input| input.data().len()).max();
-        let mut fit = Fit::Fits;
-        for (name, place) in &self.columns {
-            let input = named(name);
-            if input.is_none() {
+        let count = inputs.iter().map(rows).max().unwrap_or(0);
+        let (mut fit, watched) = (Fit::Fits, &mut self.watched);
+        for column in &mut self.columns {
+            let Some(input) = inputs.iter().find(|input| input.name() == &*column.name) else {
+                column.missing(watched, count);
                 fit = Fit::Unfit;
-            }
-            let Some(one) = place.and_then(|place| self.watched.get_mut(place)) else {
                 continue;
             };
-            match input {
-                Some(input) => one.count(input.data(), 0, 1),
-                None => one.missing(count.unwrap_or(0)),
+            if let Some(told) = column.told.as_mut().filter(|told| told.is_tensor()) {
+                fit = fit.and(told.tensor(watched, input));
             }
+            column.count(watched, (input.data(), 0, 1));
         }
-        let is_feature =
-            |input: &Tensor| self.columns.iter().any(|(name, _)| **name == *input.name());
+        let is_feature = |input: &Tensor| self.columns.iter().any(|one| *one.name == *input.name());
         if !inputs.iter().all(is_feature) {
             fit = Fit::Unfit;
         }
@@ -167,7 +206,46 @@ impl Vector {
     }
 }
 
+impl Fit {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Fits, Self::Fits) => Self::Fits,
+            (Self::Unfit, _) | (_, Self::Unfit) => Self::Unfit,
+        }
+    }
+}
+
+impl Column {
+    fn missing(&self, watched: &mut [Watched], count: usize) {
+        if let Some(one) = self.own.and_then(|own| watched.get_mut(own)) {
+            one.missing(count);
+        }
+        if let Some(told) = &self.told {
+            told.missing(watched, count);
+        }
+    }
+
+    /// Counts every `step`-th value of some data from the `first` on, as what it is and as what it
+    /// is told in. A tensor is no values.
+    fn count(&self, watched: &mut [Watched], (data, first, step): (&Data, usize, usize)) {
+        if let Some(one) = self.own.and_then(|own| watched.get_mut(own)) {
+            one.count(data, first, step);
+        }
+        if let Some(told) = self.told.as_ref().filter(|told| !told.is_tensor()) {
+            told.texts(watched, (data, first, step));
+        }
+    }
+}
+
 impl Watched {
+    /// Counts one number that was told, which is the same on both sides: nothing of the reference is
+    /// rounded for it.
+    fn number(&mut self, x: f64) {
+        let v = self.ties.at(self.values);
+        self.values += 1;
+        self.exact.number(&mut self.live, x, v);
+    }
+
     fn missing(&mut self, count: usize) {
         self.live.counts.missing += count as u64;
     }
@@ -204,6 +282,23 @@ impl Watched {
             }
         });
     }
+}
+
+/// The outputs that a profile has: its features, and what is only told in them.
+fn outputs(profile: &Profile) -> Vec<Arc<str>> {
+    let runs = derived(&profile.features);
+    let mut names = Vec::new();
+    for (at, feature) in profile.features.iter().enumerate() {
+        match runs.iter().find(|run| run.features.contains(&at)) {
+            None => names.push(feature.name.as_str().into()),
+            Some(run) => match run.told {
+                profile::Told::Tensor if run.features.start == at => names.push(run.parent.into()),
+                // A text is a feature of its own.
+                profile::Told::Tensor | profile::Told::Text => {}
+            },
+        }
+    }
+    names
 }
 
 /// Where the values of a column lie in an output, and from one to the next.

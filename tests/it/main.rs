@@ -26,6 +26,7 @@ mod faults;
 mod glance;
 mod manual;
 mod partitions;
+mod payloads;
 mod refusals;
 mod registry;
 mod scene;

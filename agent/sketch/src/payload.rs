@@ -6,7 +6,9 @@
 //! have (the mean of nothing) is NaN, which counts as missing; none is infinite. Memory is bounded,
 //! and nothing is allocated for a tensor that is no longer than those before it.
 
-use crate::profile::{Moments, Ties};
+use std::f64::consts::LN_2;
+
+use crate::profile::{Moments, Ties, ln};
 
 /// Projections of a tensor.
 pub const PROJECTIONS: usize = 32;
@@ -82,6 +84,9 @@ pub const NAMES: [&str; NUMBERS] = [
     "projection_32",
 ];
 
+/// What the names of projections begin with.
+pub const PROJECTION: &str = "projection_";
+
 /// What the numbers of a text are called: its characters, of these the share of letters that are
 /// not ASCII, of digits of any script and of white space, and Shannon's entropy of its bytes, in
 /// bits.
@@ -92,6 +97,21 @@ pub const TEXT_NAMES: [&str; TEXTS] = [
     "white_space",
     "entropy",
 ];
+
+/// The parent and the figure of a feature with this name, where it can be a derived one:
+/// `image projection_01` tells of `image`, and `last state mean` of `last state`.
+pub fn parent(name: &str) -> Option<(&str, &'static str)> {
+    let (parent, figure) = name.rsplit_once(' ')?;
+    let known = NAMES.iter().chain(&TEXT_NAMES);
+    let figure = known.copied().find(|known| *known == figure)?;
+    (!parent.is_empty()).then_some((parent, figure))
+}
+
+/// A value of a tensor as it is told: in 32 bits, as models take it. A reference that was written
+/// in 64 is told as the live values are that come in 32; what lies past them is infinite.
+pub fn single(x: f64) -> f64 {
+    f64::from(x as f32)
+}
 
 /// Tells the numbers of one feature's tensors. Made once, from the seed of the reference.
 #[derive(Clone, Debug)]
@@ -284,8 +304,8 @@ fn bits(counts: &[u64]) -> f64 {
     }
     let shares = counts.iter().filter(|count| **count > 0);
     let shares = shares.map(|count| *count as f64 / all);
-    // Of one share the sum is −0.
-    shares.map(|share| -share * share.log2()).sum::<f64>() + 0.0
+    // Not the platform's logarithm: a reference is named by its bytes. Of one share the sum is −0.
+    shares.map(|share| -share * (ln(share) / LN_2)).sum::<f64>() + 0.0
 }
 
 /// Writes the numbers of a text into `out`, as many as both have ([`TEXT_NAMES`]). Bytes that are

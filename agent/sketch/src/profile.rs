@@ -14,6 +14,7 @@ mod categories;
 mod codec;
 mod comparison;
 mod counts;
+mod derived;
 mod distance;
 mod gather;
 mod hours;
@@ -22,23 +23,28 @@ mod laws;
 mod live;
 mod moments;
 mod past;
+mod plan;
 mod quantiles;
 mod row;
 mod sample;
+mod sampler;
 mod tie;
 
 pub use bins::{BINS, Bins, Edge, gaps};
 pub use categories::{BUCKETS, Categories, Category, NAME_BYTES, Rank, TABLE};
 pub use comparison::{Compared, Comparison, Distances, compare};
 pub use counts::Counts;
+pub use derived::{Derived, Told, derived, rows_behind};
 pub use distance::{Ks, Psi, ks, psi, wasserstein};
-pub use gather::{BLOCK, Column, Field, Gather};
+pub use gather::{BLOCK, Cell, Column, Field, Gather};
 pub use hours::{HOURS, Hours, NO_TIME, hour_of_week};
 pub use live::{Live, OUTPUT, Ruler};
 pub use moments::Moments;
 pub use past::Past;
+pub use plan::{Given, Plan, Unplanned};
 pub use quantiles::{Quantiles, STEPS};
 pub use row::{Bar, Row, bars, rows};
+pub(crate) use sample::ln;
 pub use sample::{CELLS, ROWS, Reservoir};
 pub use tie::{Ties, hash};
 
@@ -60,7 +66,8 @@ pub struct Profile {
     pub sampled: u32,
     /// The first and the last time, in microseconds since 1970, where a time column was named.
     pub span_us: Option<(i64, i64)>,
-    /// In the order of the data set's columns.
+    /// In the order of the data set's columns; what is derived of a column stands in its place,
+    /// or behind it.
     pub features: Vec<Feature>,
 }
 
@@ -87,9 +94,10 @@ pub struct Feature {
     pub name: String,
     /// What its values are.
     pub kind: Kind,
-    /// Rows of the data set without a value.
+    /// Rows of the data set without a value; of a derived number, rows of its sample
+    /// ([`rows_behind`]).
     pub nulls: u64,
-    /// Rows that are NaN or infinite.
+    /// Rows that are NaN or infinite, of the same.
     pub not_finite: u64,
     /// What was found in the others.
     pub found: Found,
@@ -125,7 +133,7 @@ pub struct Numbers {
     pub bins: Bins,
     /// What is drawn, of the sample.
     pub quantiles: Quantiles,
-    /// The least finite value of all rows.
+    /// The least finite value of all rows; of a derived number, of its sample, as all below.
     pub min: f64,
     /// The greatest.
     pub max: f64,

@@ -4,6 +4,7 @@
 use binnacle_sketch::profile::{BLOCK, NO_TIME};
 
 use crate::schema::Type;
+use crate::tensor::Tensors;
 
 /// The cells. A null has a cell too, whose bytes the digest defines.
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub(crate) enum Cells {
         text: String,
     },
     Times(Vec<i64>),
+    Tensors(Tensors),
 }
 
 /// The cells of one column, up to [`BLOCK`] of them.
@@ -42,6 +44,7 @@ impl Column {
                 text: String::new(),
             },
             Type::Time => Cells::Times(Vec::with_capacity(BLOCK)),
+            Type::Tensor => Cells::Tensors(Tensors::default()),
         };
         Self {
             cells,
@@ -57,6 +60,7 @@ impl Column {
             Cells::Integers(cells) | Cells::Times(cells) => cells.len(),
             Cells::Numbers(cells) => cells.len(),
             Cells::Texts { ends, .. } => ends.len(),
+            Cells::Tensors(cells) => cells.len(),
         }
     }
 
@@ -69,6 +73,7 @@ impl Column {
                 ends.clear();
                 text.clear();
             }
+            Cells::Tensors(cells) => cells.clear(),
         }
         self.nulls.clear();
         self.null_count = 0;
@@ -100,6 +105,7 @@ impl Column {
             Cells::Integers(cells) | Cells::Times(cells) => cells.push(0),
             Cells::Numbers(cells) => cells.push(f64::NAN),
             Cells::Texts { ends, text } => ends.push(text.len() as u32),
+            Cells::Tensors(cells) => cells.push_null(),
         }
         self.nulls.resize(at, false);
         self.nulls.push(true);
@@ -118,7 +124,8 @@ impl Column {
             Cells::Booleans(cells) => blank(cells, fresh, 0),
             Cells::Integers(cells) | Cells::Times(cells) => blank(cells, fresh, 0),
             Cells::Numbers(cells) => blank(cells, fresh, f64::NAN),
-            Cells::Texts { .. } => {}
+            // A null has no bytes of these.
+            Cells::Texts { .. } | Cells::Tensors(_) => {}
         }
     }
 
@@ -146,17 +153,19 @@ impl Column {
                 self.numbers
                     .extend(cells.map(|(x, null)| number(*x as f64, null)));
             }
-            Cells::Numbers(_) | Cells::Texts { .. } | Cells::Times(_) => {}
+            Cells::Numbers(_) | Cells::Texts { .. } | Cells::Times(_) | Cells::Tensors(_) => {}
         }
     }
 
-    /// The cells as numbers, NaN where there is none. Empty for text and times.
+    /// The cells as numbers, NaN where there is none. Empty for text, times and tensors.
     pub(crate) fn numbers(&self) -> &[f64] {
         match &self.cells {
             Cells::Numbers(cells) => cells,
-            Cells::Booleans(_) | Cells::Integers(_) | Cells::Texts { .. } | Cells::Times(_) => {
-                &self.numbers
-            }
+            Cells::Booleans(_)
+            | Cells::Integers(_)
+            | Cells::Texts { .. }
+            | Cells::Times(_)
+            | Cells::Tensors(_) => &self.numbers,
         }
     }
 
@@ -170,6 +179,26 @@ impl Column {
         }
         let from = row.checked_sub(1).and_then(|last| ends.get(last)).copied();
         text.get(from.unwrap_or(0) as usize..*ends.get(row)? as usize)
+    }
+
+    /// The tensor of a row: its values and its shape.
+    pub(crate) fn tensor(&self, row: usize) -> Option<(&[f64], &[usize])> {
+        let Cells::Tensors(cells) = &self.cells else {
+            return None;
+        };
+        cells.get(row)
+    }
+
+    /// Values of all tensors.
+    pub(crate) fn tensor_values(&self) -> usize {
+        match &self.cells {
+            Cells::Tensors(cells) => cells.values().len(),
+            Cells::Booleans(_)
+            | Cells::Integers(_)
+            | Cells::Numbers(_)
+            | Cells::Texts { .. }
+            | Cells::Times(_) => 0,
+        }
     }
 
     /// The times of all rows, [`NO_TIME`] where there is none.

@@ -14,6 +14,7 @@
 //! | number | 2 | 8: IEEE 754; −0 as +0, every NaN as 0x7ff8000000000000 | that NaN |
 //! | text | 3 | 4: length of its UTF-8, which follows all lengths of the block | 0 |
 //! | time | 4 | 8: microseconds since 1970 in UTC, two's complement | 0 |
+//! | tensor | 5 | 1: its sides; 4: the length of each. Its values follow all shapes of the block, the last side nearest, as numbers | 0 |
 //!
 //! 1. *block* = SHA-256(rows as 4 bytes; one byte, 1 when the block has a null in this column,
 //!    else 0; if 1, a bitmap with a 1 for each null, the first row in the lowest bit, padded
@@ -25,8 +26,10 @@
 //!
 //! Columns are independent of one another until the last step, so they can be hashed side by
 //! side. Decimals and wide floats are digested as the numbers that they became, times without
-//! what is finer than a microsecond.
+//! what is finer than a microsecond. The values of a tensor are digested as the numbers that they
+//! became, a null among them as NaN; of one that holds nothing the sides up to the first that is 0.
 
+use binnacle_sketch::profile::BLOCK;
 use sha2::{Digest as _, Sha256};
 
 use crate::block::{Cells, Column};
@@ -56,6 +59,7 @@ impl ColumnDigest {
             Type::Number => 2,
             Type::Text => 3,
             Type::Time => 4_u8,
+            Type::Tensor => 5,
         };
         blocks.update([code]);
         Self {
@@ -96,6 +100,20 @@ impl ColumnDigest {
                 }
                 block.update(&self.bytes);
                 block.update(text);
+            }
+            Cells::Tensors(cells) => {
+                self.bytes.clear();
+                for row in 0..cells.len() {
+                    let shape = cells.get(row).map_or(&[][..], |(_, shape)| shape);
+                    self.bytes.push(shape.len() as u8);
+                    let sides = shape.iter().flat_map(|side| (*side as u32).to_le_bytes());
+                    self.bytes.extend(sides);
+                }
+                block.update(&self.bytes);
+                // Some at a time: a block of tensors need not be in memory twice.
+                for part in cells.values().chunks(BLOCK) {
+                    block.update(words(&mut self.bytes, part, |x| x.to_bits().to_le_bytes()));
+                }
             }
         }
         self.blocks.update(block.finalize());

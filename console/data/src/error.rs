@@ -2,7 +2,10 @@
 
 use std::io;
 
+use binnacle_sketch::payload::NUMBERS;
+
 use crate::schema::{CELL_BYTES, COLUMNS, Type};
+use crate::tensor::{BLOCK_VALUES, TENSOR_VALUES};
 
 /// Where in a file: a line of text, or a row where there are no lines. Both count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +105,8 @@ pub enum DataError {
     },
     /// A column of a type that has no cells.
     #[error(
-        "column \"{column}\" is {kind}, which is neither a number, text, boolean nor time: leave \
-         it out (--without {column}), or write it as several columns"
+        "column \"{column}\" is {kind}, which is neither a number, text, boolean, time nor a tensor \
+         of numbers: leave it out (--without {column}), or write it as several columns"
     )]
     Unreadable {
         /// The column.
@@ -192,6 +195,56 @@ pub enum DataError {
         /// The column.
         column: String,
     },
+    /// Lists that are no tensor.
+    #[error(
+        "{at}, column \"{column}\": {why}, and a tensor is lists of numbers that are equally \
+         long: mend that value, or leave the column out (--without {column})"
+    )]
+    NoTensor {
+        /// Where.
+        at: At,
+        /// The column.
+        column: String,
+        /// What is wrong with them.
+        why: &'static str,
+    },
+    /// A tensor that is too great.
+    #[error(
+        "{at}, column \"{column}\" holds a tensor of {values} values, over {TENSOR_VALUES}: write \
+         it smaller (an image scaled down), or leave the column out (--without {column})"
+    )]
+    LongTensor {
+        /// Where.
+        at: At,
+        /// The column.
+        column: String,
+        /// Values that it has.
+        values: usize,
+    },
+    /// Tensors that are too great together.
+    #[error(
+        "the tensors of the rows from {row} on hold over {BLOCK_VALUES} values in a block of rows: \
+         leave one of their columns out, or write them smaller"
+    )]
+    LongTensors {
+        /// The first row of the block, from 1.
+        row: u64,
+    },
+    /// More numbers than a profile has features.
+    #[error(
+        "the table has over {COLUMNS} features, of which a column of tensors takes {NUMBERS}: \
+         leave some out, or split it"
+    )]
+    TooManyNumbers,
+    /// A tensor whose numbers would have no name.
+    #[error("column \"{0}\" is a tensor, whose name has to leave room for those of its numbers")]
+    LongTensorName(String),
+    /// A column that is called as a number of a tensor.
+    #[error(
+        "column \"{0}\" is called as one of the numbers that are told of a tensor of this table: \
+         rename it"
+    )]
+    Told(String),
     /// A key that the first lines do not have.
     #[error(
         "line {line} has a column \"{column}\" that the first {first} lines do not have: declare \
@@ -234,7 +287,7 @@ pub enum DataError {
         kind: Type,
     },
     /// A word that is no type.
-    #[error("\"{0}\" is no type: one of boolean, integer, number, text, time")]
+    #[error("\"{0}\" is no type: one of boolean, integer, number, text, time, tensor")]
     UnknownType(String),
     /// A Parquet column keeps its own type.
     #[error("column \"{column}\" is {kind} in the file: only CSV and JSON lines are declared")]

@@ -3,8 +3,9 @@
 //! The columns are the keys of the first 10,000 lines (or 16 MB), in the order in which they
 //! first appear. A key that is missing is null; one that comes later and was not declared is an
 //! error. A column is what its first value is: whole numbers become numbers where one has a
-//! fraction, and texts become times where all of the first lines hold times; anything else that
-//! is mixed is an error that names the line. Empty lines are passed over.
+//! fraction, and texts become times where all of the first lines hold times; nested lists of
+//! numbers are tensors. Anything else that is mixed is an error that names the line. Empty lines
+//! are passed over.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
@@ -209,7 +210,11 @@ impl Columns {
                     text::value(named.kind, text).ok_or(Misfit::Kind)
                 }
                 Scalar::Text(_) => Err(Misfit::Kind),
-                Scalar::List | Scalar::Object => {
+                Scalar::List(list) if named.kind == Type::Tensor => match list {
+                    Ok((values, shape)) => Ok(Value::Tensor(values, shape)),
+                    Err(fault) => Err(Misfit::Lists(*fault)),
+                },
+                Scalar::List(_) | Scalar::Object => {
                     return Err(DataError::Unreadable {
                         column: shown(key),
                         kind: scalar.shown(),

@@ -10,7 +10,8 @@
 //!   [`binnacle_sketch::profile`]'s;
 //! - what is wrong with a file is a [`DataError`], which says where and what to do.
 //!
-//! What a table costs in memory is a block of 4,096 rows, the sample (32 MB at most), and of
+//! What a table costs in memory is a block of 4,096 rows, the sample (32 MB at most, and as much of
+//! what is told of texts and tensors in numbers), and of
 //! Parquet the open page and dictionary of 48 columns at once, about 1.5 MB each as most writers
 //! make them. Neither the length of the file nor its width matters.
 
@@ -25,6 +26,7 @@ mod read;
 mod schema;
 mod source;
 mod table;
+mod tensor;
 mod text;
 
 pub use error::{At, DataError};
@@ -32,3 +34,4 @@ pub use format::{Format, Packing};
 pub use read::{Options, Progress, Registered, read};
 pub use schema::{CELL_BYTES, COLUMNS, Column, Type};
 pub use source::Source;
+pub use tensor::{TENSOR_SIDES, TENSOR_VALUES};

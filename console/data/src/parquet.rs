@@ -15,7 +15,7 @@ use ::parquet::arrow::arrow_reader::{
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{ChunkReader, Length};
 use arrow_schema::{ArrowError, DataType};
-use binnacle_sketch::profile::BLOCK;
+use binnacle_sketch::profile::{BLOCK, Plan};
 use bytes::Bytes;
 
 use crate::error::DataError;
@@ -37,6 +37,9 @@ const PAGE: usize = 256 << 20;
 /// writers make them: a wide table would need as much as it is wide.
 const TOGETHER: usize = 48;
 
+/// Rows that are decoded at once where there are tensors: how great they are is not known before.
+const TENSOR_ROWS: usize = 128;
+
 /// Reads a Parquet file: some columns to their end, then the next ones. Neither digest nor sample
 /// depends on the columns beside, and no byte is read twice but of the column of times.
 pub(crate) fn read(
@@ -47,7 +50,7 @@ pub(crate) fn read(
     let (metadata, kept) = guarded(file, || open(file, options))??;
     let columns: Columns = kept.iter().map(|(_, column)| column.clone()).collect();
     let time = table::time_column(&columns, options)?;
-    let all = table::features(&columns);
+    let plan = table::plan(&columns)?;
     let mut whole: Option<Part> = None;
     for (first, group) in (0..).step_by(TOGETHER).zip(kept.chunks(TOGETHER)) {
         let mut group = group.to_vec();
@@ -57,7 +60,7 @@ pub(crate) fn read(
         if let (Some(time), Some(place)) = (far.and_then(|at| kept.get(at)), place) {
             group.insert(place, time.clone());
         }
-        let mut part = side_by_side(file, &metadata, &group, all, options, progress)?;
+        let mut part = side_by_side(file, &metadata, &group, &plan, options, progress)?;
         if let Some(place) = place {
             part.without(place);
         }
@@ -75,14 +78,14 @@ fn side_by_side(
     file: &Opened,
     metadata: &ArrowReaderMetadata,
     group: &[Kept],
-    all: usize,
+    plan: &Plan,
     options: &Options,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Part, DataError> {
     let mut batches = guarded(file, || batches(file, metadata, group))??;
     let columns = group.iter().map(|(_, column)| column.clone());
     let meter = file.meter().clone();
-    let mut table = Table::part(columns.collect(), all, options, meter, progress)?;
+    let mut table = Table::part(columns.collect(), plan, options, meter, progress)?;
     while let Some(batch) = guarded(file, || batches.next())? {
         let batch = batch.map_err(|cause| refused(file, &cause))?;
         let mut from = 0;
@@ -151,7 +154,13 @@ fn batches(
         ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone());
     let places = group.iter().map(|(at, _)| *at);
     let mask = ProjectionMask::roots(builder.parquet_schema(), places);
-    let batches = builder.with_projection(mask).with_batch_size(BLOCK).build();
+    let is_tensor = |(_, (_, kind)): &Kept| *kind == Type::Tensor;
+    let rows = if group.iter().any(is_tensor) {
+        TENSOR_ROWS
+    } else {
+        BLOCK
+    };
+    let batches = builder.with_projection(mask).with_batch_size(rows).build();
     batches.map_err(|cause| trouble(file, &cause))
 }
 
@@ -170,15 +179,40 @@ fn kind(arrow: &DataType) -> Option<Type> {
         DataType::Decimal128(..) => Some(Type::Number),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Type::Text),
         DataType::Date32 | DataType::Timestamp(..) => Some(Type::Time),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
+            match kind(innermost(arrow))? {
+                Type::Integer | Type::Number => Some(Type::Tensor),
+                Type::Boolean | Type::Text | Type::Time | Type::Tensor => None,
+            }
+        }
         _ => None,
     }
+}
+
+/// What the innermost lists hold.
+fn innermost(arrow: &DataType) -> &DataType {
+    let mut inner = arrow;
+    while let DataType::List(field)
+    | DataType::LargeList(field)
+    | DataType::FixedSizeList(field, _) = inner
+    {
+        inner = field.data_type();
+    }
+    inner
 }
 
 /// What a person calls a type that is not read.
 fn words(arrow: &DataType) -> String {
     #[allow(clippy::wildcard_enum_match_arm)]
     match arrow {
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "a list".into(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
+            match kind(innermost(arrow)) {
+                Some(Type::Text) => "a list of texts".into(),
+                Some(Type::Boolean) => "a list of booleans".into(),
+                Some(Type::Time) => "a list of times".into(),
+                Some(Type::Integer | Type::Number | Type::Tensor) | None => "a list".into(),
+            }
+        }
         DataType::Struct(_) => "a struct".into(),
         DataType::Map(..) => "a map".into(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "bytes".into(),

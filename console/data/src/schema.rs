@@ -28,16 +28,19 @@ pub enum Type {
     Text,
     /// Microseconds since 1970, in UTC. What is finer is cut off.
     Time,
+    /// Nested lists of numbers: an image, an embedding.
+    Tensor,
 }
 
 impl Type {
     /// Every type, for those who list them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Boolean,
         Self::Integer,
         Self::Number,
         Self::Text,
         Self::Time,
+        Self::Tensor,
     ];
 
     /// The word for it, as it is declared and shown.
@@ -48,6 +51,7 @@ impl Type {
             Self::Number => "number",
             Self::Text => "text",
             Self::Time => "time",
+            Self::Tensor => "tensor",
         }
     }
 }

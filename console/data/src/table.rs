@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use binnacle_sketch::profile::{self, BLOCK, Field, Gather, Kind, Past, Profile};
+use binnacle_sketch::profile::{
+    self, BLOCK, Cell, Field, Gather, Given, Kind, Past, Plan, Profile, Unplanned,
+};
 
 use crate::block::Column;
 use crate::digest::{self, ColumnDigest};
@@ -11,6 +13,7 @@ use crate::error::DataError;
 use crate::read::{Options, Progress, Registered};
 use crate::schema::{self, Type, shown};
 use crate::source::Meter;
+use crate::tensor::BLOCK_VALUES;
 
 /// A table that is being read.
 pub(crate) struct Table<'a> {
@@ -41,22 +44,21 @@ impl<'a> Table<'a> {
         progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, DataError> {
         schema::check(columns.iter().map(|(name, _)| name.as_str()))?;
-        let all = features(&columns);
-        Self::part(columns, all, options, meter, progress)
+        let plan = plan(&columns)?;
+        Self::part(columns, &plan, options, meter, progress)
     }
 
-    /// Some columns of a table that has `all` features, and the one that tells the time among them.
+    /// Some columns of a table of this plan, and the one that tells the time among them.
     pub(crate) fn part(
         columns: Vec<(String, Type)>,
-        all: usize,
+        plan: &Plan,
         options: &Options,
         meter: Meter,
         progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, DataError> {
         let time = time_column(&columns, options)?;
-        let fields = columns.iter().filter_map(|(name, kind)| field(name, *kind));
-        let gather = Gather::part(options.seed, fields.collect(), all);
-        let gather = gather.ok_or(DataError::TooManyColumns)?;
+        let given = columns.iter().filter_map(|(name, kind)| given(name, *kind));
+        let gather = Gather::part(options.seed, given.collect(), plan);
         let columns = columns.into_iter().map(|(name, kind)| Told {
             digest: ColumnDigest::new(&name, kind),
             block: Column::new(kind),
@@ -101,6 +103,11 @@ impl<'a> Table<'a> {
 
     /// Closes the block if it is full. Every column has to have the same number of cells.
     pub(crate) fn advance(&mut self) -> Result<(), DataError> {
+        let tensors = self.columns.iter().map(|told| told.block.tensor_values());
+        if tensors.sum::<usize>() > BLOCK_VALUES {
+            let row = self.rows + 1;
+            return Err(DataError::LongTensors { row });
+        }
         if self.room() > 0 {
             return Ok(());
         }
@@ -136,11 +143,16 @@ impl<'a> Table<'a> {
             .iter()
             .map(|c| |row: usize| c.block.text(row))
             .collect();
+        let tensors: Vec<_> = self
+            .columns
+            .iter()
+            .map(|c| |row: usize| -> Option<Cell<'_>> { c.block.tensor(row) })
+            .collect();
         let cells = self
             .columns
             .iter()
-            .zip(&texts)
-            .filter_map(|(column, text)| {
+            .zip(texts.iter().zip(&tensors))
+            .filter_map(|(column, (text, tensor))| {
                 let nulls = column.block.null_count();
                 match column.kind {
                     Type::Boolean | Type::Integer | Type::Number => {
@@ -150,6 +162,7 @@ impl<'a> Table<'a> {
                         })
                     }
                     Type::Text => Some(profile::Column::Texts { at: text, nulls }),
+                    Type::Tensor => Some(profile::Column::Tensors { at: tensor }),
                     Type::Time => None,
                 }
             });
@@ -227,23 +240,28 @@ impl Part {
     }
 }
 
-/// How many of these columns are features.
-pub(crate) fn features(columns: &[(String, Type)]) -> usize {
-    let fields = columns.iter().filter_map(|(name, kind)| field(name, *kind));
-    fields.count()
+/// What becomes of all columns of a table.
+pub(crate) fn plan(columns: &[(String, Type)]) -> Result<Plan, DataError> {
+    let given = columns.iter().filter_map(|(name, kind)| given(name, *kind));
+    Plan::of(&given.collect::<Vec<_>>()).map_err(|why| match why {
+        Unplanned::TooMany => DataError::TooManyNumbers,
+        Unplanned::LongName(name) => DataError::LongTensorName(shown(&name)),
+        Unplanned::Twice(name) => DataError::Told(shown(&name)),
+    })
 }
 
 /// What the profile is told of a column; times are no feature.
-fn field(name: &str, kind: Type) -> Option<Field> {
+fn given(name: &str, kind: Type) -> Option<Given> {
+    let name = name.to_owned();
     let kind = match kind {
         Type::Boolean => Kind::Boolean,
         Type::Integer => Kind::Integer,
         Type::Number => Kind::Number,
         Type::Text => Kind::Category,
         Type::Time => return None,
+        Type::Tensor => return Some(Given::Tensor(name)),
     };
-    let name = name.to_owned();
-    Some(Field { name, kind })
+    Some(Given::Feature(Field { name, kind }))
 }
 
 /// The column that tells the time: the one that was named, or else the first one of times.

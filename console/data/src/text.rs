@@ -7,6 +7,7 @@ use crate::error::{At, DataError};
 use crate::format::Packing;
 use crate::schema::{CELL_BYTES, Type, shown};
 use crate::source::Opened;
+use crate::tensor::Fault;
 
 mod unpacked;
 
@@ -31,6 +32,8 @@ pub(crate) enum Misfit {
     Kind,
     /// Too long.
     Long,
+    /// Lists that are no tensor.
+    Lists(Fault),
 }
 
 /// What a text is in a column of a type.
@@ -42,6 +45,8 @@ pub(crate) enum Value<'a> {
     Number(f64),
     Text(&'a str),
     Time(i64),
+    /// Values and shape.
+    Tensor(&'a [f64], &'a [usize]),
 }
 
 /// Reads a text as a value of a type; `None` when it is none.
@@ -55,6 +60,8 @@ pub(crate) fn value(kind: Type, text: &str) -> Option<Value<'_>> {
         Type::Number => text.parse().ok().map(Value::Number),
         Type::Text => Some(Value::Text(text)),
         Type::Time => time(text).map(Value::Time),
+        // It is lists, and they are no text.
+        Type::Tensor => None,
     }
 }
 
@@ -74,17 +81,22 @@ pub(crate) fn push(column: &mut Column, value: Value<'_>) -> Result<(), Misfit> 
             text.push_str(value);
             ends.push(text.len() as u32);
         }
+        (Cells::Tensors(cells), Value::Tensor(values, shape)) => {
+            cells.push(values, shape).map_err(Misfit::Lists)?;
+        }
         (
             Cells::Booleans(_)
             | Cells::Integers(_)
             | Cells::Numbers(_)
             | Cells::Texts { .. }
-            | Cells::Times(_),
+            | Cells::Times(_)
+            | Cells::Tensors(_),
             Value::Boolean(_)
             | Value::Integer(_)
             | Value::Number(_)
             | Value::Text(_)
-            | Value::Time(_),
+            | Value::Time(_)
+            | Value::Tensor(..),
         ) => return Err(Misfit::Kind),
     }
     Ok(())
@@ -104,10 +116,16 @@ impl Named {
         let (at, column) = (At::Line(line), shown(&self.name));
         let better = match self.kind {
             Type::Integer if text.parse::<f64>().is_ok() => Type::Number,
-            Type::Boolean | Type::Integer | Type::Number | Type::Text | Type::Time => Type::Text,
+            Type::Boolean
+            | Type::Integer
+            | Type::Number
+            | Type::Text
+            | Type::Time
+            | Type::Tensor => Type::Text,
         };
         match misfit {
             Misfit::Long => DataError::LongCell { at, column },
+            Misfit::Lists(fault) => fault.told(at, column),
             Misfit::Kind => DataError::Mixed {
                 at,
                 column,

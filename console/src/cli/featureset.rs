@@ -43,7 +43,7 @@ Examples:
 features.toml, in the order in which the model is given them:
   [[features]]
   name = \"amount\"
-  type = \"float\"          # float, integer, boolean, category or text
+  type = \"float\"          # float, integer, boolean, category, text or tensor
   unit = \"EUR\"
   allowed = { range = { min = 0.0 } }
 
@@ -128,6 +128,7 @@ impl Register {
                 "number" => FeatureKind::Float,
                 "integer" => FeatureKind::Integer,
                 "boolean" => FeatureKind::Boolean,
+                "tensor" => FeatureKind::Tensor,
                 _ => FeatureKind::Category,
             },
             unit: Line::default(),

@@ -11,6 +11,8 @@ use crate::{Refused, refuse};
 
 /// Versions of which one report may tell: those that a host serves, some of them twice.
 const MAX_WINDOWS: usize = 4_096;
+/// Features of which one window may tell: those of the inputs, and those of the answers.
+const MAX_FEATURES: usize = 2 * FEATURES;
 
 /// Reads what inputs were counted in a report that ends at `end_us`. What is of no version of the
 /// registry is nobody's reference, and is left out.
@@ -50,8 +52,8 @@ fn one(
     if references == References::default() {
         return Err(refuse("inputs.profile_sha256", "names no profile"));
     }
-    if window.features.len() > FEATURES {
-        let what = format!("{} entries, at most {FEATURES}", window.features.len());
+    if window.features.len() > MAX_FEATURES {
+        let what = format!("{} entries, at most {MAX_FEATURES}", window.features.len());
         return Err(refuse("inputs.features", what));
     }
     if window.unfit > window.requests {

@@ -4,11 +4,14 @@
 //! into the first one's bins by its quantiles (to half a percent of its rows) or by its table of
 //! categories (exactly, but for those without a line). Counts of live values need no such thing.
 
+use std::collections::{HashMap, HashSet};
+
 use super::bins::{BINS, Bins};
 use super::categories::Categories;
 use super::distance::{Ks, Psi, between, ks, psi};
 use super::quantiles::Quantiles;
-use super::{Feature, Found, Kind, Profile, Ranked};
+use super::{Feature, Found, Kind, Profile, Ranked, derived, rows_behind};
+use crate::payload::PROJECTION;
 
 /// A feature of either profile.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -41,7 +44,7 @@ pub enum Compared {
         /// What it is in the other.
         other: Kind,
     },
-    /// One of the two has no value.
+    /// One of the two has no value, or no number that is told of the same.
     Empty,
     /// Free text, which has no bins.
     Text,
@@ -68,26 +71,54 @@ pub struct Distances {
 /// Compares two profiles: the reference's features in its order, then those that only the other
 /// has.
 pub fn compare(reference: &Profile, other: &Profile) -> Vec<Comparison> {
-    let share = |profile: &Profile, feature: &Feature| {
-        (profile.rows > 0).then(|| feature.nulls as f64 / profile.rows as f64)
-    };
-    let own = reference.features.iter().map(|feature| {
-        let there = other.feature(&feature.name);
-        Comparison {
-            name: feature.name.clone(),
-            nulls: share(reference, feature),
-            other_nulls: there.and_then(|there| share(other, there)),
-            compared: there.map_or(Compared::Gone, |there| pair(feature, there)),
-        }
-    });
-    let new = other
+    let share =
+        |feature: &Feature, behind: u64| (behind > 0).then(|| feature.nulls as f64 / behind as f64);
+    let behind = rows_behind(&other.features, other.rows);
+    let there: HashMap<&str, (&Feature, u64)> = other
         .features
         .iter()
-        .filter(|f| reference.feature(&f.name).is_none());
+        .zip(behind)
+        .map(|(feature, behind)| (feature.name.as_str(), (feature, behind)))
+        .collect();
+    // Of which parent it tells, and which of its figures.
+    let mut told = vec![None; reference.features.len()];
+    for run in derived(&reference.features) {
+        let own = told.iter_mut().skip(run.features.start);
+        for (told, figure) in own.zip(run.told.figures()) {
+            *told = Some((run.parent, *figure));
+        }
+    }
+    let behind = rows_behind(&reference.features, reference.rows);
+    let own = reference.features.iter().zip(behind).zip(told);
+    let own = own.map(|((feature, behind), told)| {
+        let name = feature.name.as_str();
+        let found = there.get(name);
+        // The signs of projections are the seed's: of another one they tell something else.
+        let is_other = reference.seed != other.seed
+            && told.is_some_and(|(_, figure)| figure.starts_with(PROJECTION));
+        // A text that is told in numbers here and not there is a category there.
+        let is_there = told.is_some_and(|(parent, _)| there.contains_key(parent));
+        Comparison {
+            name: name.to_owned(),
+            nulls: share(feature, behind),
+            other_nulls: found.and_then(|(there, behind)| share(there, *behind)),
+            compared: match found {
+                Some(_) if is_other => Compared::Empty,
+                Some((there, _)) => pair(feature, there),
+                None if is_there => Compared::Empty,
+                None => Compared::Gone,
+            },
+        }
+    });
+    let known: HashSet<&str> = reference.features.iter().map(|f| f.name.as_str()).collect();
+    let new = other.features.iter();
+    let new = new.filter(|feature| !known.contains(feature.name.as_str()));
     let new = new.map(|feature| Comparison {
         name: feature.name.clone(),
         nulls: None,
-        other_nulls: share(other, feature),
+        other_nulls: there
+            .get(feature.name.as_str())
+            .and_then(|(there, behind)| share(there, *behind)),
         compared: Compared::New,
     });
     own.chain(new).collect()

@@ -5,12 +5,15 @@
 
 use super::bins::Bins;
 use super::categories::{Categories, Names, TABLE};
-use super::hours::{Hours, NO_TIME, hour_of_week};
+use super::derived::Told;
+use super::hours::NO_TIME;
 use super::moments::Moments;
+use super::plan::{Given, Plan};
 use super::quantiles::Quantiles;
-use super::sample::Reservoir;
+use super::sampler::{Sampler, put};
 use super::tie::{Ties, hash};
-use super::{FEATURE_NAME_BYTES, FEATURES, Feature, Found, Kind, Numbers, Profile, Ranked};
+use super::{Feature, Found, Kind, Numbers, Profile, Ranked};
+use crate::payload::{self, NUMBERS, Payload, TEXTS};
 
 /// Rows of a block: 32 KB of a column, so that it stays in a core's nearest cache while it is
 /// counted, and the widest table's block takes 64 MB.
@@ -18,6 +21,9 @@ pub const BLOCK: usize = 4_096;
 /// Sampled values of which at least half must differ, and more than have a line of their own,
 /// for texts to be text rather than categories.
 const TEXT_SHARE: usize = 2;
+/// Texts whose numbers are remembered: categories come again and again, and that they are none is
+/// known only at the end.
+const KNOWN: usize = 256;
 
 /// A feature that is to come.
 #[derive(Clone, Debug)]
@@ -28,7 +34,10 @@ pub struct Field {
     pub kind: Kind,
 }
 
-/// The cells of one feature in a block.
+/// A tensor: its values in rows, the last axis nearest, and its shape.
+pub type Cell<'a> = (&'a [f64], &'a [usize]);
+
+/// The cells of one column in a block.
 #[derive(Clone, Copy)]
 pub enum Column<'a> {
     /// Numbers, integers and booleans.
@@ -45,185 +54,244 @@ pub enum Column<'a> {
         /// Rows without a value.
         nulls: u64,
     },
+    /// Tensors, of which only those are asked for that the sample keeps.
+    Tensors {
+        /// The tensor of a row of the block; `None` where there is none.
+        at: &'a dyn Fn(usize) -> Option<Cell<'a>>,
+    },
 }
 
 /// A profile that is being made.
 #[derive(Clone, Debug)]
 pub struct Gather {
     seed: u64,
-    reservoir: Reservoir,
-    /// The row of the table in each slot of the sample, and its time.
-    rows: Vec<u64>,
-    times: Vec<i64>,
+    /// The rows of the features.
+    whole: Sampler,
+    /// The rows that are told in numbers beside them.
+    told: Sampler,
     span_us: Option<(i64, i64)>,
-    features: Vec<Gathered>,
-    /// The rows of the current block that are kept, and their slots: kept to be reused.
-    kept: Vec<(usize, usize)>,
+    columns: Vec<Gathered>,
 }
 
 #[derive(Clone, Debug)]
-struct Gathered {
-    field: Field,
-    nulls: u64,
-    held: Held,
+enum Gathered {
+    Feature {
+        field: Field,
+        nulls: u64,
+        held: Held,
+        /// Of texts: what they are told in, should they be free.
+        figures: Option<Figures>,
+    },
+    Tensor(Payload, Figures),
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Held {
+enum Held {
     Numbers { moments: Moments, sample: Vec<f64> },
     Texts { names: Names, sample: Vec<u64> },
+}
+
+/// The numbers of one parent.
+#[derive(Clone, Debug)]
+struct Figures {
+    told: Told,
+    /// What their features are called, and what the sample has of each: NaN where a row has none.
+    all: Vec<(String, Vec<f64>)>,
+    /// Of texts: those that came last, by their hashes.
+    known: Vec<(u64, [f64; TEXTS])>,
+}
+
+/// What a sample has of a feature, by slot.
+pub(super) struct Series<'a> {
+    pub(super) name: &'a str,
+    pub(super) values: Values<'a>,
+    /// Of the rows that are told in numbers, rather than of the features'.
+    pub(super) is_told: bool,
+}
+
+pub(super) enum Values<'a> {
+    /// Not finite where there is none.
+    Numbers(&'a [f64]),
+    /// Hashes, 0 where there is none.
+    Texts(&'a [u64], &'a Names),
 }
 
 impl Gather {
     /// For these features. `None` when there are more than a profile can have, or a name is too
     /// long or comes twice.
     pub fn new(seed: u64, fields: Vec<Field>) -> Option<Self> {
-        let all = fields.len();
-        Self::part(seed, fields, all)
+        Self::of(seed, fields.into_iter().map(Given::Feature).collect())
     }
 
-    /// For some of the features of a table that has `all` of them: the same rows are sampled as for
-    /// all at once, so that the features of the parts, put together, are those of the table.
-    pub fn part(seed: u64, fields: Vec<Field>, all: usize) -> Option<Self> {
-        let mut names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-        names.sort_unstable();
-        let twice = names.windows(2).any(|pair| pair.first() == pair.last());
-        let long = names.iter().any(|name| name.len() > FEATURE_NAME_BYTES);
-        if twice || long || fields.len() > FEATURES {
-            return None;
-        }
-        let features = fields.into_iter().map(Gathered::new).collect::<Vec<_>>();
-        Some(Self {
+    /// For these columns, in the same way.
+    pub fn of(seed: u64, columns: Vec<Given>) -> Option<Self> {
+        let plan = Plan::of(&columns).ok()?;
+        Some(Self::part(seed, columns, &plan))
+    }
+
+    /// For some of the columns that were planned: the same rows are sampled as for all at once, so
+    /// that the features of the parts, put together, are those of the table.
+    pub fn part(seed: u64, columns: Vec<Given>, plan: &Plan) -> Self {
+        let columns = columns.into_iter();
+        Self {
             seed,
-            reservoir: Reservoir::new(seed, all),
-            rows: Vec::new(),
-            times: Vec::new(),
+            whole: Sampler::new(plan.rows(seed)),
+            told: Sampler::new(plan.told(seed)),
             span_us: None,
-            features,
-            kept: Vec::new(),
-        })
+            columns: columns
+                .map(|given| Gathered::new(given, seed, plan))
+                .collect(),
+        }
     }
 
-    /// Adds the next block: a column for each feature, in order, and the times of its rows if
-    /// the table has them ([`NO_TIME`] where a row has none).
+    /// Adds the next block: a column for each that is given, in order, and the times of its rows
+    /// if the table has them ([`NO_TIME`] where a row has none).
     pub fn block(&mut self, rows: usize, columns: &[Column<'_>], times: Option<&[i64]>) {
         assert_eq!(
             columns.len(),
-            self.features.len(),
-            "a column for each feature"
+            self.columns.len(),
+            "a column for each that is given"
         );
-        let first = self.reservoir.seen();
-        self.kept.clear();
-        let kept = &mut self.kept;
-        self.reservoir
-            .offer(rows, |row, slot| kept.push((row, slot)));
-        for (row, slot) in &self.kept {
-            put(&mut self.rows, *slot, first + *row as u64, 0);
-        }
+        self.whole.block(rows, times);
+        self.told.block(rows, times);
         if let Some(times) = times {
             self.span_us = span(self.span_us, times);
-            for (row, slot) in &self.kept {
-                let time = times.get(*row).copied().unwrap_or(NO_TIME);
-                put(&mut self.times, *slot, time, NO_TIME);
-            }
         }
-        for (feature, column) in self.features.iter_mut().zip(columns) {
-            feature.add(column, &self.kept);
+        for (gathered, column) in self.columns.iter_mut().zip(columns) {
+            gathered.add(column, self.whole.kept(), self.told.kept());
         }
     }
 
     /// Rows so far.
     pub fn rows(&self) -> u64 {
-        self.reservoir.seen()
+        self.whole.seen()
     }
 
     pub(super) fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The time of each slot of the sample, where the table has times.
-    pub(super) fn times(&self) -> &[i64] {
-        &self.times
+    /// The rows of the features, and those that are told in numbers.
+    pub(super) fn samplers(&self) -> [&Sampler; 2] {
+        [&self.whole, &self.told]
     }
 
-    /// The row of the table in a slot.
-    pub(super) fn row(&self, slot: usize) -> u64 {
-        self.rows.get(slot).copied().unwrap_or_default()
-    }
-
-    /// What the sample holds of each feature, by name.
-    pub(super) fn held(&self) -> impl Iterator<Item = (&str, &Held)> {
-        let features = self.features.iter();
-        features.map(|feature| (feature.field.name.as_str(), &feature.held))
+    /// What the samples hold of each feature that is to be, in order.
+    pub(super) fn series(&self) -> Vec<Series<'_>> {
+        let mut all = Vec::new();
+        for gathered in &self.columns {
+            let (own, figures) = match gathered {
+                Gathered::Feature {
+                    field,
+                    held,
+                    figures,
+                    ..
+                } => {
+                    let is_told = held.is_free();
+                    (
+                        Some((&*field.name, held)),
+                        figures.as_ref().filter(|_| is_told),
+                    )
+                }
+                Gathered::Tensor(_, figures) => (None, Some(figures)),
+            };
+            all.extend(own.map(|(name, held)| Series {
+                name,
+                values: held.values(),
+                is_told: false,
+            }));
+            let figures = figures.into_iter().flat_map(|figures| &figures.all);
+            all.extend(figures.map(|(name, sample)| Series {
+                name,
+                values: Values::Numbers(sample),
+                is_told: true,
+            }));
+        }
+        all
     }
 
     /// The profile.
     pub fn finish(self) -> Profile {
-        let context = Sampled {
-            seed: self.seed,
-            all: self.reservoir.seen(),
-            rows: &self.rows,
-            times: &self.times,
-        };
-        let features = self.features.into_iter().map(|f| f.finish(&context));
+        let mut features = Vec::new();
+        for gathered in self.columns {
+            let (is_told, figures) = match gathered {
+                Gathered::Feature {
+                    field,
+                    nulls,
+                    held,
+                    figures,
+                } => {
+                    let is_free = held.is_free();
+                    features.push(held.finish(field, nulls, self.seed, &self.whole));
+                    (is_free, figures)
+                }
+                Gathered::Tensor(_, figures) => (true, Some(figures)),
+            };
+            if let Some(figures) = figures.filter(|_| is_told) {
+                figures.finish(self.seed, &self.told, &mut features);
+            }
+        }
         Profile {
             seed: self.seed,
-            rows: self.reservoir.seen(),
-            sampled: self.reservoir.held() as u32,
+            rows: self.whole.seen(),
+            sampled: self.whole.held() as u32,
             span_us: self.span_us,
-            features: features.collect(),
+            features,
         }
-    }
-}
-
-/// What all features of a sample share.
-struct Sampled<'a> {
-    seed: u64,
-    /// Rows of the table.
-    all: u64,
-    rows: &'a [u64],
-    times: &'a [i64],
-}
-
-impl Sampled<'_> {
-    /// By hour of the week, the bins of what has both a value and a time. `bin` is asked with a
-    /// slot.
-    fn hours(&self, bin: impl Fn(usize) -> Option<usize>) -> Option<Hours> {
-        let known = self
-            .times
-            .iter()
-            .enumerate()
-            .filter(|(_, time)| **time != NO_TIME);
-        let binned = known.filter_map(|(slot, time)| Some((hour_of_week(*time), bin(slot)?)));
-        let mut binned = binned.peekable();
-        binned.peek()?;
-        Some(Hours::of(binned))
     }
 }
 
 impl Gathered {
-    fn new(field: Field) -> Self {
-        let held = match field.kind {
-            Kind::Number | Kind::Integer | Kind::Boolean => Held::Numbers {
-                moments: Moments::default(),
-                sample: Vec::new(),
-            },
-            Kind::Category | Kind::Text => Held::Texts {
-                names: Names::default(),
-                sample: Vec::new(),
-            },
-        };
-        Self {
-            field,
-            nulls: 0,
-            held,
+    fn new(given: Given, seed: u64, plan: &Plan) -> Self {
+        match given {
+            Given::Tensor(name) => {
+                Self::Tensor(Payload::new(seed, &name), Figures::of(Told::Tensor, &name))
+            }
+            Given::Feature(field) => {
+                let held = match field.kind {
+                    Kind::Number | Kind::Integer | Kind::Boolean => Held::Numbers {
+                        moments: Moments::default(),
+                        sample: Vec::new(),
+                    },
+                    Kind::Category | Kind::Text => Held::Texts {
+                        names: Names::default(),
+                        sample: Vec::new(),
+                    },
+                };
+                let is_told = plan.tells(&field.name);
+                Self::Feature {
+                    figures: is_told.then(|| Figures::of(Told::Text, &field.name)),
+                    nulls: 0,
+                    held,
+                    field,
+                }
+            }
         }
     }
 
-    fn add(&mut self, column: &Column<'_>, kept: &[(usize, usize)]) {
-        match (&mut self.held, column) {
-            (Held::Numbers { moments, sample }, Column::Numbers { values, nulls }) => {
-                self.nulls += nulls;
+    /// Adds a block, of which these rows go to these slots: of the features, and of what is told
+    /// beside them.
+    fn add(&mut self, column: &Column<'_>, kept: &[(usize, usize)], told: &[(usize, usize)]) {
+        let mut numbers = [f64::NAN; NUMBERS];
+        match (self, column) {
+            (Self::Tensor(payload, figures), Column::Tensors { at }) => {
+                for (row, slot) in told {
+                    let here = at(*row).map(|(values, shape)| {
+                        let values = values.iter().map(|x| payload::single(*x));
+                        payload.numbers(values, shape, &mut numbers);
+                    });
+                    figures.put(*slot, here.map(|()| &numbers[..]));
+                }
+            }
+            (
+                Self::Feature {
+                    nulls: so_far,
+                    held: Held::Numbers { moments, sample },
+                    ..
+                },
+                Column::Numbers { values, nulls },
+            ) => {
+                *so_far += nulls;
                 moments.add(values);
                 for (row, slot) in kept {
                     // −0 and +0 are equal, and so must be one value to what orders them.
@@ -231,8 +299,16 @@ impl Gathered {
                     put(sample, *slot, x, f64::NAN);
                 }
             }
-            (Held::Texts { names, sample }, Column::Texts { at, nulls }) => {
-                self.nulls += nulls;
+            (
+                Self::Feature {
+                    nulls: so_far,
+                    held: Held::Texts { names, sample },
+                    figures,
+                    ..
+                },
+                Column::Texts { at, nulls },
+            ) => {
+                *so_far += nulls;
                 for (row, slot) in kept {
                     let key = at(*row).map_or(0, |text| {
                         let key = hash(text.as_bytes());
@@ -241,54 +317,156 @@ impl Gathered {
                     });
                     put(sample, *slot, key, 0);
                 }
+                let Some(figures) = figures else { return };
+                for (row, slot) in told {
+                    let here = at(*row).map(|text| figures.of_text(text.as_bytes()));
+                    figures.put(*slot, here.as_ref().map(|numbers| &numbers[..]));
+                }
             }
-            (Held::Numbers { .. }, Column::Texts { .. })
-            | (Held::Texts { .. }, Column::Numbers { .. }) => {
+            (
+                Self::Feature { .. } | Self::Tensor(..),
+                Column::Numbers { .. } | Column::Texts { .. } | Column::Tensors { .. },
+            ) => {
                 unreachable!("a column keeps the kind that its field was given")
             }
         }
     }
+}
 
-    fn finish(self, sampled: &Sampled<'_>) -> Feature {
-        let ties = Ties::new(sampled.seed, &self.field.name);
-        let mut feature = Feature {
-            name: self.field.name,
-            kind: self.field.kind,
-            nulls: self.nulls,
-            not_finite: 0,
-            found: Found::Nothing,
-            hours: None,
-            moves_after: None,
-        };
-        match self.held {
-            Held::Numbers { moments, sample } => {
-                feature.not_finite = sampled.all.saturating_sub(self.nulls + moments.count());
-                numbers(&mut feature, &moments, &sample, sampled, ties);
+impl Held {
+    /// Whether these are texts that hardly ever come again.
+    fn is_free(&self) -> bool {
+        match self {
+            Self::Numbers { .. } => false,
+            Self::Texts { sample, .. } => {
+                let mut hashes = sample.clone();
+                hashes.retain(|hash| *hash != 0);
+                let held = hashes.len();
+                hashes.sort_unstable();
+                hashes.dedup();
+                is_free(hashes.len(), held)
             }
-            Held::Texts { names, sample } => texts(&mut feature, &sample, &names, sampled, ties),
+        }
+    }
+
+    fn values(&self) -> Values<'_> {
+        match self {
+            Self::Numbers { sample, .. } => Values::Numbers(sample),
+            Self::Texts { sample, names } => Values::Texts(sample, names),
+        }
+    }
+
+    fn finish(self, field: Field, nulls: u64, seed: u64, sampler: &Sampler) -> Feature {
+        let ties = Ties::new(seed, &field.name);
+        let mut feature = empty(field, nulls);
+        match self {
+            Self::Numbers { moments, sample } => {
+                feature.not_finite = sampler.seen().saturating_sub(nulls + moments.count());
+                numbers(&mut feature, &moments, &sample, sampler, ties);
+            }
+            Self::Texts { names, sample } => texts(&mut feature, &sample, &names, sampler, ties),
         }
         feature
     }
+}
+
+impl Figures {
+    fn of(told: Told, parent: &str) -> Self {
+        let names = told.names(parent).unwrap_or_default().into_iter();
+        Self {
+            told,
+            all: names.map(|name| (name, Vec::new())).collect(),
+            known: match told {
+                Told::Tensor => Vec::new(),
+                Told::Text => vec![(0, [f64::NAN; TEXTS]); KNOWN],
+            },
+        }
+    }
+
+    /// The numbers of a text.
+    fn of_text(&mut self, text: &[u8]) -> [f64; TEXTS] {
+        let key = hash(text);
+        let mut numbers = [f64::NAN; TEXTS];
+        match self.known.get_mut(key as usize % KNOWN) {
+            Some((known, numbers)) if *known == key => return *numbers,
+            Some(place) => {
+                payload::text(text, &mut numbers);
+                *place = (key, numbers);
+            }
+            None => payload::text(text, &mut numbers),
+        }
+        numbers
+    }
+
+    /// The numbers of the row in a slot, which may have none.
+    fn put(&mut self, slot: usize, numbers: Option<&[f64]>) {
+        let numbers = numbers.into_iter().flatten().copied();
+        let numbers = numbers.chain(std::iter::repeat(f64::NAN));
+        for ((_, sample), x) in self.all.iter_mut().zip(numbers) {
+            put(sample, slot, x + 0.0, f64::NAN);
+        }
+    }
+
+    /// A feature for each. Its figures, and what is missing of it, are of the sample: no other row
+    /// was told in numbers.
+    fn finish(self, seed: u64, sampler: &Sampler, features: &mut Vec<Feature>) {
+        // Whatever is there has a length, if nothing else.
+        let mut lengths = self.all.iter().zip(self.told.figures());
+        let lengths = lengths.find(|(_, figure)| **figure == "length");
+        let here = lengths.map_or(0, |((_, sample), _)| {
+            sample.iter().filter(|x| x.is_finite()).count()
+        });
+        let nulls = sampler.held().saturating_sub(here) as u64;
+        for (name, sample) in self.all {
+            let ties = Ties::new(seed, &name);
+            let kind = Kind::Number;
+            let mut feature = empty(Field { name, kind }, nulls);
+            let mut moments = Moments::default();
+            moments.add(&sample);
+            feature.not_finite = (here as u64).saturating_sub(moments.count());
+            numbers(&mut feature, &moments, &sample, sampler, ties);
+            features.push(feature);
+        }
+    }
+}
+
+/// A feature of which nothing is known yet but what is missing.
+fn empty(field: Field, nulls: u64) -> Feature {
+    Feature {
+        name: field.name,
+        kind: field.kind,
+        nulls,
+        not_finite: 0,
+        found: Found::Nothing,
+        hours: None,
+        moves_after: None,
+    }
+}
+
+/// Whether so many different texts of so many are free text rather than categories.
+fn is_free(distinct: usize, held: usize) -> bool {
+    distinct > TABLE && distinct * TEXT_SHARE >= held
 }
 
 fn numbers(
     feature: &mut Feature,
     moments: &Moments,
     sample: &[f64],
-    sampled: &Sampled<'_>,
+    sampler: &Sampler,
     ties: Ties,
 ) {
-    let tie = |slot: usize| sampled.rows.get(slot).map_or(0.0, |row| ties.at(*row));
     let finite = sample.iter().enumerate().filter(|(_, x)| x.is_finite());
-    let mut values: Vec<(f64, f64)> = finite.map(|(slot, x)| (*x, tie(slot))).collect();
+    let mut values: Vec<(f64, f64)> = finite
+        .map(|(slot, x)| (*x, sampler.tie(ties, slot)))
+        .collect();
     let bins = Bins::of(&mut values);
     let (Some(quantiles), Some([min, max, mean, sd])) = (Quantiles::of(&values), moments.figures())
     else {
         return;
     };
-    feature.hours = sampled.hours(|slot| {
+    feature.hours = sampler.hours(|slot| {
         let x = sample.get(slot).filter(|x| x.is_finite())?;
-        Some(bins.bin(*x, tie(slot)))
+        Some(bins.bin(*x, sampler.tie(ties, slot)))
     });
     feature.found = Found::Numbers(Box::new(Numbers {
         bins,
@@ -300,14 +478,14 @@ fn numbers(
     }));
 }
 
-fn texts(feature: &mut Feature, sample: &[u64], names: &Names, sampled: &Sampled<'_>, ties: Ties) {
+fn texts(feature: &mut Feature, sample: &[u64], names: &Names, sampler: &Sampler, ties: Ties) {
     let categories = Categories::of(sample, names);
     let held = sample.iter().filter(|hash| **hash != 0).count();
     let distinct = categories.distinct();
     if held == 0 {
         return;
     }
-    if distinct as usize > TABLE && distinct as usize * TEXT_SHARE >= held {
+    if is_free(distinct as usize, held) {
         feature.kind = Kind::Text;
         feature.found = Found::Text {
             distinct,
@@ -315,26 +493,17 @@ fn texts(feature: &mut Feature, sample: &[u64], names: &Names, sampled: &Sampled
         };
         return;
     }
-    let tie = |slot: usize| sampled.rows.get(slot).map_or(0.0, |row| ties.at(*row));
     let rank = |hash: u64| categories.rank_of(hash).x();
     let known = sample.iter().enumerate().filter(|(_, hash)| **hash != 0);
-    let mut values: Vec<(f64, f64)> = known.map(|(slot, hash)| (rank(*hash), tie(slot))).collect();
+    let mut values: Vec<(f64, f64)> = known
+        .map(|(slot, hash)| (rank(*hash), sampler.tie(ties, slot)))
+        .collect();
     let bins = Bins::of(&mut values);
-    feature.hours = sampled.hours(|slot| {
+    feature.hours = sampler.hours(|slot| {
         let hash = sample.get(slot).filter(|hash| **hash != 0)?;
-        Some(bins.bin(rank(*hash), tie(slot)))
+        Some(bins.bin(rank(*hash), sampler.tie(ties, slot)))
     });
     feature.found = Found::Categories(Box::new(Ranked { bins, categories }));
-}
-
-/// Puts a value into a slot, which is at most one past the last.
-fn put<T: Clone>(cells: &mut Vec<T>, slot: usize, value: T, none: T) {
-    if cells.len() <= slot {
-        cells.resize(slot + 1, none);
-    }
-    if let Some(cell) = cells.get_mut(slot) {
-        *cell = value;
-    }
 }
 
 /// The span that also covers these times.
@@ -345,3 +514,6 @@ fn span(so_far: Option<(i64, i64)>, times: &[i64]) -> Option<(i64, i64)> {
         Some((first.min(*time), last.max(*time)))
     })
 }
+
+#[cfg(test)]
+mod tests;

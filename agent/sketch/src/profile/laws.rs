@@ -335,3 +335,39 @@ proptest! {
         }
     }
 }
+
+/// A profile that was made once is made again: it is named by its bytes.
+#[test]
+fn a_table_of_numbers_and_categories_has_the_bytes_that_it_always_had() {
+    let fields = vec![field("x", Kind::Number), field("c", Kind::Category)];
+    let mut gather = Gather::new(7, fields).unwrap();
+    let ties = Ties::new(1, "any");
+    for from in (0..150_000_usize).step_by(BLOCK) {
+        let rows = BLOCK.min(150_000 - from);
+        let values = (from..from + rows).map(|n| ties.at(n as u64));
+        let values: Vec<f64> = values.collect();
+        let at = |row: usize| Some(["a", "b", "c"][(from + row) * 7 % 11 % 3]);
+        let times: Vec<i64> = (from..from + rows)
+            .map(|n| n as i64 * HOUR_US / 9)
+            .collect();
+        let columns = [
+            Column::Numbers {
+                values: &values,
+                nulls: 0,
+            },
+            Column::Texts { at: &at, nulls: 0 },
+        ];
+        gather.block(rows, &columns, Some(&times));
+    }
+    let past: u64 = gather
+        .past()
+        .iter()
+        .flat_map(|past| &past.bins)
+        .map(|b| u64::from(*b))
+        .sum();
+    let digest = gather.finish().digest();
+    assert_eq!(
+        (past, u64::from_le_bytes(digest[..8].try_into().unwrap())),
+        (373_638, 16_823_314_648_014_208_449)
+    );
+}

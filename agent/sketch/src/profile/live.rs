@@ -1,7 +1,9 @@
 //! What is counted of a version's inputs while it serves, feature by feature, and how a reference
 //! is made ready for it.
 
-use super::{Bins, Counts, Feature, Found, Profile, Rank, Ranked};
+use std::collections::{HashMap, HashSet};
+
+use super::{Bins, Counts, Feature, Found, Profile, Rank, Ranked, derived};
 use crate::Magnitudes;
 
 /// Live values of one feature: by the reference's bins, and numbers by their size. They add up.
@@ -39,10 +41,20 @@ impl Profile {
         self
     }
 
-    /// The features of a vector, in its order; what the data set does not have is left out. The
-    /// sample and its seed stay what they are.
+    /// The features of a vector, in its order, each with the numbers that tell of it behind it;
+    /// what the data set does not have is left out, and so are numbers of which one is named in the
+    /// vector itself. The sample and its seed stay what they are.
     pub fn of_vector(&self, names: &[impl AsRef<str>]) -> Self {
-        let features = names.iter().filter_map(|name| self.feature(name.as_ref()));
+        let asked: HashSet<&str> = names.iter().map(AsRef::as_ref).collect();
+        let told = derived(&self.features).into_iter();
+        let told: HashMap<&str, &[Feature]> = told
+            .filter_map(|run| Some((run.parent, self.features.get(run.features)?)))
+            .filter(|(_, run)| !run.iter().any(|one| asked.contains(one.name.as_str())))
+            .collect();
+        let features = names.iter().flat_map(|name| {
+            let run = told.get(name.as_ref()).copied().unwrap_or_default();
+            self.feature(name.as_ref()).into_iter().chain(run)
+        });
         Self {
             features: features.cloned().collect(),
             seed: self.seed,

@@ -3,8 +3,8 @@
 
 use super::bins::{BINS, Bins};
 use super::categories::Categories;
-use super::gather::{Gather, Held};
-use super::hours::NO_TIME;
+use super::gather::{Gather, Series, Values};
+use super::sampler::Sampler;
 use super::tie::Ties;
 
 /// The part that is replayed: the last three tenths.
@@ -22,52 +22,51 @@ pub struct Past {
 }
 
 impl Gather {
-    /// The past of each feature; without values where no time is known.
+    /// The past of each feature, in their order; without values where no time is known.
     pub fn past(&self) -> Vec<Past> {
-        let times = self.times();
-        let mut order: Vec<usize> = (0..times.len()).collect();
-        order.retain(|slot| times.get(*slot).is_some_and(|time| *time != NO_TIME));
-        // Rows of one time stay in the order of the table.
-        order.sort_by_key(|slot| (times.get(*slot).copied(), self.row(*slot)));
-        let each = self.held().map(|(name, held)| {
-            let ties = Ties::new(self.seed(), name);
-            let tie = |slot: usize| ties.at(self.row(slot));
-            let known = order.iter().filter(|slot| held.has(**slot));
-            let known: Vec<usize> = known.copied().collect();
-            let later = (known.len() as f64 * REPLAYED) as usize;
-            let (earlier, later) = known.split_at(known.len() - later);
-            let value = held.values(earlier);
-            let mut values: Vec<(f64, f64)> = earlier
-                .iter()
-                .map(|slot| (value(*slot), tie(*slot)))
-                .collect();
-            let bins = Bins::of(&mut values);
-            let bin = |slot: &usize| bins.bin(value(*slot), tie(*slot)) as u8;
-            Past {
-                name: name.to_owned(),
-                gaps: bins.gaps(),
-                bins: later.iter().map(bin).collect(),
-            }
+        let [whole, told] = self.samplers().map(|sampler| (sampler, sampler.in_time()));
+        let all = self.series().into_iter().map(|series| {
+            let (sampler, order) = if series.is_told { &told } else { &whole };
+            past(&series, sampler, order, self.seed())
         });
-        each.collect()
+        all.collect()
     }
 }
 
-impl Held {
+fn past(series: &Series<'_>, sampler: &Sampler, order: &[usize], seed: u64) -> Past {
+    let ties = Ties::new(seed, series.name);
+    let tie = |slot: usize| sampler.tie(ties, slot);
+    let known = order.iter().copied();
+    let known: Vec<usize> = known.filter(|slot| series.values.has(*slot)).collect();
+    let later = (known.len() as f64 * REPLAYED) as usize;
+    let (earlier, later) = known.split_at(known.len() - later);
+    let value = series.values.read(earlier);
+    let mut values: Vec<(f64, f64)> = earlier
+        .iter()
+        .map(|slot| (value(*slot), tie(*slot)))
+        .collect();
+    let bins = Bins::of(&mut values);
+    let bin = |slot: &usize| bins.bin(value(*slot), tie(*slot)) as u8;
+    Past {
+        name: series.name.to_owned(),
+        gaps: bins.gaps(),
+        bins: later.iter().map(bin).collect(),
+    }
+}
+
+impl Values<'_> {
     fn has(&self, slot: usize) -> bool {
         match self {
-            Self::Numbers { sample, .. } => sample.get(slot).is_some_and(|x| x.is_finite()),
-            Self::Texts { sample, .. } => sample.get(slot).is_some_and(|hash| *hash != 0),
+            Self::Numbers(sample) => sample.get(slot).is_some_and(|x| x.is_finite()),
+            Self::Texts(sample, _) => sample.get(slot).is_some_and(|hash| *hash != 0),
         }
     }
 
     /// The value of a slot that has one: a number, or the rank that its category had earlier.
-    fn values(&self, earlier: &[usize]) -> Box<dyn Fn(usize) -> f64 + '_> {
+    fn read(&self, earlier: &[usize]) -> Box<dyn Fn(usize) -> f64 + '_> {
         match self {
-            Self::Numbers { sample, .. } => {
-                Box::new(|slot| sample.get(slot).copied().unwrap_or_default())
-            }
-            Self::Texts { sample, names, .. } => {
+            Self::Numbers(sample) => Box::new(|slot| sample.get(slot).copied().unwrap_or_default()),
+            Self::Texts(sample, names) => {
                 let hash = |slot: &usize| sample.get(*slot).copied();
                 let hashes: Vec<u64> = earlier.iter().filter_map(hash).collect();
                 let categories = Categories::of(&hashes, names);

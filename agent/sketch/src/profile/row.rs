@@ -1,7 +1,7 @@
 //! A profile as rows: what a screen draws and a script reads.
 
 use super::quantiles::Quantiles;
-use super::{Feature, Found, Kind, Profile};
+use super::{Feature, Found, Kind, Profile, rows_behind};
 
 /// One feature as a row.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -12,7 +12,7 @@ pub struct Row {
     pub kind: Kind,
     /// Values of the sample behind the bins.
     pub sampled: u32,
-    /// Share of rows without a value; `None` for a table without rows.
+    /// Share of rows without a value, of a derived number in its sample; `None` without rows.
     pub nulls: Option<f64>,
     /// Rows that are NaN or infinite.
     pub not_finite: u64,
@@ -42,9 +42,10 @@ pub struct Bar {
 
 /// All features as rows, each with at most so many bars.
 pub fn rows(profile: &Profile, count: usize) -> Vec<Row> {
-    let features = profile.features.iter();
+    let behind = rows_behind(&profile.features, profile.rows);
+    let features = profile.features.iter().zip(behind);
     features
-        .map(|feature| row(feature, profile.rows, count))
+        .map(|(feature, behind)| row(feature, behind, count))
         .collect()
 }
 

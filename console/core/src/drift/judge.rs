@@ -6,7 +6,9 @@
 //! change (Markov), at most `level` of all comparisons say "drift" where there is none, over all
 //! features together, whatever depends on what.
 
-use binnacle_sketch::profile::{BINS, Compared, Comparison, Feature, Found, Profile, compare};
+use binnacle_sketch::profile::{
+    BINS, Compared, Comparison, Feature, Found, Profile, compare, rows_behind,
+};
 use serde::Serialize;
 
 use super::signal::{Held, Signal, of_baseline, two};
@@ -59,6 +61,7 @@ impl Judged {
 pub fn judge(reference: &Profile, other: &Profile, level: f64) -> Vec<Judged> {
     let held = of_baseline(&reference.into());
     let threshold = held.len().max(1) as f64 / level;
+    let behind = rows_behind(&other.features, other.rows);
     let judged = compare(reference, other).into_iter().map(|comparison| {
         let drift = match &comparison.compared {
             Compared::Gone | Compared::Kinds { .. } => Judgement::Schema,
@@ -67,6 +70,7 @@ pub fn judge(reference: &Profile, other: &Profile, level: f64) -> Vec<Judged> {
                 let pair = Pair {
                     reference,
                     other,
+                    behind: &behind,
                     comparison: &comparison,
                 };
                 let streams = held.iter().filter(|held| pair.own(held));
@@ -89,6 +93,8 @@ pub fn judge(reference: &Profile, other: &Profile, level: f64) -> Vec<Judged> {
 struct Pair<'a> {
     reference: &'a Profile,
     other: &'a Profile,
+    /// Of each feature of the other, the rows that its missing values are counted of.
+    behind: &'a [u64],
     comparison: &'a Comparison,
 }
 
@@ -101,8 +107,9 @@ impl Pair<'_> {
     /// What a stream has to say, if its evidence is enough.
     fn moved(&self, held: &Held, threshold: f64) -> Option<String> {
         let own = self.reference.features.get(held.feature())?;
-        let there = self.other.feature(&own.name)?;
-        let (gathered, live) = self.counts(held.signal(), there)?;
+        let mut all = self.other.features.iter().zip(self.behind);
+        let (there, rows) = all.find(|(there, _)| there.name == own.name)?;
+        let (gathered, live) = self.counts(held.signal(), there, *rows)?;
         let null = held.null();
         let mut stream = Stream::new(&null.experts);
         // Counts that the reference leaves no room for come of quantiles that are no counts.
@@ -120,7 +127,7 @@ impl Pair<'_> {
 
     /// What the other has of a signal: counts of bins, or observations and how many are on; and
     /// the share that is on. A profile does not keep how many values lie outside another's range.
-    fn counts(&self, signal: Signal, there: &Feature) -> Option<([u64; BINS], f64)> {
+    fn counts(&self, signal: Signal, there: &Feature, rows: u64) -> Option<([u64; BINS], f64)> {
         let distances = match &self.comparison.compared {
             Compared::Distances(distances) => Some(distances),
             Compared::Gone
@@ -147,7 +154,7 @@ impl Pair<'_> {
             }
             Signal::Missing => {
                 let missing = there.nulls.saturating_add(there.not_finite);
-                Some(of(self.other.rows, missing))
+                Some(of(rows, missing))
             }
             Signal::Unseen => {
                 let unseen = distances?.unseen? * n;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use binnacle_sketch::profile::{BINS, Counts, Feature, Found, HOURS, Hours};
+use binnacle_sketch::profile::{BINS, Counts, Feature, Found, HOURS, Hours, rows_behind};
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Baseline, Part};
@@ -85,12 +85,14 @@ pub(super) fn of_baseline(baseline: &Baseline) -> Vec<Held> {
     all
 }
 
-/// Text has no bins, and is watched for what is missing alone.
+/// Text has no bins, and is watched for what is missing alone; what is told of it in numbers is
+/// features of their own. Nothing is taken for granted of more rows than were looked at.
 fn of_part(part: &Part, features: &[Feature]) -> Vec<Held> {
     let experts = Arc::new(Experts::of_features());
     let tolerance = Arc::new(Tolerance::new(&experts, Bounds::of_feature()));
     let mut all = Vec::new();
-    for (at, feature) in (part.features.start..).zip(features) {
+    let behind = rows_behind(features, part.rows);
+    for ((at, feature), rows) in (part.features.start..).zip(features).zip(behind) {
         let name = |what: &str| format!("{what} of {}", feature.name);
         let rule = |share| Rule::Share(Box::new(share));
         let mut push = |signal, rule| {
@@ -112,13 +114,13 @@ fn of_part(part: &Part, features: &[Feature]) -> Vec<Held> {
             );
         }
         let missing = feature.nulls.saturating_add(feature.not_finite);
-        let share = Share::new(part.rows, missing, part.seed, &name("missing"));
+        let share = Share::new(rows, missing, part.seed, &name("missing"));
         push(Signal::Missing, rule(share));
         match &feature.found {
             Found::Numbers(_) => {
                 // Of all values of the reference none lies outside. A fresh one does when it
                 // falls into the gap at either end.
-                let inside = part.rows.saturating_sub(missing).saturating_sub(1);
+                let inside = rows.saturating_sub(missing).saturating_sub(1);
                 let share = Share::of_gaps(inside, 2, part.seed, &name("out of range"));
                 push(Signal::OutOfRange, rule(share));
             }

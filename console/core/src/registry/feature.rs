@@ -48,6 +48,8 @@ pub enum FeatureKind {
     Category,
     /// Words.
     Text,
+    /// Numbers with a shape: an image, an embedding.
+    Tensor,
 }
 
 /// What a feature may be.
@@ -98,7 +100,10 @@ pub enum NotFeatures {
         what: &'static str,
     },
     /// Not a word for a type.
-    #[error("{0:?} is no type of a feature: say float, integer, boolean, category or text")]
+    #[error(
+        "{0:?} is no type of a feature: say float, integer, boolean, category, text or \
+         tensor"
+    )]
     Kind(String),
 }
 
@@ -151,6 +156,9 @@ fn allowed(feature: &Feature) -> Result<(), NotFeatures> {
         Allowed::Values(_) if feature.kind == FeatureKind::Float => {
             wrong("a number with a fraction has a range, not a list of values")
         }
+        Allowed::Values(_) if feature.kind == FeatureKind::Tensor => {
+            wrong("a tensor has no list of values")
+        }
         Allowed::Values(values) if values.is_empty() => wrong("no value is allowed"),
         Allowed::Values(values) if values.len() > MAX_VALUES => {
             wrong("more values are listed than fit; leave the list out")
@@ -166,12 +174,13 @@ fn allowed(feature: &Feature) -> Result<(), NotFeatures> {
 }
 
 /// Every type and its word.
-const KINDS: [(FeatureKind, &str); 5] = [
+const KINDS: [(FeatureKind, &str); 6] = [
     (FeatureKind::Float, "float"),
     (FeatureKind::Integer, "integer"),
     (FeatureKind::Boolean, "boolean"),
     (FeatureKind::Category, "category"),
     (FeatureKind::Text, "text"),
+    (FeatureKind::Tensor, "tensor"),
 ];
 
 impl FromStr for FeatureKind {
@@ -241,6 +250,7 @@ mod tests {
                 "allowed": {"range": {"min": 0.0, "max": null}}}"#,
             r#"{"name": "country", "type": "category", "allowed": {"values": ["de", "fr"]}}"#,
             r#"{"name": "is_new", "type": "boolean"}"#,
+            r#"{"name": "image", "type": "tensor"}"#,
         ];
         let features = Features::parse(good.map(feature).to_vec()).unwrap();
         let text = serde_json::to_string(&features).unwrap();
@@ -252,6 +262,8 @@ mod tests {
             r#"{"name": "a", "type": "category", "allowed": {"values": []}}"#,
             r#"{"name": "a", "type": "category", "allowed": {"values": ["x", "x"]}}"#,
             r#"{"name": "a", "type": "float", "allowed": {"values": ["x"]}}"#,
+            r#"{"name": "a", "type": "tensor", "allowed": {"values": ["x"]}}"#,
+            r#"{"name": "a", "type": "tensor", "allowed": {"range": {"min": 0.0, "max": null}}}"#,
         ] {
             assert!(Features::parse(vec![feature(bad)]).is_err(), "{bad}");
         }

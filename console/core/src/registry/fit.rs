@@ -1,7 +1,7 @@
 //! Whether a signature takes the features of a set, and if not, how they differ.
 
 use super::feature::{FeatureKind, Features};
-use super::signature::{Datatype, Signature};
+use super::signature::{Datatype, Signature, Tensor};
 
 /// Differences that are told: more are counted.
 const MAX_TOLD: usize = 10;
@@ -10,12 +10,13 @@ const MAX_TOLD: usize = 10;
 ///
 /// They fit in one of two ways. *Rows*: a single input of numbers whose last dimension is the
 /// count of features, each of them a number. *Columns*: one input for each feature, of its name
-/// and of a datatype that can hold it; further inputs are a difference. A signature without
-/// inputs says nothing, and fits.
+/// and of a datatype that can hold it; further inputs are a difference. A tensor is an input of its
+/// name with at least one dimension beside the batch, also where it is the only one. A signature
+/// without inputs says nothing, and fits.
 pub(crate) fn differences(signature: &Signature, features: &Features) -> Vec<String> {
     match &*signature.inputs {
         [] => Vec::new(),
-        [rows] if rows.shape.len() >= 2 => {
+        [rows] if rows.shape.len() >= 2 && !is_tensor(rows, features) => {
             let mut found = Vec::new();
             let count = features.count() as i64;
             let width = rows.shape.last().copied().unwrap_or(-1);
@@ -26,7 +27,12 @@ pub(crate) fn differences(signature: &Signature, features: &Features) -> Vec<Str
                 ));
             }
             for feature in features.iter() {
-                if !holds(rows.datatype, feature.kind) {
+                if feature.kind == FeatureKind::Tensor {
+                    found.push(format!(
+                        "feature {} is a tensor, which is an input of its own, of this name",
+                        feature.name
+                    ));
+                } else if !holds(rows.datatype, feature.kind) {
                     found.push(format!(
                         "feature {} is {}, input {} is {}",
                         feature.name, feature.kind, rows.name, rows.datatype
@@ -44,6 +50,12 @@ pub(crate) fn differences(signature: &Signature, features: &Features) -> Vec<Str
                         "feature {} is {}, its input is {}",
                         feature.name, feature.kind, input.datatype
                     )),
+                    Some(input) if feature.kind == FeatureKind::Tensor && input.shape.len() < 2 => {
+                        found.push(format!(
+                            "feature {} is a tensor, its input has no dimension beside the batch",
+                            feature.name
+                        ));
+                    }
                     Some(_) => {}
                 }
             }
@@ -55,6 +67,13 @@ pub(crate) fn differences(signature: &Signature, features: &Features) -> Vec<Str
             told(found)
         }
     }
+}
+
+/// Whether this input is the one feature, a tensor, and no rows of features.
+fn is_tensor(input: &Tensor, features: &Features) -> bool {
+    let mut all = features.iter();
+    let one = all.next().filter(|_| all.next().is_none());
+    one.is_some_and(|one| one.kind == FeatureKind::Tensor && one.name == input.name)
 }
 
 fn told(mut found: Vec<String>) -> Vec<String> {
@@ -75,13 +94,13 @@ fn holds(datatype: Datatype, kind: FeatureKind) -> bool {
         // A code, or the word itself.
         FeatureKind::Category => datatype != Datatype::Bool,
         FeatureKind::Text => datatype == Datatype::Bytes,
+        FeatureKind::Tensor => datatype.is_number(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::feature::{Allowed, Feature};
-    use super::super::signature::Tensor;
     use super::super::text::Line;
     use super::*;
 
@@ -141,6 +160,42 @@ mod tests {
             &[("amount", Float)],
             &["input surplus is no feature"],
         );
+    }
+
+    #[test]
+    fn a_tensor_is_an_input_of_its_own() {
+        use Datatype::{Bool, Bytes, Fp32, Uint8};
+        use FeatureKind::{Float, Text};
+        let image = [("image", FeatureKind::Tensor)];
+        check(&[("image", Fp32, &[-1, 8, 8])], &image, &[]);
+        check(&[("image", Uint8, &[-1, -1])], &image, &[]);
+        check(
+            &[
+                ("image", Uint8, &[-1, 28, 28, 3]),
+                ("caption", Bytes, &[-1, 1]),
+            ],
+            &[("image", FeatureKind::Tensor), ("caption", Text)],
+            &[],
+        );
+        check(
+            &[("x", Fp32, &[-1, 1])],
+            &image,
+            &["feature image is a tensor, which is an input of its own, of this name"],
+        );
+        check(
+            &[("image", Fp32, &[-1, 2])],
+            &[("image", FeatureKind::Tensor), ("age", Float)],
+            &["feature image is a tensor, which is an input of its own, of this name"],
+        );
+        check(
+            &[("image", Fp32, &[-1])],
+            &image,
+            &["feature image is a tensor, its input has no dimension beside the batch"],
+        );
+        for datatype in [Bool, Bytes] {
+            let said = format!("feature image is tensor, its input is {datatype}");
+            check(&[("image", datatype, &[-1, 8])], &image, &[&said]);
+        }
     }
 
     #[test]

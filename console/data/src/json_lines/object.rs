@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
+use crate::block::canonical;
 use crate::schema::{Type, shown};
+use crate::tensor::{Fault, Lists};
 use crate::text;
 
 /// The keys and values of a line, in order. No key comes twice.
@@ -19,7 +23,8 @@ pub(super) enum Scalar {
     Integer(i64),
     Number(f64),
     Text(String),
-    List,
+    /// Values and shape.
+    List(Result<(Vec<f64>, Vec<usize>), Fault>),
     Object,
 }
 
@@ -28,7 +33,8 @@ impl Scalar {
     /// itself is refused later, with its line.
     pub(super) fn widened(&self, so_far: Option<Type>) -> Option<Type> {
         let own = match self {
-            Self::Null | Self::List | Self::Object => return so_far,
+            Self::Null | Self::Object => return so_far,
+            Self::List(_) => Type::Tensor,
             Self::Boolean(_) => Type::Boolean,
             Self::Integer(_) => Type::Integer,
             Self::Number(_) => Type::Number,
@@ -52,7 +58,7 @@ impl Scalar {
             Self::Integer(value) => value.to_string(),
             Self::Number(value) => format!("{value:?}"),
             Self::Text(text) => shown(text),
-            Self::List => "a list".into(),
+            Self::List(_) => "a list".into(),
             Self::Object => "an object".into(),
         }
     }
@@ -133,13 +139,85 @@ impl<'de> Visitor<'de> for One {
         Ok(Scalar::Text(text))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::List)
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalar, A::Error> {
+        let mut lists = Lists::default();
+        Nested(&mut lists, 0).visit_seq(list)?;
+        Ok(Scalar::List(lists.finish()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Scalar::Object)
+    }
+}
+
+/// What lies in so many lists.
+struct Nested<'a>(&'a mut Lists, usize);
+
+impl<'de> DeserializeSeed<'de> for Nested<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl Nested<'_> {
+    fn number<E>(self, x: f64) -> Result<(), E> {
+        self.0.number(self.1, canonical(x));
+        Ok(())
+    }
+
+    fn none<E>(self) -> Result<(), E> {
+        self.0.wrong(Fault::NoNumber);
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Nested<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("lists of numbers")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.number(f64::NAN)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.none()
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.number(value as f64)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.number(value as f64)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.number(value)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.none()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Self(lists, depth) = self;
+        lists.begin(depth);
+        let mut length = 0;
+        while list.next_element_seed(Nested(lists, depth + 1))?.is_some() {
+            length += 1;
+        }
+        lists.end(depth, length);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.none()
     }
 }

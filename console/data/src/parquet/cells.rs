@@ -7,12 +7,13 @@ use arrow_array::types::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, GenericListArray, OffsetSizeTrait};
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::block::{Cells, Column, canonical};
 use crate::error::{At, DataError};
 use crate::schema::{CELL_BYTES, Type, shown};
+use crate::tensor::{Fault, Tensors};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -27,6 +28,8 @@ enum Why {
     TooGreat(u64),
     /// Longer than a cell may be.
     TooLong,
+    /// Lists that are no tensor.
+    Lists(Fault),
     /// Not what the schema says.
     Other(String),
 }
@@ -39,6 +42,7 @@ impl Odd {
         match self.why {
             Why::TooGreat(value) => DataError::TooGreat { at, column, value },
             Why::TooLong => DataError::LongCell { at, column },
+            Why::Lists(fault) => fault.told(at, column),
             Why::Other(kind) => DataError::Unreadable { column, kind },
         }
     }
@@ -55,6 +59,7 @@ pub(super) fn append(column: &mut Column, kind: Type, array: &ArrayRef) -> Resul
             cells.extend(array.values().iter().map(u8::from));
         }
         (Cells::Texts { ends, text }, _) => texts(ends, text, array)?,
+        (Cells::Tensors(cells), _) => tensors(cells, array)?,
     }
     if let Some(nulls) = array.nulls().filter(|nulls| nulls.null_count() > 0) {
         column.mark_nulls(nulls.iter().map(|valid| !valid));
@@ -162,4 +167,109 @@ fn texts(ends: &mut Vec<u32>, text: &mut String, array: &ArrayRef) -> Result<(),
         ends.push(text.len() as u32);
     }
     Ok(())
+}
+
+/// The lists of one depth.
+enum Lists {
+    Small(GenericListArray<i32>),
+    Large(GenericListArray<i64>),
+    Fixed(FixedSizeListArray),
+}
+
+impl Lists {
+    /// Lists, and what they hold.
+    fn of(array: &ArrayRef) -> Option<(Self, ArrayRef)> {
+        if let Some(lists) = array.as_list_opt::<i32>() {
+            return Some((Self::Small(lists.clone()), lists.values().clone()));
+        }
+        if let Some(lists) = array.as_list_opt::<i64>() {
+            return Some((Self::Large(lists.clone()), lists.values().clone()));
+        }
+        let lists = array.as_fixed_size_list_opt()?;
+        Some((Self::Fixed(lists.clone()), lists.values().clone()))
+    }
+
+    /// Where a list begins in what they hold, which is where the one before it ends.
+    fn at(&self, list: usize) -> usize {
+        fn offset<O: OffsetSizeTrait>(lists: &GenericListArray<O>, list: usize) -> usize {
+            lists
+                .value_offsets()
+                .get(list)
+                .map_or(0, |at| at.as_usize())
+        }
+        match self {
+            Self::Small(lists) => offset(lists, list),
+            Self::Large(lists) => offset(lists, list),
+            Self::Fixed(lists) => list * usize::try_from(lists.value_length()).unwrap_or(0),
+        }
+    }
+
+    fn is_null(&self, list: usize) -> bool {
+        match self {
+            Self::Small(lists) => lists.is_null(list),
+            Self::Large(lists) => lists.is_null(list),
+            Self::Fixed(lists) => lists.is_null(list),
+        }
+    }
+}
+
+fn tensors(cells: &mut Tensors, array: &ArrayRef) -> Result<(), Odd> {
+    let (mut depths, mut inner) = (Vec::new(), array.clone());
+    while let Some((lists, held)) = Lists::of(&inner) {
+        depths.push(lists);
+        inner = held;
+    }
+    let (mut from, mut to) = (0, array.len());
+    for lists in &depths {
+        (from, to) = (lists.at(from), lists.at(to));
+    }
+    let values = values(&inner.slice(from, to.saturating_sub(from)))?;
+    let mut shape = Vec::new();
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            cells.push_null();
+            continue;
+        }
+        shape.clear();
+        let (mut first, mut last) = (row, row + 1);
+        for (depth, lists) in depths.iter().enumerate() {
+            let side = |list: usize| lists.at(list + 1).saturating_sub(lists.at(list));
+            let own = if first < last { side(first) } else { 0 };
+            let odd = |list: usize| side(list) != own || (depth > 0 && lists.is_null(list));
+            if (first..last).any(odd) {
+                let why = Why::Lists(Fault::Ragged);
+                return Err(Odd { row, why });
+            }
+            shape.push(own);
+            (first, last) = (lists.at(first), lists.at(last));
+        }
+        let own = values.get(first.saturating_sub(from)..last.saturating_sub(from));
+        let pushed = cells.push(own.unwrap_or_default(), &shape);
+        pushed.map_err(|fault| Odd {
+            row,
+            why: Why::Lists(fault),
+        })?;
+    }
+    Ok(())
+}
+
+/// The numbers of an array, NaN where there is none.
+fn values(array: &ArrayRef) -> Result<Vec<f64>, Odd> {
+    let mut values = Vec::with_capacity(array.len());
+    // Whole numbers past what 64 bits with a sign hold are numbers like any other here.
+    if array.data_type() == &DataType::UInt64 {
+        each::<UInt64Type, _>(&mut values, array, |x| x as f64)?;
+    } else if array.data_type().is_integer() {
+        let mut whole = Vec::with_capacity(array.len());
+        integers(&mut whole, array)?;
+        values.extend(whole.into_iter().map(|x| x as f64));
+    } else {
+        numbers(&mut values, array)?;
+    }
+    if let Some(nulls) = array.nulls() {
+        for (x, valid) in values.iter_mut().zip(nulls.iter()) {
+            *x = if valid { *x } else { f64::NAN };
+        }
+    }
+    Ok(values)
 }

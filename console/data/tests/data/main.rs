@@ -6,3 +6,4 @@ mod digest;
 mod files;
 mod refusals;
 mod tables;
+mod tensors;

@@ -204,10 +204,10 @@ fn columns_that_are_no_features_are_named() {
         said_great.starts_with("row 1, column \"id\": 18446744073709551615 is past"),
         "{said_great}"
     );
-    let list = said("a.jsonl", b"{\"a\":1,\"v\":[1]}\n");
+    let object = said("a.jsonl", b"{\"a\":1,\"v\":{}}\n");
     assert!(
-        list.starts_with("column \"v\" is a list, which is neither"),
-        "{list}"
+        object.starts_with("column \"v\" is an object, which is neither"),
+        "{object}"
     );
     let mut late = b"{\"a\":1}\n".repeat(10_001);
     late.extend_from_slice(b"{\"a\":1,\"b\":2}\n");

@@ -46,7 +46,8 @@ pub(crate) struct Register {
     /// The column that tells when a row was recorded; the first one of times without it.
     #[arg(long, value_name = "COLUMN", conflicts_with = "document")]
     time: Option<String>,
-    /// The type of a column: boolean, integer, number, text or time; may be given more than once.
+    /// The type of a column: boolean, integer, number, text, time or tensor; may be given
+    /// more than once.
     #[arg(
         long = "type",
         value_name = "COLUMN=TYPE",
