@@ -238,8 +238,8 @@ impl Column {
 }
 
 impl Watched {
-    /// Counts one number that was told, which is the same on both sides: nothing of the reference is
-    /// rounded for it.
+    /// Counts one number that was told, which is the same on both sides: nothing of the reference
+    /// is rounded for it.
     fn number(&mut self, x: f64) {
         let v = self.ties.at(self.values);
         self.values += 1;

@@ -158,7 +158,7 @@ impl Stand {
         .into_bytes();
         request.extend_from_slice(&encoded.body);
         let answer = client::raw(self.agent.listen(), &request).unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
 
     /// Every number of images and answers has been counted for so many rows, each once.

@@ -72,8 +72,8 @@ impl Told {
         });
     }
 
-    /// Tells each row of a tensor whose first axis is the batch. One that cannot be cut into rows of
-    /// numbers is missing.
+    /// Tells each row of a tensor whose first axis is the batch. One that cannot be cut into rows
+    /// of numbers is missing.
     pub(super) fn tensor(&mut self, watched: &mut [Watched], tensor: &Tensor) -> Fit {
         let By::Tensor(payload) = &mut self.by else {
             return Fit::Unfit;

@@ -14,7 +14,7 @@
 //! | number | 2 | 8: IEEE 754; −0 as +0, every NaN as 0x7ff8000000000000 | that NaN |
 //! | text | 3 | 4: length of its UTF-8, which follows all lengths of the block | 0 |
 //! | time | 4 | 8: microseconds since 1970 in UTC, two's complement | 0 |
-//! | tensor | 5 | 1: its sides; 4: the length of each. Its values follow all shapes of the block, the last side nearest, as numbers | 0 |
+//! | tensor | 5 | 1: its sides; 4: the length of each | 0 |
 //!
 //! 1. *block* = SHA-256(rows as 4 bytes; one byte, 1 when the block has a null in this column,
 //!    else 0; if 1, a bitmap with a 1 for each null, the first row in the lowest bit, padded
@@ -26,8 +26,9 @@
 //!
 //! Columns are independent of one another until the last step, so they can be hashed side by
 //! side. Decimals and wide floats are digested as the numbers that they became, times without
-//! what is finer than a microsecond. The values of a tensor are digested as the numbers that they
-//! became, a null among them as NaN; of one that holds nothing the sides up to the first that is 0.
+//! what is finer than a microsecond. The values of tensors follow all shapes of their block, the
+//! last side nearest, as the numbers that they became, a null among them as NaN; of one that holds
+//! nothing the sides up to the first that is 0.
 
 use binnacle_sketch::profile::BLOCK;
 use sha2::{Digest as _, Sha256};

@@ -77,13 +77,13 @@ enum Ask {
     List(Of, oneshot::Sender<Vec<DriftItem>>),
     Show(Of, oneshot::Sender<Vec<WatchedItem>>),
     Explain(Of, oneshot::Sender<Vec<MovedItem>>),
-    Sides(Pair, oneshot::Sender<Option<Sides>>),
+    Sides(Pair, oneshot::Sender<Sides>),
 }
 
 /// A new version and the one beside it, at an endpoint.
 pub(crate) type Pair = (EndpointName, [Reference; 2]);
-/// What was counted of them.
-pub(crate) type Sides = [Side; 2];
+/// What was counted of them, where they are watched.
+pub(crate) type Sides = [Option<Side>; 2];
 
 /// The hub is stopping.
 #[derive(Debug, thiserror::Error)]
@@ -143,8 +143,8 @@ impl Drift {
         self.ask(|reply| Ask::Explain(of, reply)).await
     }
 
-    /// What was counted of the inputs of two versions at an endpoint, where both are watched.
-    pub(crate) async fn sides(&self, of: Pair) -> Result<Option<Sides>, Stopping> {
+    /// What was counted of the inputs of two versions at an endpoint.
+    pub(crate) async fn sides(&self, of: Pair) -> Result<Sides, Stopping> {
         self.ask(|reply| Ask::Sides(of, reply)).await
     }
 

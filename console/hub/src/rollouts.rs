@@ -86,7 +86,7 @@ struct Gathered {
     /// How the memory of servers went since then.
     memory: BTreeMap<Name, Seen>,
     /// What was counted of inputs before then, and how often what came since was looked at.
-    inputs: Option<Sides>,
+    inputs: Sides,
     looked: usize,
 }
 
@@ -163,7 +163,7 @@ impl Watch {
                 next_us: from_us + SPAN_US - from_us.rem_euclid(SPAN_US),
                 shadow: self.shadows.of(&endpoint.name, intent),
                 memory: BTreeMap::new(),
-                inputs: None,
+                inputs: Sides::default(),
                 looked: 0,
             });
             gathered.evidence.golden = golden(published, endpoint, intent);
@@ -178,6 +178,7 @@ impl Watch {
                 let error = crate::engine::chain(&error);
                 tracing::warn!(endpoint = %endpoint.name, error, "cannot see what was measured");
             }
+            self.compare(endpoint, intent, gathered).await;
         }
         let gathered = |endpoint: &EndpointName, stamp| {
             let step = steps.get(&(endpoint.clone(), stamp));
@@ -240,28 +241,38 @@ impl Watch {
         }
         gathered.evidence.spans.extend(spans.into_values());
         gathered.next_us = to_us;
-        self.compare(endpoint, &sides, gathered).await;
         Ok(())
     }
 
     /// Holds the inputs of one new version against those of the one beside it, when enough of
     /// them have come since the step is watched.
-    async fn compare(&self, endpoint: &Endpoint, sides: &Versions, gathered: &mut Gathered) {
+    async fn compare(&self, endpoint: &Endpoint, intent: &Intent, gathered: &mut Gathered) {
+        let sides = Versions::of(endpoint, intent);
         let ([canary], [control]) = (&sides.canary[..], &sides.control[..]) else {
             return;
         };
         let pair = (endpoint.name.clone(), [canary.clone(), control.clone()]);
         // Where it stops, there is nothing to compare any more.
-        let Ok(Some(now)) = self.drift.sides(pair).await else {
+        let Ok([canary, Some(control)]) = self.drift.sides(pair).await else {
             return;
         };
-        let [canary_before, control_before] = gathered.inputs.get_or_insert_with(|| now.clone());
-        let [canary, control] = &now;
-        let (canary, control) = (canary.after(canary_before), control.after(control_before));
+        let [canary_before, control_before] = &mut gathered.inputs;
+        // A new version may not have been asked anything when the other one is known already.
+        if control_before.is_none() {
+            (*canary_before, *control_before) = (canary, Some(control));
+            return;
+        }
+        let (Some(canary), Some(before)) = (canary, control_before) else {
+            return;
+        };
+        let canary = match canary_before {
+            Some(before) => canary.after(before),
+            None => canary,
+        };
         let looks = canary.looks();
         if looks > gathered.looked {
             gathered.looked = looks;
-            gathered.evidence.beside = canary.beside(&control);
+            gathered.evidence.beside = canary.beside(&control.after(before));
         }
     }
 }

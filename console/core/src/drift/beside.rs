@@ -127,7 +127,9 @@ impl Seen {
         let all = scores(&shares, m as f64, &self.counts.bins);
         let all = (0..DEGREES).zip(all);
         let (degree, score) = all.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
-        let spread = self.spread.max(control.spread).max(1.0);
+        // That of the version that is known: what is sent to the new one by others in batches of
+        // their own makes its batches differ, and is what is looked for.
+        let spread = control.spread.max(1.0);
         let p = (2.0 * normal_above(score.abs() / spread.sqrt()) * tests).min(1.0);
         let counts = self.counts.bins.map(|count| count as f64);
         let index = psi(&shares, u32::try_from(m).unwrap_or(u32::MAX), &counts)?;
@@ -235,9 +237,9 @@ mod tests {
         let control = side(4, 900_000, [1.0; 4]);
         assert_eq!(canary.beside(&control), Beside::default());
         // Batches that differ more than chance makes them prove less.
-        let (mut canary, control) = (side(5, 500, [1.5, 1.0, 1.0, 1.0]), side(6, 5_000, [1.0; 4]));
+        let (canary, mut control) = (side(5, 500, [1.5, 1.0, 1.0, 1.0]), side(6, 5_000, [1.0; 4]));
         assert!(canary.beside(&control).inputs.is_some());
-        canary.features[0].spread = 40.0;
+        control.features[0].spread = 40.0;
         assert_eq!(canary.beside(&control).inputs, None);
     }
 

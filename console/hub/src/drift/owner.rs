@@ -159,8 +159,7 @@ impl Owner {
                     let place = (endpoint.clone(), version.clone());
                     self.guards.get(&place).map(Guard::side)
                 };
-                let [own, other] = versions.each_ref().map(side);
-                let _gone = reply.send(own.zip(other).map(Into::into));
+                let _gone = reply.send(versions.each_ref().map(side));
             }
         }
     }
