@@ -105,8 +105,8 @@ pub enum DataError {
     },
     /// A column of a type that has no cells.
     #[error(
-        "column \"{column}\" is {kind}, which is neither a number, text, boolean, time nor a tensor \
-         of numbers: leave it out (--without {column}), or write it as several columns"
+        "column \"{column}\" is {kind}, which is neither a number, text, boolean, time nor a \
+         tensor of numbers: leave it out (--without {column}), or write it as several columns"
     )]
     Unreadable {
         /// The column.
