@@ -5,7 +5,7 @@
 //! signature has: *rows*, the columns of its one input, or *columns*, an input of each feature's
 //! name. Every value of every feature is counted, where it lies or as missing; what cannot be laid
 //! to a feature makes the request one that does not fit. Images, embeddings and free text are told
-//! in numbers ([mod@told]), which are counted as features are. Pure: no request waits for it, and
+//! in numbers (`told`), which are counted as features are. Pure: no request waits for it, and
 //! when it is done is for others to say.
 
 mod told;
