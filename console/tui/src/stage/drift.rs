@@ -24,6 +24,8 @@ pub(crate) struct Inputs {
     pub(crate) is_empty: bool,
     /// Whether somebody has said that it is normal.
     pub(crate) is_normal: bool,
+    /// Whether the alarm has set the evidence to nothing: what moved is no longer first.
+    pub(crate) is_after: bool,
 }
 
 impl Inputs {
@@ -92,19 +94,27 @@ impl Inputs {
                 "bins": bins, "streams": [stream(name, "values", part)],
             })
         };
-        let part = if self.is_normal { 0.0 } else { 1.0 };
-        json!([
+        let part = if self.is_normal || self.is_after {
+            0.0
+        } else {
+            1.0
+        };
+        let mut all = vec![
             feature("tenure", &shifted, 0, part),
             feature("monthly_charge/of_all_contracts", &alike, 230, 0.3),
             feature("plan", &alike, 0, 0.0),
-        ])
+        ];
+        if self.is_after {
+            all.rotate_left(1);
+        }
+        Value::Array(all)
     }
 
     fn moved(&self) -> Value {
         if self.is_normal {
             return json!([]);
         }
-        json!([{
+        let mut moved = json!([{
             "endpoint": "prod/churn", "version": "churn@14", "feature": "tenure",
             "signal": "values", "how": "scale ×12", "unit": "months for years", "since": at(26),
             "ranked": true, "alone": true, "psi": 4.31, "psi_chance": 0.004,
@@ -113,7 +123,15 @@ impl Inputs {
                 "word": "upstream", "whom": "upstream",
                 "why": "tenure moved on 38/38 hosts and with every version: not the version",
             },
-        }])
+        }]);
+        if let Some(all) = moved.as_array_mut().filter(|_| self.is_after) {
+            let mut beside = all[0].clone();
+            beside["signal"] = json!("missing");
+            beside["how"] = json!("missing 0 → 0 %");
+            (beside["ranked"], beside["alone"]) = (json!(false), json!(false));
+            all.push(beside);
+        }
+        moved
     }
 
     /// What the hub would answer.

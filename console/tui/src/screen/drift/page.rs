@@ -97,10 +97,10 @@ impl DriftPage {
             let text = format!("{}: {}", blame.word, blame.why);
             page.read(said("blame", &text, look));
         }
-        if !watched.moved.is_empty() {
+        let moved = named(&watched.moved);
+        if !moved.is_empty() {
             page.read(heading("MOVED"));
-            let moved = watched.moved.iter();
-            page.read(moved.flat_map(|moved| how(moved, look)));
+            page.read(moved.iter().flat_map(|moved| how(moved, look)));
         }
         page.read([Vec::new(), titles(&watched.features, look)]);
         if watched.features.is_empty() {
@@ -114,7 +114,14 @@ impl DriftPage {
             let most = of.streams.first();
             !of.feature.is_empty() || most.is_some_and(|most| most.meter > 0.0)
         };
-        for feature in watched.features.iter().filter(is_told) {
+        // An alarm sets the evidence to nothing: what it was about still comes first.
+        let place = |feature: &&WatchedItem| {
+            let place = moved.iter().position(|one| one.feature == feature.feature);
+            place.unwrap_or(usize::MAX)
+        };
+        let mut features: Vec<&WatchedItem> = watched.features.iter().filter(is_told).collect();
+        features.sort_by_key(place);
+        for feature in features {
             page.item(
                 Spot::Feature(feature.feature.clone()),
                 [told(feature, look)],
@@ -124,6 +131,16 @@ impl DriftPage {
             page.read([Vec::new(), course::legend(look.body.width)]);
         }
         page
+    }
+}
+
+/// What moved by the ranking or by itself; what stands beside it is told only where there is
+/// nothing else.
+fn named(moved: &[MovedItem]) -> Vec<&MovedItem> {
+    let named: Vec<&MovedItem> = moved.iter().filter(|one| one.ranked || one.alone).collect();
+    match named.is_empty() {
+        true => moved.iter().collect(),
+        false => named,
     }
 }
 
@@ -244,7 +261,7 @@ fn how(moved: &MovedItem, look: &Look<'_>) -> Vec<Line> {
     }
 }
 
-/// What stands above the features, most evidence first.
+/// What stands above the features: those that moved, and then the most evidence first.
 fn titles(features: &[WatchedItem], look: &Look<'_>) -> Line {
     let cells = course::cells(look.body.width);
     let axis = course::axis(features, cells);

@@ -43,6 +43,20 @@ fn the_page_looks() {
 }
 
 #[test]
+fn what_moved_stays_first_when_the_alarm_has_set_its_evidence_to_nothing() {
+    let after = Inputs {
+        is_after: true,
+        ..Inputs::default()
+    };
+    let text = at_place("drift/prod/churn/churn@14", (120, 40), &after).text();
+    let features = text.split("FEATURE ").nth(1).unwrap();
+    let first = features.lines().nth(1).unwrap();
+    assert!(first.trim().starts_with("tenure"), "{text}");
+    assert!(text.contains("scale ×12"), "{text}");
+    assert!(!text.contains("missing 0 →"), "what did not move: {text}");
+}
+
+#[test]
 fn what_moved_is_taken_as_normal_with_a_reason_and_is_over() {
     let mut stage = at_place("drift", (120, 40), &Inputs::default());
     assert!(stage.text().contains("x moved"), "{}", stage.text());
