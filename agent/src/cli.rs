@@ -103,6 +103,9 @@ pub struct RunArgs {
     /// Bytes of models that may lie on this host's disk
     #[arg(long, value_name = "BYTES")]
     artifact_limit_bytes: Option<String>,
+    /// Bytes of memory that loaded models may take together [default: 80 % of the machine's]
+    #[arg(long, value_name = "BYTES")]
+    memory_limit_bytes: Option<String>,
     /// How long a window of figures lasts, 50ms to 1s; shorter ones are for demos [default: 1s]
     #[arg(long, value_name = "TIME")]
     window: Option<String>,
@@ -249,6 +252,7 @@ impl RunArgs {
             server: text("server", &self.server),
             repository: text("repository", &self.repository),
             artifact_limit_bytes: text("artifact-limit-bytes", &self.artifact_limit_bytes),
+            memory_limit_bytes: text("memory-limit-bytes", &self.memory_limit_bytes),
             window: text("window", &self.window),
             inputs_every: text("inputs-every", &self.inputs_every),
             inputs_cpu_percent: text("inputs-cpu-percent", &self.inputs_cpu_percent),

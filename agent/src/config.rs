@@ -90,6 +90,8 @@ pub struct Config {
     pub repository: Option<PathBuf>,
     /// Bytes of artifacts on disk.
     pub artifact_limit_bytes: u64,
+    /// Bytes of memory that loaded versions may take together; none for a part of the machine's.
+    pub memory_limit_bytes: Option<u64>,
     /// How long a window lasts that is sealed and sent: a second, but for demos and tests.
     pub window: Duration,
     /// How often what inputs were counted goes with one.
@@ -242,9 +244,13 @@ impl Config {
                 .transpose()?,
             repository: given.repository.as_ref().map(absolute_path).transpose()?,
             artifact_limit_bytes: match given.artifact_limit_bytes {
-                Some(text) => parsed(text, artifact_limit)?,
+                Some(text) => parsed(text, number_of_bytes)?,
                 None => artifact::LIMIT_BYTES,
             },
+            memory_limit_bytes: given
+                .memory_limit_bytes
+                .map(|text| parsed(text, number_of_bytes))
+                .transpose()?,
             window: match given.window {
                 Some(text) => parsed(text, window)?,
                 None => WINDOW,
@@ -337,7 +343,7 @@ fn spool_limit(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| format!("{text:?} is no number of bytes from {SPOOL_LEAST}"))
 }
 
-fn artifact_limit(text: &str) -> Result<u64, String> {
+fn number_of_bytes(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is no number of bytes"))
 }

@@ -42,6 +42,28 @@ pub struct Vitals {
     pub server_memory: u64,
 }
 
+/// Of a machine's memory, the part that loaded versions may take together unless somebody says.
+const FOR_VERSIONS: f64 = 0.8;
+
+/// Bytes of memory that loaded versions may take together; without a bound where the machine does
+/// not say what it has.
+pub fn for_versions() -> u64 {
+    let Ok(mut system) = System::new() else {
+        return u64::MAX;
+    };
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    match system.total_memory() {
+        0 => u64::MAX,
+        total => (total as f64 * FOR_VERSIONS) as u64,
+    }
+}
+
+/// Bytes that the inference server at an address has in memory, with all that it started; `None`
+/// where it is not known. It is looked for among all processes, which takes milliseconds.
+pub fn server_memory(upstream: &str) -> Option<u64> {
+    Server::at(upstream).resident(crate::clock::now())
+}
+
 /// What is read from the machine.
 pub struct Host {
     system: System,

@@ -25,7 +25,7 @@ use crate::callers::Callers;
 use crate::clock;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
-use crate::host::{Host, Vitals};
+use crate::host::{self, Host, Vitals};
 use crate::inputs::reference::References;
 use crate::inputs::{self, InputWindow, Inputs};
 use crate::proxy::mirror::Mirror;
@@ -233,6 +233,7 @@ fn ground(
             upstream: config.upstream.clone(),
             repository: config.repository.clone(),
             artifact_limit_bytes: config.artifact_limit_bytes,
+            memory_limit_bytes: config.memory_limit_bytes.unwrap_or_else(host::for_versions),
         },
         routes,
         lights,

@@ -369,6 +369,14 @@ impl Agent {
         agent
     }
 
+    /// Ends it and starts it again, with these arguments besides.
+    #[track_caller]
+    pub fn start_again_with(&mut self, more: &[&str]) {
+        self.kill();
+        self.args.extend(more.iter().map(|&one| one.to_owned()));
+        self.start_again();
+    }
+
     /// As [`start_placing`](Self::start_placing), for an agent that tells each second what its
     /// inputs are like, and may take so many percent of a core for it.
     #[track_caller]
@@ -380,11 +388,8 @@ impl Agent {
         percent: u8,
     ) -> Self {
         let mut agent = Self::start_placing(folder, host, hub, server);
-        agent.kill();
         let percent = percent.to_string();
-        let more = ["--inputs-every", "1s", "--inputs-cpu-percent", &percent];
-        agent.args.extend(more.map(str::to_owned));
-        agent.start_again();
+        agent.start_again_with(&["--inputs-every", "1s", "--inputs-cpu-percent", &percent]);
         agent
     }
 

@@ -3,7 +3,8 @@
 //!
 //! Promises: whatever the state, doing what it says ends at what is wanted, if that can be had;
 //! no version is taken away while a route that is live, or that a dead-man's switch goes back
-//! to, names it; a route is taken up only when every version that answers in it is ready.
+//! to, names it; a route is taken up only when every version that answers in it is ready; and
+//! what is loaded takes no more memory together than it may.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +12,10 @@ use std::sync::Arc;
 use super::observed::Phase;
 use super::standing::Standing;
 use super::{Assignment, Nearness, Version};
+
+use self::room::Fit;
+
+pub mod room;
 
 /// Artifacts on their way at once: more would only share the line.
 const FETCHES_MOST: usize = 2;
@@ -28,6 +33,17 @@ pub struct Place {
     pub rested: bool,
     /// It was loaded by this agent, and may be unloaded by it.
     pub ours: bool,
+    /// Bytes of memory that it takes once it is loaded, as far as is known.
+    pub bytes: u64,
+}
+
+/// What is so beside assignment and versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Requests are under way while the host drains.
+    pub in_flight: bool,
+    /// Bytes of memory that versions may take together.
+    pub memory: u64,
 }
 
 /// One thing to be done.
@@ -47,12 +63,12 @@ pub enum Step {
     GiveUp(Arc<str>),
 }
 
-/// What to do, in order. `in_flight` tells whether requests are under way while the host drains.
+/// What to do, in order.
 pub fn next(
     assignment: &Assignment,
     standing: &Standing,
     places: &BTreeMap<Version, Place>,
-    in_flight: bool,
+    bounds: Bounds,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     let routes = standing.routes(assignment);
@@ -75,10 +91,38 @@ pub fn next(
         // What is live decides what may go: look again when it has changed.
         return steps;
     }
-    let serving = serving(assignment, standing, in_flight);
-    forward(assignment, standing, places, &serving, &mut steps);
+    let serving = Serving::of(assignment, standing, bounds.in_flight);
+    forward(
+        (assignment, standing),
+        places,
+        &serving,
+        bounds.memory,
+        &mut steps,
+    );
     backward(assignment, places, &serving, &mut steps);
     steps
+}
+
+/// Versions that wait for room in memory, and why.
+pub fn crowded<'a>(
+    assignment: &'a Assignment,
+    standing: &'a Standing,
+    places: &'a BTreeMap<Version, Place>,
+    bounds: Bounds,
+) -> Vec<(&'a Version, room::NoRoom)> {
+    let serving = Serving::of(assignment, standing, bounds.in_flight);
+    let idle = places.iter().filter(|(version, place)| {
+        let waits = matches!(place.phase, Phase::Absent | Phase::Fetched | Phase::Failed);
+        waits && place.fetched && place.rested && serving.all.contains(version)
+    });
+    let why = |(version, _): (&'a Version, _)| {
+        let fit = room::fit(version, places, assignment, &serving.bound, bounds.memory);
+        match fit {
+            Fit::No(why) => Some((version, why)),
+            Fit::Fits | Fit::After(_) => None,
+        }
+    };
+    idle.filter_map(why).collect()
 }
 
 /// Why the route of an endpoint is not live yet: the versions that are not ready.
@@ -107,40 +151,52 @@ pub fn missing<'a>(
     missing
 }
 
-/// Versions that must be loaded.
-fn serving<'a>(
-    assignment: &'a Assignment,
-    standing: &'a Standing,
-    in_flight: bool,
-) -> BTreeSet<&'a Version> {
-    let live = standing.live.values();
-    if assignment.draining {
-        // Requests that are under way, or still come, are answered before anything goes.
-        let live = live.filter(|_| in_flight);
-        return live.flat_map(|route| route.versions()).collect();
+/// Versions that are to be loaded.
+struct Serving<'a> {
+    /// All of them.
+    all: BTreeSet<&'a Version>,
+    /// Those that a route names, or what it goes back to.
+    bound: BTreeSet<&'a Version>,
+}
+
+impl<'a> Serving<'a> {
+    fn of(assignment: &'a Assignment, standing: &'a Standing, in_flight: bool) -> Self {
+        let live = standing.live.values();
+        if assignment.draining {
+            // Requests that are under way, or still come, are answered before anything goes.
+            let live = live.filter(|_| in_flight);
+            let bound: BTreeSet<_> = live.flat_map(|route| route.versions()).collect();
+            return Self {
+                all: bound.clone(),
+                bound,
+            };
+        }
+        let warm = assignment
+            .versions
+            .iter()
+            .filter(|wanted| wanted.nearness == Nearness::Warm)
+            .map(|wanted| &wanted.version);
+        let wanted = standing.routes(assignment).into_values();
+        let wanted = wanted.flat_map(|(route, dead_man)| {
+            let fallback = dead_man.map(|dead_man| &dead_man.revert_to);
+            std::iter::once(route).chain(fallback)
+        });
+        let fallbacks = standing.switches.values().map(|switch| &switch.revert_to);
+        let routed = live.chain(wanted).chain(fallbacks);
+        let bound: BTreeSet<_> = routed.flat_map(|route| route.versions()).collect();
+        Self {
+            all: warm.chain(bound.iter().copied()).collect(),
+            bound,
+        }
     }
-    let warm = assignment
-        .versions
-        .iter()
-        .filter(|wanted| wanted.nearness == Nearness::Warm)
-        .map(|wanted| &wanted.version);
-    let wanted = standing.routes(assignment).into_values();
-    let wanted = wanted.flat_map(|(route, dead_man)| {
-        let fallback = dead_man.map(|dead_man| &dead_man.revert_to);
-        std::iter::once(route).chain(fallback)
-    });
-    let fallbacks = standing.switches.values().map(|switch| &switch.revert_to);
-    let routed = live.chain(wanted).chain(fallbacks);
-    warm.chain(routed.flat_map(|route| route.versions()))
-        .collect()
 }
 
 /// What brings versions nearer to serving.
 fn forward(
-    assignment: &Assignment,
-    standing: &Standing,
+    (assignment, standing): (&Assignment, &Standing),
     places: &BTreeMap<Version, Place>,
-    serving: &BTreeSet<&Version>,
+    serving: &Serving<'_>,
+    memory: u64,
     steps: &mut Vec<Step>,
 ) {
     let busy = |phases: &[Phase]| {
@@ -162,9 +218,12 @@ fn forward(
         .iter()
         .map(|wanted| &wanted.version)
         .collect();
-    order.sort_by_key(|version| (!routed.contains(version), !serving.contains(version)));
+    order.sort_by_key(|version| (!routed.contains(version), !serving.all.contains(version)));
     let named: BTreeSet<&Version> = order.iter().copied().collect();
-    let unnamed = serving.iter().filter(|version| !named.contains(*version));
+    let unnamed = serving
+        .all
+        .iter()
+        .filter(|version| !named.contains(*version));
     order.extend(unnamed);
     for version in order {
         let Some(place) = places.get(version) else {
@@ -187,9 +246,23 @@ fn forward(
                 fetches -= 1;
                 steps.push(Step::Fetch(version.clone()));
             }
-        } else if serving.contains(version) && loads > 0 {
+        } else if serving.all.contains(version) && loads > 0 {
+            match room::fit(version, places, assignment, &serving.bound, memory) {
+                Fit::Fits => steps.push(Step::Load(version.clone())),
+                // What nothing wants goes by itself.
+                Fit::After(spare) => {
+                    let kept = spare.into_iter().filter(|one| serving.all.contains(one));
+                    steps.extend(kept.cloned().map(Step::Unload));
+                }
+                Fit::No(_) => {
+                    // An earlier start, with more room, may have left it at the server.
+                    if place.ours {
+                        steps.push(Step::Unload(version.clone()));
+                    }
+                    continue;
+                }
+            }
             loads -= 1;
-            steps.push(Step::Load(version.clone()));
         }
     }
 }
@@ -198,7 +271,7 @@ fn forward(
 fn backward(
     assignment: &Assignment,
     places: &BTreeMap<Version, Place>,
-    serving: &BTreeSet<&Version>,
+    serving: &Serving<'_>,
     steps: &mut Vec<Step>,
 ) {
     let wanted: BTreeSet<&Version> = assignment
@@ -207,7 +280,7 @@ fn backward(
         .map(|wanted| &wanted.version)
         .collect();
     for (version, place) in places {
-        if serving.contains(version) {
+        if serving.all.contains(version) {
             continue;
         }
         match place.phase {

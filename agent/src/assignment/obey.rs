@@ -9,6 +9,7 @@
 mod held;
 mod job;
 mod live;
+mod load;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use tokio::time::MissedTickBehavior;
 use self::held::Held;
 use self::job::{Done, Progress};
 use self::live::Live;
-use super::next::{Place, Step, missing, next};
+use super::next::{Bounds, Place, Step, crowded, missing, next};
 use super::observed::{Observed, Phase, RouteState};
 use super::standing::{Moment, NoRollback, Override, Rollback, Standing};
 use super::{Assignment, KeepError, OverrideId, Version};
@@ -105,6 +106,8 @@ pub struct Work {
     pub repository: Option<PathBuf>,
     /// Bytes of artifacts on disk.
     pub artifact_limit_bytes: u64,
+    /// Bytes of memory that loaded versions may take together.
+    pub memory_limit_bytes: u64,
 }
 
 /// What the loop works with.
@@ -324,12 +327,8 @@ impl Obey {
         self.look_at_server();
         // Every step changes what the next ones are; the last look finds nothing to do.
         loop {
-            let steps = next(
-                &self.assignment,
-                &self.standing,
-                &self.places(),
-                self.drains_still(),
-            );
+            let places = self.places();
+            let steps = next(&self.assignment, &self.standing, &places, self.bounds());
             if steps.is_empty() {
                 break;
             }
@@ -341,8 +340,27 @@ impl Obey {
                 break;
             }
         }
+        self.say_crowded();
         self.ask_golden();
         self.show(&moment);
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            in_flight: self.drains_still(),
+            memory: self.ground.work.memory_limit_bytes,
+        }
+    }
+
+    /// Tells of versions that there is no room for why they are not loaded.
+    fn say_crowded(&mut self) {
+        let places = self.places();
+        let crowded = crowded(&self.assignment, &self.standing, &places, self.bounds());
+        for (version, why) in crowded {
+            if let Some(held) = self.held.get_mut(version) {
+                held.state.reason = why.to_string();
+            }
+        }
     }
 
     fn carry_out(&mut self, steps: Vec<Step>, moment: &Moment) {
@@ -526,7 +544,7 @@ impl Obey {
         }
         let observed = Observed {
             generation: self.assignment.generation,
-            versions: self.held.values().map(|held| held.state.clone()).collect(),
+            versions: self.held.values().map(Held::told).collect(),
             routes,
             overrides: self.standing.overrides.values().cloned().collect(),
             draining: self.assignment.draining,

@@ -78,6 +78,8 @@ pub struct VersionState {
     pub load_ms: u32,
     /// How long the last warm-up took.
     pub warm_ms: u32,
+    /// Bytes of memory that it takes once it is loaded, as far as is known.
+    pub memory_bytes: u64,
     /// Golden requests, as they were last answered.
     pub golden: Golden,
     /// When its bytes were last verified, by the wall clock; 0 for never.

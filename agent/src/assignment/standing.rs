@@ -51,6 +51,9 @@ pub struct PlacedVersion {
     pub ours: bool,
     /// Of the bytes that lie in the repository.
     pub digest: Option<Digest>,
+    /// Bytes of memory that the server grew by when it was loaded, where that is known.
+    #[serde(default)]
+    pub grew: Option<u64>,
 }
 
 /// A dead-man's switch that is armed.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::assignment::observed::{RouteState, VersionState};
+use crate::assignment::observed::{Phase, RouteState, VersionState};
 use crate::assignment::standing::{Override, OverrideKind};
 use crate::server::{Light, VersionLights};
 use crate::status::Status;
@@ -112,6 +112,9 @@ fn state_line(state: &VersionState) -> String {
     );
     if state.progress_permille > 0 {
         words.push_str(&format!(" {} %", state.progress_permille / 10));
+    }
+    if state.phase == Phase::Ready && state.memory_bytes > 0 {
+        words.push_str(&format!(", {} MiB", state.memory_bytes.div_ceil(1 << 20)));
     }
     if state.golden.total > 0 {
         let golden = state.golden;

@@ -75,6 +75,8 @@ pub struct Given {
     pub repository: Option<Text>,
     /// A number of bytes.
     pub artifact_limit_bytes: Option<Text>,
+    /// A number of bytes.
+    pub memory_limit_bytes: Option<Text>,
     /// `500ms`, `1s`.
     pub window: Option<Text>,
     /// `500ms`, `5s`.
@@ -108,6 +110,7 @@ struct Keys {
     server: Option<Spanned<String>>,
     repository: Option<Spanned<String>>,
     artifact_limit_bytes: Option<Spanned<u64>>,
+    memory_limit_bytes: Option<Spanned<u64>>,
     window: Option<Spanned<String>>,
     inputs_every: Option<Spanned<String>>,
     inputs_cpu_percent: Option<Spanned<u64>>,
@@ -132,6 +135,7 @@ const KEYS: &[&str] = &[
     "server",
     "repository",
     "artifact_limit_bytes",
+    "memory_limit_bytes",
     "window",
     "inputs_every",
     "inputs_cpu_percent",
@@ -192,6 +196,7 @@ impl Given {
             server: keys.server.map(string),
             repository: keys.repository.map(string),
             artifact_limit_bytes: keys.artifact_limit_bytes.map(number),
+            memory_limit_bytes: keys.memory_limit_bytes.map(number),
             window: keys.window.map(string),
             inputs_every: keys.inputs_every.map(string),
             inputs_cpu_percent: keys.inputs_cpu_percent.map(number),
@@ -221,6 +226,7 @@ impl Given {
             server: flags.server.or(self.server),
             repository: flags.repository.or(self.repository),
             artifact_limit_bytes: flags.artifact_limit_bytes.or(self.artifact_limit_bytes),
+            memory_limit_bytes: flags.memory_limit_bytes.or(self.memory_limit_bytes),
             window: flags.window.or(self.window),
             inputs_every: flags.inputs_every.or(self.inputs_every),
             inputs_cpu_percent: flags.inputs_cpu_percent.or(self.inputs_cpu_percent),

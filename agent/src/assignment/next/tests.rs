@@ -73,6 +73,22 @@ fn place(phase: Phase) -> Place {
         fetched: !matches!(phase, Phase::Absent | Phase::Fetching | Phase::Verifying),
         rested: true,
         ours: true,
+        bytes: 0,
+    }
+}
+
+/// A version takes as many bytes as its number says.
+fn sized(version: &Version, phase: Phase) -> Place {
+    Place {
+        bytes: version.version.parse().unwrap(),
+        ..place(phase)
+    }
+}
+
+fn bounds(in_flight: bool) -> Bounds {
+    Bounds {
+        in_flight,
+        memory: u64::MAX,
     }
 }
 
@@ -89,7 +105,7 @@ fn check(phases: &[(u8, Phase)], expected: &[&str]) {
         .iter()
         .map(|(number, phase)| (version(*number), place(*phase)))
         .collect();
-    let steps: Vec<String> = next(&assignment, &standing, &places, false)
+    let steps: Vec<String> = next(&assignment, &standing, &places, bounds(false))
         .iter()
         .map(shown)
         .collect();
@@ -153,7 +169,7 @@ fn what_a_switch_goes_back_to_stays_loaded_though_nothing_names_it() {
             ..Assignment::default()
         };
         standing.heed(&assignment);
-        let steps = next(&assignment, &standing, &places, false);
+        let steps = next(&assignment, &standing, &places, bounds(false));
         assert_eq!(steps.iter().map(shown).collect::<Vec<_>>(), expected);
     }
 }
@@ -169,17 +185,19 @@ fn a_host_that_drains_unloads_when_the_last_request_has_ended() {
         ..Assignment::default()
     };
     let places = BTreeMap::from([(version(1), place(Phase::Ready))]);
-    assert_eq!(next(&assignment, &standing, &places, true), []);
-    let steps = next(&assignment, &standing, &places, false);
+    assert_eq!(next(&assignment, &standing, &places, bounds(true)), []);
+    let steps = next(&assignment, &standing, &places, bounds(false));
     assert_eq!(steps, [Step::Unload(version(1))]);
 }
 
 /// A host on which everything that is begun ends, now and then in a failure.
+#[derive(Debug)]
 struct World {
     assignment: Assignment,
     standing: Standing,
     places: BTreeMap<Version, Place>,
     failures: Vec<bool>,
+    bounds: Bounds,
 }
 
 impl World {
@@ -188,9 +206,9 @@ impl World {
         for wanted in &self.assignment.versions {
             self.places
                 .entry(wanted.version.clone())
-                .or_insert(place(Phase::Absent));
+                .or_insert(sized(&wanted.version, Phase::Absent));
         }
-        let steps = next(&self.assignment, &self.standing, &self.places, false);
+        let steps = next(&self.assignment, &self.standing, &self.places, self.bounds);
         for step in &steps {
             self.carry_out(step);
         }
@@ -213,13 +231,17 @@ impl World {
                     (false, Step::Load(_)) => Phase::Ready,
                     (false, _) => Phase::Fetched,
                 };
-                let mut place = place(phase);
+                let mut place = sized(version, phase);
                 place.fetched = fetched || !failed;
                 self.places.insert(version.clone(), place);
             }
             Step::Unload(version) => {
                 assert!(!answering.contains(&version), "{version} was dropped");
-                self.places.insert(version.clone(), place(Phase::Fetched));
+                let place = Place {
+                    ours: false,
+                    ..sized(version, Phase::Fetched)
+                };
+                self.places.insert(version.clone(), place);
             }
             Step::Evict(version) => {
                 assert!(!answering.contains(&version), "{version} was evicted");
@@ -239,6 +261,17 @@ impl World {
     }
 }
 
+impl World {
+    /// Bytes of all that is loaded.
+    fn taken(&self) -> u64 {
+        let loaded = self
+            .places
+            .values()
+            .filter(|place| place.phase == Phase::Ready);
+        loaded.map(|place| place.bytes).sum()
+    }
+}
+
 fn phase() -> impl Strategy<Value = Phase> {
     use Phase::{Absent, Failed, Fetched, Ready};
     prop::sample::select(vec![Absent, Fetched, Ready, Failed])
@@ -250,26 +283,24 @@ fn routes() -> impl Strategy<Value = Vec<(bool, Vec<u8>, Option<u8>)>> {
     prop::collection::vec((any::<bool>(), shares, prop::option::of(1..6u8)), 2)
 }
 
-proptest! {
-    #[test]
-    fn it_ends_at_what_is_wanted_from_every_state_and_never_drops_before_it_loads(
+prop_compose! {
+    /// A host in some state, of which something else is wanted than what is live.
+    fn world()(
         phases in prop::collection::btree_map(1..8u8, phase(), 0..7),
         was in routes(), wish in routes(),
         nearness in prop::collection::vec(any::<bool>(), 7),
         failures in prop::collection::vec(any::<bool>(), 0..12),
-    ) {
+    ) -> World {
         let mut standing = Standing::default();
         let names: [Arc<str>; 2] = ["pay".into(), "play".into()];
-        let mut places: BTreeMap<Version, Place> = phases
-            .into_iter()
-            .map(|(number, phase)| (version(number), place(phase)))
-            .collect();
+        let at = |number: u8, phase| (version(number), sized(&version(number), phase));
+        let phases = phases.into_iter();
+        let mut places: BTreeMap<Version, Place> =
+            phases.map(|(number, phase)| at(number, phase)).collect();
         for (name, (there, shares, _)) in names.iter().zip(was) {
             if there {
                 // What is live was ready when it was taken up.
-                for number in &shares {
-                    places.insert(version(*number), place(Phase::Ready));
-                }
+                places.extend(shares.iter().map(|number| at(*number, Phase::Ready)));
                 standing.take_up(name, &route(1, &shares), None, &moment());
             }
         }
@@ -291,19 +322,121 @@ proptest! {
             ..Assignment::default()
         };
         standing.heed(&assignment);
-        let mut world = World { assignment, standing, places, failures };
+        World { assignment, standing, places, failures, bounds: bounds(false) }
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_ends_at_what_is_wanted_from_every_state_and_never_drops_before_it_loads(
+        mut world in world(),
+    ) {
         let turns = (0..100).take_while(|_| world.turn()).count();
         prop_assert!(turns < 100, "it does not end: {:?}", world.places);
         for (name, (route, _)) in world.standing.routes(&world.assignment) {
             prop_assert_eq!(world.standing.live.get(name), Some(route));
         }
         prop_assert_eq!(world.standing.live.len(), world.assignment.endpoints.len());
-        let serving = serving(&world.assignment, &world.standing, false);
+        let serving = Serving::of(&world.assignment, &world.standing, false);
         for (version, place) in &world.places {
             // One that failed to load, and need not serve any more, is on the disk all the same.
             let serves = place.phase == Phase::Ready;
-            prop_assert_eq!(serves, serving.contains(version), "{}", version);
+            prop_assert_eq!(serves, serving.all.contains(version), "{}", version);
             prop_assert!(place.fetched, "{}", version);
         }
     }
+
+    #[test]
+    fn what_is_loaded_never_outgrows_its_memory_and_routes_come_before_what_is_kept_warm(
+        mut world in world(), spare in 0..6u64,
+    ) {
+        let bound = |world: &World| -> BTreeSet<Version> {
+            let serving = Serving::of(&world.assignment, &world.standing, false);
+            serving.bound.into_iter().cloned().collect()
+        };
+        // All that routes name at any time has room, and little else.
+        let sum: u64 = bound(&world).iter().map(|one| sized(one, Phase::Ready).bytes).sum();
+        world.bounds.memory = sum + spare;
+        let mut most = world.taken().max(world.bounds.memory);
+        let turns = (0..200).take_while(|_| {
+            let goes_on = world.turn();
+            // What was there when the bound came goes as others need its room, and not before.
+            most = world.taken().max(world.bounds.memory).min(most);
+            assert!(world.taken() <= most, "{} of {most}", world.taken());
+            goes_on
+        });
+        prop_assert!(turns.count() < 200, "it does not end: {:?}", world.places);
+        for (name, (route, _)) in world.standing.routes(&world.assignment) {
+            prop_assert_eq!(world.standing.live.get(name), Some(route));
+        }
+        for version in bound(&world) {
+            prop_assert_eq!(world.places[&version].phase, Phase::Ready, "{}", version);
+        }
+        // What is wanted and not loaded has no room, and says so.
+        let places = world.places.clone();
+        let crowded = crowded(&world.assignment, &world.standing, &places, world.bounds);
+        let crowded: BTreeSet<&Version> = crowded.into_iter().map(|(version, _)| version).collect();
+        let serving = Serving::of(&world.assignment, &world.standing, false);
+        for version in serving.all {
+            let place = &world.places[version];
+            let is_ready = place.phase == Phase::Ready;
+            prop_assert_eq!(!is_ready, crowded.contains(version), "{}", version);
+            prop_assert!(is_ready || world.taken() + place.bytes > world.bounds.memory);
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_warm_makes_room_for_what_a_route_names() {
+    use Phase::{Draining, Fetched, Ready};
+    let mut standing = Standing::default();
+    standing.take_up(&"pay".into(), &route(1, &[1]), None, &moment());
+    let numbers = [1, 4, 2, 3];
+    let assignment = Assignment {
+        versions: numbers.map(|number| wanted(number, Nearness::Warm)).into(),
+        endpoints: vec![endpoint("pay", route(2, &[4]))],
+        ..Assignment::default()
+    };
+    let steps = |phases: [Phase; 4], memory: u64| -> Vec<String> {
+        let places = numbers.into_iter().zip(phases);
+        let places = places.map(|(number, phase)| {
+            let version = version(number);
+            let place = Place {
+                ours: phase != Fetched,
+                ..sized(&version, phase)
+            };
+            (version, place)
+        });
+        let places = places.collect();
+        let bounds = Bounds {
+            memory,
+            ..bounds(false)
+        };
+        let next = next(&assignment, &standing, &places, bounds);
+        let why = crowded(&assignment, &standing, &places, bounds);
+        let why = why
+            .into_iter()
+            .map(|(version, why)| format!("{version}: {why}"));
+        next.iter().map(shown).chain(why).collect()
+    };
+    assert_eq!(steps([Ready, Fetched, Ready, Ready], 10), ["load fraud@4"]);
+    // The last of the hub's order goes first, and no more than has to.
+    assert_eq!(steps([Ready, Fetched, Ready, Ready], 9), ["unload fraud@3"]);
+    assert_eq!(steps([Ready, Fetched, Ready, Draining], 9), [""; 0]);
+    let third = "fraud@3: no room in memory: it takes 1 MB, and of 1 MB for versions 0 MB are left";
+    assert_eq!(
+        steps([Ready, Fetched, Ready, Fetched], 9),
+        ["load fraud@4", third]
+    );
+    // And does not come back while there is no room.
+    assert_eq!(
+        steps([Ready, Ready, Ready, Fetched], 9),
+        ["take up pay", third]
+    );
+    let both = ["unload fraud@3", "unload fraud@2"];
+    assert_eq!(steps([Ready, Fetched, Ready, Ready], 5), both);
+    // Where it does not fit beside what is live, nothing goes for it.
+    let fourth =
+        "fraud@4: no room in memory: it takes 1 MB, and of 1 MB for versions 0 MB are left";
+    assert_eq!(steps([Ready, Fetched, Ready, Ready], 4), [fourth]);
 }

@@ -32,6 +32,8 @@ pub(super) struct Held {
     pub(super) ours: bool,
     /// Of the bytes that were placed in the server's repository.
     pub(super) placed_digest: Option<Digest>,
+    /// The most that the server grew by when it was loaded.
+    pub(super) grew: Option<u64>,
     pub(super) dark_since: Option<Instant>,
     pub(super) golden_due: Option<Instant>,
     pub(super) golden_running: bool,
@@ -63,6 +65,7 @@ impl Held {
         held.fetched = true;
         held.ours = placed.ours;
         held.placed_digest = placed.digest;
+        held.grew = placed.grew;
         held
     }
 
@@ -76,6 +79,7 @@ impl Held {
                 fetch_ms: 0,
                 load_ms: 0,
                 warm_ms: 0,
+                memory_bytes: 0,
                 golden: Default::default(),
                 verified_at_us: 0,
             },
@@ -84,6 +88,7 @@ impl Held {
             fetched: false,
             ours: false,
             placed_digest: None,
+            grew: None,
             dark_since: None,
             golden_due: None,
             golden_running: false,
@@ -97,6 +102,13 @@ impl Held {
     pub(super) fn want(&mut self, wanted: Wanted, dialect: &dyn Dialect, shelf: &Shelf) {
         if self.wanted.as_ref() == Some(&wanted) {
             return;
+        }
+        if self
+            .wanted
+            .as_ref()
+            .is_some_and(|own| own.artifact != wanted.artifact)
+        {
+            self.grew = None;
         }
         let on_shelf = |digest: &Digest| shelf.has(digest);
         let artifact = wanted.artifact.as_ref().map(|artifact| &artifact.digest);
@@ -192,7 +204,25 @@ impl Held {
             fetched: self.fetched,
             rested: self.again_at.is_none_or(|at| at <= now),
             ours: self.ours,
+            bytes: self.bytes(),
         }
+    }
+
+    /// It as somebody is told.
+    pub(super) fn told(&self) -> VersionState {
+        VersionState {
+            memory_bytes: self.bytes(),
+            ..self.state.clone()
+        }
+    }
+
+    /// Bytes of memory that it takes: what the server grew by, which may have used again what
+    /// another version left, and at least its files.
+    fn bytes(&self) -> u64 {
+        let wanted = self.wanted.as_ref();
+        let artifact = wanted.and_then(|wanted| wanted.artifact.as_ref());
+        let files = artifact.map_or(0, |artifact| artifact.bytes);
+        files.max(self.grew.unwrap_or(0))
     }
 
     /// What an agent that starts later must know of it.
@@ -204,6 +234,7 @@ impl Held {
             upstream_version: self.names.upstream_version.clone(),
             ours: self.ours,
             digest: self.placed_digest,
+            grew: self.grew,
         })
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Obey;
 use super::held::Held;
+use super::load::{Load, Loaded};
 use crate::artifact::{ArtifactError, Digest, Shelf};
 use crate::assignment::observed::{Golden, Phase};
 use crate::assignment::{Artifact, Route, Version, Wanted};
@@ -61,16 +62,6 @@ impl From<ArtifactError> for NotFetched {
     }
 }
 
-/// A version that serves.
-#[derive(Debug)]
-pub(super) struct Loaded {
-    pub(super) load: Duration,
-    pub(super) warm: Duration,
-    pub(super) golden: Golden,
-    /// Its bytes were verified on their way into the repository.
-    pub(super) verified: bool,
-}
-
 /// How far work is.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -81,13 +72,13 @@ pub(super) struct Progress {
 
 /// Tells the loop, if it has room: the next word says it again.
 #[derive(Clone, Debug)]
-struct Teller {
+pub(super) struct Teller {
     version: Version,
     to: mpsc::Sender<Progress>,
 }
 
 impl Teller {
-    fn say(&self, phase: Phase, permille: u32) {
+    pub(super) fn say(&self, phase: Phase, permille: u32) {
         let _ = self.to.try_send(Progress {
             version: self.version.clone(),
             phase,
@@ -204,6 +195,7 @@ impl Obey {
         }
         let load = Load {
             loader: Loader::new(&self.ground.work.upstream, kind),
+            server: self.ground.work.upstream.clone(),
             shelf: self.shelf.clone(),
             repository: self.ground.work.repository.clone(),
             names: held.names.clone(),
@@ -384,6 +376,7 @@ fn loaded_one(held: &mut Held, loaded: &Loaded, now: Instant) {
         .map(|artifact| artifact.digest)
         .or(held.placed_digest);
     held.golden_due = Some(now + super::GOLDEN_EVERY);
+    held.grew = held.grew.max(loaded.grew);
     held.ready();
     let version = &held.state.version;
     tracing::info!(%version, load_ms = held.state.load_ms, "ready");
@@ -457,83 +450,10 @@ async fn fetch_one(
     Ok(accepted?)
 }
 
-/// What a load needs.
-struct Load {
-    loader: Loader,
-    shelf: Shelf,
-    repository: Option<std::path::PathBuf>,
-    names: Placed,
-    there: bool,
-    artifact: Option<Artifact>,
-    golden: Option<Digest>,
-}
-
-impl Load {
-    async fn run(mut self, teller: &Teller) -> Result<Loaded, LoadError> {
-        let since = clock::now();
-        let serves = self.loader.is_ready(&self.names).await.is_ok();
-        // One that was found serving is taken as it is; one of ours only with the same bytes.
-        let keeps = serves && (self.there || self.artifact.is_none());
-        let mut verified = false;
-        if !keeps {
-            if let Some(artifact) = self.artifact.clone() {
-                self = self.place(artifact).await?;
-                verified = true;
-            }
-            self.loader.load(&self.names).await?;
-        }
-        let loaded = clock::now();
-        teller.say(Phase::Warming, 0);
-        let golden = match self.try_out().await {
-            Ok(golden) => golden,
-            Err(error) => {
-                // What does not answer as it should is not left where somebody might ask it.
-                if verified && let Err(error) = self.loader.unload(&self.names).await {
-                    tracing::warn!(%error, "a version that failed stays loaded");
-                }
-                return Err(error);
-            }
-        };
-        Ok(Loaded {
-            load: loaded.saturating_duration_since(since),
-            warm: clock::now().saturating_duration_since(loaded),
-            golden,
-            verified,
-        })
-    }
-
-    /// Its first requests, golden ones among them.
-    async fn try_out(&mut self) -> Result<Golden, LoadError> {
-        self.loader.warm_up(&self.names).await?;
-        match &self.golden {
-            Some(digest) => {
-                let requests = read_golden(&self.shelf, digest).await;
-                let requests = requests.map_err(LoadError::Server)?;
-                let (golden, fault) = ask(&mut self.loader, &self.names, &requests).await;
-                if let Some(fault) = fault {
-                    let (passed, total) = (golden.passed, golden.total);
-                    let words = format!("{passed} of {total} golden requests answered: {fault}");
-                    return Err(LoadError::Server(words));
-                }
-                Ok(golden)
-            }
-            None => Ok(Golden::default()),
-        }
-    }
-
-    async fn place(self, artifact: Artifact) -> Result<Self, LoadError> {
-        let placing = tokio::task::spawn_blocking(move || {
-            let repository = self.repository.as_deref().ok_or(LoadError::NoRepository)?;
-            let (digest, format) = (&artifact.digest, &artifact.format);
-            self.loader
-                .place(&self.shelf, digest, repository, &self.names, format)?;
-            Ok(self)
-        });
-        placing.await.map_err(|_| LoadError::Interrupted)?
-    }
-}
-
-async fn read_golden(shelf: &Shelf, digest: &Digest) -> Result<Vec<GoldenRequest>, String> {
+pub(super) async fn read_golden(
+    shelf: &Shelf,
+    digest: &Digest,
+) -> Result<Vec<GoldenRequest>, String> {
     let path = shelf.path(digest);
     let text = tokio::fs::read_to_string(&path).await;
     let text = text.map_err(|error| format!("golden requests: {error}"))?;
@@ -549,7 +469,7 @@ fn unread() -> Golden {
     }
 }
 
-async fn ask(
+pub(super) async fn ask(
     loader: &mut Loader,
     names: &Placed,
     requests: &[GoldenRequest],

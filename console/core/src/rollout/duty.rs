@@ -3,7 +3,7 @@
 //! Computed from the state, never stored. One duty is shared by all hosts that have it: there are
 //! at most two at a time, for the hosts that a step takes in and for those that it leaves out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Phase, Rollout};
@@ -89,16 +89,15 @@ pub struct Work {
 }
 
 impl Work {
-    /// Versions over all endpoints, each once.
+    /// Versions over all endpoints, each once: those first that matter most to one.
     pub fn versions(&self) -> Vec<&WantedVersion> {
-        let mut versions: Vec<&WantedVersion> = self
-            .endpoints
-            .iter()
-            .flat_map(|duty| &duty.versions)
-            .collect();
-        versions.sort_by(|a, b| a.version.cmp(&b.version));
-        versions.dedup();
-        versions
+        let each = self.endpoints.iter();
+        let each = each.flat_map(|duty| duty.versions.iter().enumerate());
+        let mut versions: Vec<(usize, &WantedVersion)> = each.collect();
+        versions.sort_by_key(|(at, wanted)| (&wanted.version, *at));
+        versions.dedup_by_key(|(_, wanted)| &wanted.version);
+        versions.sort_by_key(|(at, wanted)| (*at, &wanted.version));
+        versions.into_iter().map(|(_, wanted)| wanted).collect()
     }
 }
 
@@ -212,8 +211,9 @@ pub(crate) fn of(state: &State, endpoint: &Endpoint, is_taken_in: bool) -> Endpo
     }
 }
 
-/// Versions that every host of an endpoint keeps loaded and warm: of what serves, of what is on
-/// its way, and of the last good revisions, so that going back is a switch and not a load.
+/// Versions that every host of an endpoint keeps loaded and warm, each once and in this order: of
+/// what serves, of what is on its way, and of the last good revisions, so that going back is a
+/// switch and not a load. Where memory does not do for all, the last ones go.
 pub(crate) fn near(endpoint: &Endpoint) -> Vec<Reference> {
     let mut versions: Vec<Reference> = Vec::new();
     let mut keep = |route: &Route| versions.extend(route.all_versions().cloned());
@@ -244,8 +244,8 @@ pub(crate) fn near(endpoint: &Endpoint) -> Vec<Reference> {
         let is_free = |version: &&Reference| !endpoint.blocked.contains_key(*version);
         versions.extend(revision.route.versions().filter(is_free).cloned());
     }
-    versions.sort();
-    versions.dedup();
+    let mut seen = BTreeSet::new();
+    versions.retain(|version| seen.insert(version.clone()));
     versions
 }
 
