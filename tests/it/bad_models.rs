@@ -22,9 +22,12 @@ const SOON: Duration = Duration::from_secs(120);
 /// Most bad versions are found within it; what is held may be looked at afterwards.
 const CANARY: &str = "canary:30%/40s";
 
-/// Of its requests most are over a multiple of the median, or more than should be over one of the
-/// p99, of the version beside it: where both are answered by one busy machine, the median tells.
-const SLOW: &str = " × the ";
+/// Of its requests more than should be are over a multiple of the p99, or most over one of the
+/// median, of the version beside it: where one server computes for both, the median tells.
+const SLOW: &[&str] = &[
+    "over 1.2 × the p99 beside it",
+    "over 2 × the median beside it",
+];
 
 /// A hub, two hosts, and as many endpoints as there are cases.
 struct Stand {
@@ -270,12 +273,13 @@ impl Stand {
     }
 }
 
-/// It went back, for such a reason.
+/// It went back, for one of these reasons.
 #[track_caller]
-fn went_back(case: &Case, told: &Value, words: &str) {
+fn went_back(case: &Case, told: &Value, words: &[&str]) {
     assert_eq!(told["outcome"], "rolled_back", "{}: {told}", case.name);
     let why = told["why"].as_str().unwrap();
-    assert!(why.contains(words), "{}: {why}", case.name);
+    let is_told = words.iter().any(|words| why.contains(words));
+    assert!(is_told, "{}: {why}", case.name);
 }
 
 /// Changes a byte in the middle of a version's file where the hub stores it, as a disk may.
@@ -329,10 +333,10 @@ fn slow_failing_flipped_misfitting_and_damaged_models_are_caught_and_nothing_els
     });
     let words = [
         SLOW,
-        "errors",
-        "golden request 1: label[0] is",
-        "it takes other inputs",
-        "hosts cannot serve it",
+        &["errors"],
+        &["golden request 1: label[0] is"],
+        &["it takes other inputs"],
+        &["hosts cannot serve it"],
     ];
     for ((case, told), words) in cases.iter().zip(&told).zip(words) {
         went_back(case, told, words);
@@ -380,12 +384,13 @@ fn delayed_mute_crashing_leaking_and_unready_models_are_caught_and_nothing_else_
     lanes.push(traffic(&unready));
     lanes.push(traffic(&leaking));
     let told = stand.brings(&cases);
+    // It sleeps and keeps nothing busy: the other one's tail stays where it was.
     let words = [
-        SLOW,
-        "null answers",
-        "errors",
-        "hosts cannot serve it",
-        "errors",
+        &SLOW[..1],
+        &["null answers"],
+        &["errors"],
+        &["hosts cannot serve it"],
+        &["errors"],
     ];
     for ((case, told), words) in cases.iter().zip(&told).zip(words) {
         went_back(case, told, words);

@@ -180,6 +180,9 @@ impl Alerts {
     /// The incident that an alert about this belongs to: the last that began to grow at most
     /// [`TOGETHER_US`] ago, and of whose alerts all share a cause with it.
     fn incident(&self, subject: &Subject, causes: &[Arc<str>], at_us: i64) -> Option<u64> {
+        if causes.is_empty() {
+            return None;
+        }
         let mut incidents: BTreeMap<u64, (i64, Vec<Arc<str>>)> = BTreeMap::new();
         let all = self.open.values().chain(&self.closed);
         for alert in all.filter(|alert| alert.subject == *subject) {

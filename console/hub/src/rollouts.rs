@@ -22,10 +22,14 @@ use binnacle_core::state::Input;
 
 use crate::answers::Answers;
 use crate::clock::Clock;
-use crate::drift::{Drift, Sides};
+use crate::drift::{Drift, Pair};
 use crate::engine::{Engine, Published};
 use crate::memory::{Memory, Seen};
 use crate::telemetry::{Question, Telemetry, TelemetryError};
+
+use self::compared::Compared;
+
+mod compared;
 
 /// Between two looks while hosts say nothing new: what was measured may have.
 const EVERY: Duration = Duration::from_millis(200);
@@ -85,9 +89,8 @@ struct Gathered {
     shadow: Shadow,
     /// How the memory of servers went since then.
     memory: BTreeMap<Name, Seen>,
-    /// What was counted of inputs before then, and how often what came since was looked at.
-    inputs: Sides,
-    looked: usize,
+    /// What was counted of inputs and answers since then.
+    compared: Compared,
 }
 
 /// The task.
@@ -163,8 +166,7 @@ impl Watch {
                 next_us: from_us + SPAN_US - from_us.rem_euclid(SPAN_US),
                 shadow: self.shadows.of(&endpoint.name, intent),
                 memory: BTreeMap::new(),
-                inputs: Sides::default(),
-                looked: 0,
+                compared: Compared::default(),
             });
             gathered.evidence.golden = golden(published, endpoint, intent);
             let shadow = self.shadows.of(&endpoint.name, intent);
@@ -178,7 +180,11 @@ impl Watch {
                 let error = crate::engine::chain(&error);
                 tracing::warn!(endpoint = %endpoint.name, error, "cannot see what was measured");
             }
-            self.compare(endpoint, intent, gathered).await;
+            if let Some(pair) = Versions::of(endpoint, intent).pair(&endpoint.name) {
+                let now_us = self.clock.now_us();
+                let found = gathered.compared.look(&self.drift, pair, now_us);
+                gathered.evidence.beside = found.unwrap_or(gathered.evidence.beside.clone());
+            }
         }
         let gathered = |endpoint: &EndpointName, stamp| {
             let step = steps.get(&(endpoint.clone(), stamp));
@@ -243,38 +249,6 @@ impl Watch {
         gathered.next_us = to_us;
         Ok(())
     }
-
-    /// Holds the inputs of one new version against those of the one beside it, when enough of
-    /// them have come since the step is watched.
-    async fn compare(&self, endpoint: &Endpoint, intent: &Intent, gathered: &mut Gathered) {
-        let sides = Versions::of(endpoint, intent);
-        let ([canary], [control]) = (&sides.canary[..], &sides.control[..]) else {
-            return;
-        };
-        let pair = (endpoint.name.clone(), [canary.clone(), control.clone()]);
-        // Where it stops, there is nothing to compare any more.
-        let Ok([canary, Some(control)]) = self.drift.sides(pair).await else {
-            return;
-        };
-        let [canary_before, control_before] = &mut gathered.inputs;
-        // A new version may not have been asked anything when the other one is known already.
-        if control_before.is_none() {
-            (*canary_before, *control_before) = (canary, Some(control));
-            return;
-        }
-        let (Some(canary), Some(before)) = (canary, control_before) else {
-            return;
-        };
-        let canary = match canary_before {
-            Some(before) => canary.after(before),
-            None => canary,
-        };
-        let looks = canary.looks();
-        if looks > gathered.looked {
-            gathered.looked = looks;
-            gathered.evidence.beside = canary.beside(&control.after(before));
-        }
-    }
 }
 
 /// The versions on either side of a comparison.
@@ -298,6 +272,14 @@ impl Versions {
             canary,
             control,
         }
+    }
+
+    /// The two, where there is one of either.
+    fn pair(self, endpoint: &EndpointName) -> Option<Pair> {
+        let canary = <[Reference; 1]>::try_from(self.canary).ok();
+        let control = <[Reference; 1]>::try_from(self.control).ok();
+        let ([canary], [control]) = (canary?, control?);
+        Some((endpoint.clone(), [canary, control]))
     }
 
     fn models(&self) -> Vec<Name> {

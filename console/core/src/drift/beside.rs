@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use binnacle_sketch::profile::{BINS, Counts, OUTPUT, psi};
 
-use super::neyman::{DEGREES, LEAST_REFERENCE, LOOKS, scores};
+use super::neyman::{DEGREES, LEAST_REFERENCE, LOOKS, between, greatest};
 use super::special::normal_above;
 use crate::report::References;
 
@@ -124,9 +124,7 @@ impl Seen {
             return None;
         }
         let shares = control.counts.bins.map(|count| count as f64 / m as f64);
-        let all = scores(&shares, m as f64, &self.counts.bins);
-        let all = (0..DEGREES).zip(all);
-        let (degree, score) = all.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
+        let (degree, score) = greatest(between(&self.counts.bins, &control.counts.bins));
         // That of the version that is known: what is sent to the new one by others in batches of
         // their own makes its batches differ, and is what is looked for.
         let spread = control.spread.max(1.0);
@@ -146,15 +144,15 @@ impl Seen {
 /// How values lie by a score and its sign.
 fn how(degree: usize, is_above: bool) -> &'static str {
     match (degree, is_above) {
-        (0, true) => "higher",
-        (0, false) => "lower",
-        (1, true) => "more spread out",
-        (1, false) => "closer together",
+        (1, true) => "higher",
+        (1, false) => "lower",
+        (2, true) => "more spread out",
+        (2, false) => "closer together",
         (_, _) => "of another shape",
     }
 }
 
-/// In a sentence: `tenure is higher (PSI 0.43, by chance once in 5,000)`.
+/// In a sentence: `tenure is higher (PSI 0.43 beyond chance, p 2e-5)`.
 impl std::fmt::Display for Differs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // How much less likely it is than this says nothing more.
@@ -241,6 +239,23 @@ mod tests {
         assert!(canary.beside(&control).inputs.is_some());
         control.features[0].spread = 40.0;
         assert_eq!(canary.beside(&control).inputs, None);
+    }
+
+    #[test]
+    fn a_value_that_never_changed_beside_another_one_differs() {
+        let constant = |bin: usize, values: u64| {
+            let mut side = side(1, 1_000, [1.0; 4]);
+            let mut counts = Counts::default();
+            counts.bins[bin] = values;
+            side.features[0].counts = counts;
+            side
+        };
+        let control = constant(3, 9_000);
+        assert_eq!(constant(3, 1_000).beside(&control), Beside::default());
+        for (bin, how) in [(7, "higher"), (1, "lower")] {
+            let inputs = constant(bin, 1_000).beside(&control).inputs.unwrap();
+            assert_eq!((&*inputs.feature, inputs.how), ("a", how), "{inputs:?}");
+        }
     }
 
     #[test]

@@ -37,37 +37,72 @@ pub struct Apart {
 
 /// The four scores of these counts against shares that `m` values stand behind.
 pub fn scores(shares: &[f64; BINS], m: f64, counts: &[u64; BINS]) -> [f64; DEGREES] {
-    let n: f64 = counts.iter().map(|count| *count as f64).sum();
-    let mut scores = [0.0; DEGREES];
+    let n = sum(counts);
     if n <= 0.0 || m <= 0.0 {
-        return scores;
+        return [0.0; DEGREES];
     }
+    scaled(shares, counts, n * (1.0 + n / m))
+}
+
+/// The four scores of these counts beside others, by the ranks of both together: also where one
+/// of the two has a single value. `S_d = Σ P_d(2u − 1) / √(n m / (n + m − 1) · σ_d²)`, which is
+/// what dealing the same values out to the two at random varies by.
+pub fn between(counts: &[u64; BINS], others: &[u64; BINS]) -> [f64; DEGREES] {
+    let (n, m) = (sum(counts), sum(others));
+    if n <= 0.0 || m <= 0.0 {
+        return [0.0; DEGREES];
+    }
+    let mut shares = [0.0; BINS];
+    for (share, (own, other)) in shares.iter_mut().zip(counts.iter().zip(others)) {
+        *share = (*own + *other) as f64 / (n + m);
+    }
+    scaled(&shares, counts, n * m / (n + m - 1.0))
+}
+
+/// The scores of counts by their ranks in these shares, with how many values' worth of the
+/// shares' variance each sum has.
+fn scaled(shares: &[f64; BINS], counts: &[u64; BINS], worth: f64) -> [f64; DEGREES] {
+    let mut scores = [0.0; DEGREES];
     for (degree, score) in (1..).zip(&mut scores) {
-        let mut below = 0.0;
-        let values = shares.map(|share| {
-            let middle = below + share / 2.0;
-            below += share;
-            legendre(degree, middle)
-        });
-        let mean: f64 = values
-            .iter()
-            .zip(shares)
-            .map(|(value, share)| value * share)
-            .sum();
+        let values = centred(degree, shares);
         let square = values.iter().zip(shares);
-        let variance: f64 = square
-            .map(|(value, share)| (value - mean).powi(2) * share)
-            .sum();
-        if variance <= 1e-12 {
-            continue;
+        let variance: f64 = square.map(|(value, share)| value * value * share).sum();
+        if variance > 1e-12 {
+            let sum = values.iter().zip(counts);
+            let sum: f64 = sum.map(|(value, count)| value * *count as f64).sum();
+            *score = sum / (variance * worth).sqrt();
         }
-        let sum = values.iter().zip(counts);
-        let sum: f64 = sum
-            .map(|(value, count)| (value - mean) * *count as f64)
-            .sum();
-        *score = sum / (variance * n * (1.0 + n / m)).sqrt();
     }
     scores
+}
+
+/// Legendre's polynomial at the middle rank of each bin, less its mean over the shares.
+fn centred(degree: u32, shares: &[f64; BINS]) -> [f64; BINS] {
+    let mut below = 0.0;
+    let values = shares.map(|share| {
+        let middle = below + share / 2.0;
+        below += share;
+        legendre(degree, middle)
+    });
+    let mean = values.iter().zip(shares);
+    let mean: f64 = mean.map(|(value, share)| value * share).sum();
+    values.map(|value| value - mean)
+}
+
+/// The score that says most, with its degree from 1. Of equal ones the first, which is the simplest
+/// to say: where values are of two kinds, all are equal but for rounding.
+pub(super) fn greatest(scores: [f64; DEGREES]) -> (usize, f64) {
+    let mut most = (1, 0.0_f64);
+    for (degree, score) in (1..).zip(scores) {
+        if score.abs() > most.1.abs() * (1.0 + 1e-9) {
+            most = (degree, score);
+        }
+    }
+    most
+}
+
+fn sum(counts: &[u64; BINS]) -> f64 {
+    counts.iter().map(|count| *count as f64).sum()
 }
 
 /// Whether a version met other inputs than its reference from the first request on: its counts at
@@ -85,16 +120,7 @@ pub fn on_arrival(features: &[([u32; BINS], [u64; BINS])], level: f64) -> Vec<Ap
         let m = f64::from(all) - 1.0;
         let shares = gaps.map(|gaps| f64::from(gaps) / f64::from(all));
         let scores = scores(&shares, m, counts);
-        let (degree, score) =
-            (1..)
-                .zip(scores)
-                .fold((1, 0.0), |most: (usize, f64), (degree, score)| {
-                    if score.abs() > most.1.abs() {
-                        (degree, score)
-                    } else {
-                        most
-                    }
-                });
+        let (degree, score) = greatest(scores);
         let p = (2.0 * normal_above(score.abs()) * tests).min(1.0);
         if p <= level {
             found.push(Apart {
