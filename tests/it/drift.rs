@@ -9,14 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use open_inference::{Data, DataForm, InferRequest, Tensor, rest};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use binnacle_tests::client;
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
 use binnacle_tests::models::{self, Model};
 use binnacle_tests::patience::{eventually, eventually_true};
 use binnacle_tests::program;
 use binnacle_tests::traffic::{Lane, Protocol, Traffic};
+use binnacle_tests::watched::Watched;
 
 /// Until a host has fetched, loaded and switched; until counts have come to the hub.
 const SOON: Duration = Duration::from_secs(60);
@@ -30,84 +28,20 @@ const OUTPUTS: [&str; 3] = [
     "output probabilities[2]",
 ];
 
-/// A hub and one host whose inputs are watched.
+/// One version serves, and its inputs and answers are watched.
 struct Stand {
-    hub: Hub,
-    agent: Agent,
-    _runtime: Runtime,
-    _folder: TempDir,
+    watched: Watched,
 }
 
 impl Stand {
-    /// A version serves, and its inputs are watched before the first request comes.
     fn start(percent: u8) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
-        let hub = Hub::start(folder.path());
-        let repository = folder.path().join("repository");
-        std::fs::create_dir_all(&repository).unwrap();
-        let runtime = Runtime::start(&folder.path().join("runtime"), &repository);
-        let address = hub.address();
-        let agent = Agent::start_watching(folder.path(), "host-1", &address, &runtime, percent);
-        let stand = Self {
-            hub,
-            agent,
-            _runtime: runtime,
-            _folder: folder,
-        };
-        stand.register(stand._folder.path());
-        eventually_true("the host is live", SOON, || {
-            let host = stand.hub.host("host-1");
-            host.is_some_and(|host| host["state"] == "live")
-        });
-        stand.does(&format!("endpoint create {ENDPOINT}"));
-        let told = stand.does(&format!("deploy wine@1 --to {ENDPOINT} --wait=2m"));
-        assert_eq!(told["outcome"], "promoted", "{told}");
-        eventually("the inputs of the version are watched", SOON, || {
-            let status = stand.agent.control("/status")?.json();
-            match status["inputs"]["versions"] == 1 {
-                true => Ok(()),
-                false => Err(status["inputs"].to_string()),
-            }
-        });
-        stand
+        let watched = Watched::start("wine@1", ENDPOINT, percent, register);
+        Self { watched }
     }
 
-    fn register(&self, folder: &Path) {
-        let table = folder.join("rows.csv");
-        Model::load(MODEL).table(&table);
-        let (table, file) = (table.display(), models::file(MODEL, "1"));
-        self.does(&format!("dataset register rows --file {table}"));
-        let answers = folder.join("answers.csv");
-        predictions(&answers);
-        self.does(&format!(
-            "dataset register answers --file {}",
-            answers.display()
-        ));
-        self.does("featureset register vector --from rows@1");
-        self.does(&format!("model create {MODEL}"));
-        self.does(&format!(
-            "version register --model {MODEL} --file {} --dataset rows@1:train \
-             --dataset answers@1:predictions --featureset vector@1",
-            file.display()
-        ));
-    }
-
-    #[track_caller]
-    fn does(&self, words: &str) -> Value {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        let ended = self.hub.ask(&words);
-        let said = (&ended.stdout, &ended.stderr);
-        assert_eq!(ended.code, 0, "{words:?} {said:?}");
-        ended.outcome()["items"][0].clone()
-    }
-
-    /// Every feature, as the hub counted it.
-    fn features(&self) -> Vec<Value> {
-        let ended = self.hub.ask(&["drift", "show", ENDPOINT]);
-        let items = ended.json()["items"].as_array().unwrap().clone();
+    /// Every feature, as the hub counted it: all of it, or what was counted in a span.
+    fn features(&self, span: &str) -> Vec<Value> {
+        let items = self.watched.drift(&format!("show {span}"));
         let features = items.into_iter();
         features.filter(|item| item["feature"] != "").collect()
     }
@@ -115,29 +49,11 @@ impl Stand {
     fn lane(&self, protocol: Protocol, every: Duration) -> Lane {
         Lane {
             protocol,
-            to: self.agent.listen(),
+            to: self.watched.agent.listen(),
             model: Model::called(MODEL, "cellar"),
             version: String::new(),
             every,
         }
-    }
-
-    /// One request over HTTP, however it is answered.
-    fn post(&self, body: &Bytes, json_bytes: Option<usize>) {
-        let more = json_bytes.map(|bytes| format!("inference-header-content-length: {bytes}\r\n"));
-        self.post_with(body, &more.unwrap_or_default());
-    }
-
-    /// The same with more lines in its header.
-    fn post_with(&self, body: &Bytes, more: &str) {
-        let mut request = format!(
-            "POST /v2/models/cellar/infer HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n{more}\
-             connection: close\r\n\r\n",
-            body.len(),
-        )
-        .into_bytes();
-        request.extend_from_slice(body);
-        client::raw(self.agent.listen(), &request).unwrap();
     }
 
     /// A tensor of rows, as JSON or with its bytes behind it.
@@ -150,18 +66,15 @@ impl Stand {
             form: DataForm::Typed,
         };
         let encoded = rest::encode_request(&request, form).unwrap();
-        self.post(&encoded.body, encoded.json_bytes);
+        self.watched.infer(&encoded, "");
     }
 
     /// What was sent of every feature, and how much of it is missing; and of how many rows the
     /// answers were counted.
     fn settles(&self, requests: u64, unfit: u64, (sent, missing): (u64, u64), answered: u64) {
         eventually("everything that was sent is counted", SOON, || {
-            let listed = self.hub.ask(&["drift", "list", ENDPOINT]);
-            if listed.code != 0 {
-                return Err(listed.stderr);
-            }
-            let item = listed.json()["items"][0].clone();
+            let item = self.watched.drift("list").first().cloned();
+            let item = item.unwrap_or_default();
             let counted = [
                 &item["requests"],
                 &item["unfit"],
@@ -180,7 +93,7 @@ impl Stand {
                 .is_some_and(|it| it.starts_with("output "))
         };
         let (outputs, features): (Vec<Value>, Vec<Value>) =
-            self.features().into_iter().partition(is_output);
+            self.features("").into_iter().partition(is_output);
         let names = outputs.iter().map(|output| output["feature"].as_str());
         let names: BTreeSet<&str> = names.map(Option::unwrap).collect();
         assert_eq!(
@@ -199,7 +112,42 @@ impl Stand {
             assert_eq!(feature["missing"], missing, "{feature}");
             assert_eq!(binned, sent - missing, "{feature}");
         }
+        // Whatever died meanwhile: what was counted of late is as much, and before it is nothing.
+        let counts = |span: &str| {
+            let of = |feature: Value| (feature["feature"].clone(), feature["bins"].clone());
+            let features = self.features(span).into_iter().map(of);
+            features.collect::<Vec<(Value, Value)>>()
+        };
+        assert_eq!(counts("--since 6h"), counts(""));
+        for feature in self.features("--until 6h") {
+            let nothing = (&feature["counted"], &feature["from"], &feature["psi"]);
+            assert_eq!(
+                nothing,
+                (&json!(0), &Value::Null, &Value::Null),
+                "{feature}"
+            );
+        }
     }
+}
+
+fn register(watched: &Watched, folder: &Path) {
+    let table = folder.join("rows.csv");
+    Model::load(MODEL).table(&table);
+    let (table, file) = (table.display(), models::file(MODEL, "1"));
+    watched.does(&format!("dataset register rows --file {table}"));
+    let answers = folder.join("answers.csv");
+    predictions(&answers);
+    watched.does(&format!(
+        "dataset register answers --file {}",
+        answers.display()
+    ));
+    watched.does("featureset register vector --from rows@1");
+    watched.does(&format!("model create {MODEL}"));
+    watched.does(&format!(
+        "version register --model {MODEL} --file {} --dataset rows@1:train \
+         --dataset answers@1:predictions --featureset vector@1",
+        file.display()
+    ));
 }
 
 /// What the version is said to have answered, as a table.
@@ -225,7 +173,8 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
         let input = json!({
             "name": "features", "datatype": "FP32", "shape": [2, columns], "data": [row, row],
         });
-        stand.post(&Bytes::from(json!({ "inputs": [input] }).to_string()), None);
+        let body = json!({ "inputs": [input] }).to_string();
+        stand.watched.post(body.as_bytes(), None, "");
     }
     let traffic = Traffic::start(&[stand.lane(Protocol::Grpc, Duration::from_millis(4))]);
     eventually_true("gRPC is answered", SOON, || traffic.sent() >= 200);
@@ -234,7 +183,7 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
     stand.settles(requests, 0, (values, 0), values);
 
     // What is wrong is counted for what it is: not finite, of another type, too narrow, no request.
-    stand.hub.kill();
+    stand.watched.hub.kill();
     let not_finite = [f32::NAN, f32::INFINITY].map(|x| Data::Fp32(vec![x; columns as usize]));
     for data in not_finite {
         stand.tensor(1, columns, data, DataForm::Raw);
@@ -244,12 +193,12 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
     let double = Data::Fp64(vec![12.5; columns as usize]);
     stand.tensor(1, columns, double, DataForm::Typed);
     stand.tensor(1, columns - 1, Data::Fp32(vec![1.0; 12]), DataForm::Typed);
-    stand.post(&Bytes::from_static(b"{\"inputs\": [nonsense"), None);
+    stand.watched.post(b"{\"inputs\": [nonsense", None, "");
     requests += 6;
     values += 5;
     // None of it is answered well.
     let answered = values - 5;
-    stand.hub.start_again();
+    stand.watched.hub.start_again();
     stand.settles(requests, 2, (values, 4), answered);
 
     // Killed again and again, the hub counts nothing twice.
@@ -258,8 +207,8 @@ fn every_value_is_counted_once_whatever_comes_and_whatever_dies() {
         eventually_true("requests are answered", SOON, || {
             traffic.sent() >= round * 300
         });
-        stand.hub.kill();
-        stand.hub.start_again();
+        stand.watched.hub.kill();
+        stand.watched.hub.start_again();
     }
     let more = traffic.stop().sent();
     stand.settles(requests + more, 2, (values + more, 4), answered + more);
@@ -271,13 +220,17 @@ fn what_the_budget_leaves_no_time_for_is_counted_as_left_out() {
     let lanes = [Protocol::Http, Protocol::Grpc].map(|it| stand.lane(it, Duration::from_micros(1)));
     let traffic = Traffic::start(&lanes);
     eventually_true("sampling has begun", SOON, || {
-        let status = stand.agent.control("/status").map(|answer| answer.json());
+        let status = stand
+            .watched
+            .agent
+            .control("/status")
+            .map(|answer| answer.json());
         let share = status.map(|status| status["inputs"]["share_permille"].as_u64());
         share.is_ok_and(|share| share.is_some_and(|share| share < 1_000))
     });
     let sent = traffic.stop().sent();
     let item = eventually("everything that was sent is accounted for", SOON, || {
-        let item = stand.hub.ask(&["drift", "list", ENDPOINT]).json()["items"][0].clone();
+        let item = stand.watched.drift("list")[0].clone();
         let count = |field: &str| item[field].as_u64().unwrap_or(0);
         let all = count("requests") + count("skipped") + count("dropped");
         match all == sent {
@@ -286,7 +239,7 @@ fn what_the_budget_leaves_no_time_for_is_counted_as_left_out() {
         }
     });
     assert!(item["skipped"].as_u64() > Some(0), "{item}");
-    for feature in stand.features() {
+    for feature in stand.features("") {
         assert_eq!(feature["counted"], item["requests"], "{feature}");
     }
 }
@@ -298,9 +251,8 @@ fn answers_that_are_unlike_what_was_registered_page_while_inputs_do_not() {
     // what it is said to have answered.
     let traffic = Traffic::start(&[stand.lane(Protocol::Http, Duration::from_millis(2))]);
     let moved = eventually("it is told what moved", SOON, || {
-        let ended = stand.hub.ask(&["drift", "explain", ENDPOINT]);
-        let moved = ended.json()["items"].as_array().unwrap().clone();
-        let listed = stand.hub.ask(&["drift", "list", ENDPOINT]).json()["items"][0].clone();
+        let moved = stand.watched.drift("explain");
+        let listed = stand.watched.drift("list")[0].clone();
         match listed["state"] == "moved" && !moved.is_empty() {
             true => Ok(moved),
             false => Err(listed.to_string()),
@@ -310,9 +262,9 @@ fn answers_that_are_unlike_what_was_registered_page_while_inputs_do_not() {
         let feature = item["feature"].as_str().unwrap();
         assert!(OUTPUTS.contains(&feature), "{item}");
     }
-    let alerts = stand.hub.ask(&["drift", "episodes", ENDPOINT]).json();
-    let said = alerts["items"][0]["what"].as_str().unwrap();
-    assert!(said.starts_with("wine@1: output "), "{alerts}");
+    let alerts = stand.watched.drift("episodes");
+    let said = alerts[0]["what"].as_str().unwrap();
+    assert!(said.starts_with("wine@1: output "), "{alerts:?}");
     let tally = traffic.stop();
     assert_eq!(tally.failed, 0, "{:?}", tally.failures);
 }
@@ -321,7 +273,7 @@ fn answers_that_are_unlike_what_was_registered_page_while_inputs_do_not() {
 fn a_canary_that_is_asked_other_things_than_the_version_beside_it_is_held() {
     let stand = Stand::start(100);
     let file = models::file(MODEL, "2");
-    stand.does(&format!(
+    stand.watched.does(&format!(
         "version register --model {MODEL} --file {} --dataset rows@1:train --featureset vector@1",
         file.display()
     ));
@@ -329,16 +281,18 @@ fn a_canary_that_is_asked_other_things_than_the_version_beside_it_is_held() {
     let traffic = Traffic::start(&lanes);
     let deploy = format!("deploy wine@2 --to {ENDPOINT} --confirm-within 0s");
     // The same requests for both, dealt out by chance: nothing is held against it.
-    let told = stand.does(&format!("{deploy} --strategy canary:50%/10s --wait=3m"));
+    let told = stand
+        .watched
+        .does(&format!("{deploy} --strategy canary:50%/10s --wait=3m"));
     assert_eq!(told["outcome"], "promoted", "{told}");
-    let back = stand.does(&format!(
+    let back = stand.watched.does(&format!(
         "deploy wine@1 --to {ENDPOINT} --strategy all-at-once --confirm-within 0s --wait=2m"
     ));
     assert_eq!(back["outcome"], "promoted", "{back}");
 
     // Some callers have one version to themselves, and they ask other things.
     let strategy = "--strategy canary:50%/10s --pin x-cohort=beta:wine@2 --sticky x-user";
-    stand.does(&format!("{deploy} {strategy}"));
+    stand.watched.does(&format!("{deploy} {strategy}"));
     let model = Model::load(MODEL);
     let held = eventually("it is held", SOON, || {
         for rows in model.rows().chunks(20).take(5) {
@@ -353,9 +307,9 @@ fn a_canary_that_is_asked_other_things_than_the_version_beside_it_is_held() {
                 form: DataForm::Typed,
             };
             let encoded = rest::encode_request(&request, DataForm::Typed).unwrap();
-            stand.post_with(&encoded.body, "x-cohort: beta\r\n");
+            stand.watched.infer(&encoded, "x-cohort: beta\r\n");
         }
-        let rollout = stand.does(&format!("rollout show {ENDPOINT}"));
+        let rollout = stand.watched.does(&format!("rollout show {ENDPOINT}"));
         let why = rollout["finding"]["why"].as_str().unwrap_or_default();
         let is_told = why.starts_with("it is asked other things than the version beside it");
         match is_told && rollout["finding"]["verdict"] == "hold" {
@@ -365,9 +319,11 @@ fn a_canary_that_is_asked_other_things_than_the_version_beside_it_is_held() {
     });
     let after = "wine@2 100%, x-cohort=beta to wine@2, sticky by x-user";
     assert_eq!(held["after"], after, "{held}");
-    stand.does(&format!("rollout abort {ENDPOINT} --reason no"));
+    stand
+        .watched
+        .does(&format!("rollout abort {ENDPOINT} --reason no"));
     eventually_true("it is given up", SOON, || {
-        stand.does(&format!("endpoint show {ENDPOINT}"))["rollout"].is_null()
+        stand.watched.does(&format!("endpoint show {ENDPOINT}"))["rollout"].is_null()
     });
     let tally = traffic.stop();
     assert_eq!(tally.failed, 0, "{:?}", tally.failures);

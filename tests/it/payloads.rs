@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use open_inference::{Data, DataForm, InferRequest, Tensor, rest};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use binnacle_sketch::payload::{NAMES, NUMBERS};
-use binnacle_tests::client;
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
-use binnacle_tests::patience::{eventually, eventually_true};
+use binnacle_tests::patience::eventually;
+use binnacle_tests::watched::Watched;
 
 /// Until a host has fetched, loaded and switched; until counts have come to the hub.
 const SOON: Duration = Duration::from_secs(60);
@@ -48,92 +46,19 @@ fn embedding(image: &Image) -> Vec<f32> {
     (0..WIDTH).map(sum).collect()
 }
 
-/// A hub and one host whose images are watched.
-struct Stand {
-    hub: Hub,
-    agent: Agent,
-    _runtime: Runtime,
-    folder: TempDir,
-}
+/// A version is asked with images, and both they and its answers are watched.
+struct Stand(Watched);
 
 impl Stand {
-    /// A version serves, and is watched before the first request comes.
     fn start(reference: &[Image]) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
-        let hub = Hub::start(folder.path());
-        let repository = folder.path().join("repository");
-        std::fs::create_dir_all(&repository).unwrap();
-        let runtime = Runtime::start(&folder.path().join("runtime"), &repository);
-        let address = hub.address();
-        let agent = Agent::start_watching(folder.path(), "host-1", &address, &runtime, 100);
-        let stand = Self {
-            hub,
-            agent,
-            _runtime: runtime,
-            folder,
-        };
-        stand.register(reference);
-        eventually_true("the host is live", SOON, || {
-            let host = stand.hub.host("host-1");
-            host.is_some_and(|host| host["state"] == "live")
-        });
-        stand.does(&format!("endpoint create {ENDPOINT}"));
-        let told = stand.does(&format!("deploy digits@1 --to {ENDPOINT} --wait=2m"));
-        assert_eq!(told["outcome"], "promoted", "{told}");
-        eventually("the version is watched", SOON, || {
-            let status = stand.agent.control("/status")?.json();
-            match status["inputs"]["versions"] == 1 {
-                true => Ok(()),
-                false => Err(status["inputs"].to_string()),
-            }
-        });
-        stand
-    }
-
-    fn register(&self, reference: &[Image]) {
-        let table = |name: &str, line: &dyn Fn(&Image) -> String| {
-            let path = self.folder.path().join(format!("{name}.jsonl"));
-            let lines: String = reference.iter().map(line).collect();
-            std::fs::write(&path, lines).unwrap();
-            self.does(&format!(
-                "dataset register {name} --file {}",
-                path.display()
-            ));
-        };
-        table("images", &|image| {
-            let lines: Vec<&[f32]> = image.chunks(WIDTH).collect();
-            format!("{{\"image\":{lines:?}}}\n")
-        });
-        table("answers", &|image| {
-            format!("{{\"embedding\":{:?}}}\n", embedding(image))
-        });
-        self.does("featureset register vector --from images@1");
-        self.does("model create digits");
-        self.does(&format!(
-            "version register --model digits --file {} --dataset images@1:train \
-             --dataset answers@1:predictions --featureset vector@1",
-            source("model.onnx").display()
-        ));
-    }
-
-    #[track_caller]
-    fn does(&self, words: &str) -> Value {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        let ended = self.hub.ask(&words);
-        let said = (&ended.stdout, &ended.stderr);
-        assert_eq!(ended.code, 0, "{words:?} {said:?}");
-        ended.outcome()["items"][0].clone()
-    }
-
-    fn items(&self, asked: &str) -> Vec<Value> {
-        let ended = self.hub.ask(&["drift", asked, ENDPOINT]);
-        ended.json()["items"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
+        Self(Watched::start(
+            "digits@1",
+            ENDPOINT,
+            100,
+            |watched, folder| {
+                register(watched, folder, reference);
+            },
+        ))
     }
 
     /// Asks with some images at once, over HTTP.
@@ -147,24 +72,14 @@ impl Stand {
             form: DataForm::Typed,
         };
         let encoded = rest::encode_request(&request, form).unwrap();
-        let more = encoded.json_bytes;
-        let more = more.map(|bytes| format!("inference-header-content-length: {bytes}\r\n"));
-        let mut request = format!(
-            "POST /v2/models/reader/infer HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n{}\
-             connection: close\r\n\r\n",
-            encoded.body.len(),
-            more.unwrap_or_default(),
-        )
-        .into_bytes();
-        request.extend_from_slice(&encoded.body);
-        let answer = client::raw(self.agent.listen(), &request).unwrap();
+        let answer = self.0.infer(&encoded, "");
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
     /// Every number of images and answers has been counted for so many rows, each once.
     fn settles(&self, requests: u64, rows: u64) {
         eventually("everything that was sent is counted", SOON, || {
-            let item = self.items("list").first().cloned().unwrap_or_default();
+            let item = self.0.drift("list").first().cloned().unwrap_or_default();
             let counted = [&item["requests"], &item["unfit"], &item["dropped"]];
             match counted.map(Value::as_u64) == [Some(requests), Some(0), Some(0)] {
                 true => Ok(()),
@@ -172,7 +87,7 @@ impl Stand {
             }
         });
         let items = eventually("the detector has taken it in", SOON, || {
-            let items = self.items("show");
+            let items = self.0.drift("show");
             let streams = items
                 .iter()
                 .flat_map(|item| item["streams"].as_array().unwrap());
@@ -200,6 +115,32 @@ impl Stand {
     }
 }
 
+fn register(watched: &Watched, folder: &Path, reference: &[Image]) {
+    let table = |name: &str, line: &dyn Fn(&Image) -> String| {
+        let path = folder.join(format!("{name}.jsonl"));
+        let lines: String = reference.iter().map(line).collect();
+        std::fs::write(&path, lines).unwrap();
+        watched.does(&format!(
+            "dataset register {name} --file {}",
+            path.display()
+        ));
+    };
+    table("images", &|image| {
+        let lines: Vec<&[f32]> = image.chunks(WIDTH).collect();
+        format!("{{\"image\":{lines:?}}}\n")
+    });
+    table("answers", &|image| {
+        format!("{{\"embedding\":{:?}}}\n", embedding(image))
+    });
+    watched.does("featureset register vector --from images@1");
+    watched.does("model create digits");
+    watched.does(&format!(
+        "version register --model digits --file {} --dataset images@1:train \
+         --dataset answers@1:predictions --featureset vector@1",
+        source("model.onnx").display()
+    ));
+}
+
 #[test]
 fn images_that_are_inverted_upstream_are_named_and_those_that_are_not_are_quiet() {
     let mut images = images();
@@ -214,9 +155,9 @@ fn images_that_are_inverted_upstream_are_named_and_those_that_are_not_are_quiet(
         stand.asks(batch, form);
     }
     stand.settles(live.len() as u64 / 4, live.len() as u64);
-    let item = stand.items("list")[0].clone();
+    let item = stand.0.drift("list")[0].clone();
     assert_ne!(item["state"], "moved", "{item}");
-    assert!(stand.items("episodes").is_empty());
+    assert!(stand.0.drift("episodes").is_empty());
 
     let inverted = live
         .iter()
@@ -226,8 +167,8 @@ fn images_that_are_inverted_upstream_are_named_and_those_that_are_not_are_quiet(
         stand.asks(batch, DataForm::Raw);
     }
     let moved = eventually("it is told what moved", SOON, || {
-        let item = stand.items("list")[0].clone();
-        let moved = stand.items("explain");
+        let item = stand.0.drift("list")[0].clone();
+        let moved = stand.0.drift("explain");
         match item["state"] == "moved" && !moved.is_empty() {
             true => Ok(moved),
             false => Err(item.to_string()),
@@ -244,7 +185,7 @@ fn images_that_are_inverted_upstream_are_named_and_those_that_are_not_are_quiet(
         names.len(),
         "{names:?}"
     );
-    let said = stand.items("episodes")[0]["what"]
+    let said = stand.0.drift("episodes")[0]["what"]
         .as_str()
         .unwrap()
         .to_owned();

@@ -49,11 +49,11 @@ pub use episode::{Acknowledged, Effect, Episode, Event, Open};
 pub use experts::{Experts, MAX_EXPERTS, Shape};
 pub use explain::{Explanation, Lately, explain, moved, named};
 pub use guard::{
-    Beyond, Course, Guard, MOMENTS, NotKept, Page, Row, StreamStands, Totals, Turn, Yardstick, key,
-    place,
+    Beyond, Course, Guard, MOMENTS, NotKept, Page, Row, StreamStands, Totals, Turn, Window,
+    Yardstick, key, place,
 };
 pub use judge::{Judged, Judgement, LEVEL, judge};
-pub use neyman::{Apart, DEGREES, LEAST_REFERENCE, LOOKS, on_arrival, scores};
+pub use neyman::{Apart, DEGREES, LEAST_REFERENCE, LOOKS, between, on_arrival, scores};
 pub use proof::{Provable, Prover, Standing};
 pub use replay::{Replayed, replay};
 pub use share::Share;

@@ -11,7 +11,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::alert::{AlertItem, BlameItem, MarkItem, SinkItem};
-pub use self::drift::{CourseItem, DriftItem, MovedItem, PageItem, StreamItem, WatchedItem};
+pub use self::drift::{
+    CourseItem, DriftItem, MovedItem, PageItem, StreamItem, WatchedItem, WatchedLook,
+};
 pub use self::endpoint::{
     ApprovalsItem, BlockItem, EndpointItem, FailedItem, OverrideItem, PlanItem, ProofItem,
     ReadinessItem, RevisionItem, RolloutItem, StepItem, TraceItem, step_in_words,

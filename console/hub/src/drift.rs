@@ -67,6 +67,8 @@ pub(crate) struct Counted {
 pub(crate) struct Of {
     pub(crate) endpoint: Option<EndpointName>,
     pub(crate) version: Option<Reference>,
+    /// Of features, what was counted between these times; `None` for all of it.
+    pub(crate) span_us: Option<(i64, i64)>,
 }
 
 /// What the owner can be asked.
@@ -143,9 +145,12 @@ impl Drift {
         self.ask(|reply| Ask::Explain(of, reply)).await
     }
 
-    /// What was counted of the inputs of two versions at an endpoint.
-    pub(crate) async fn sides(&self, of: Pair) -> Result<Sides, Stopping> {
-        self.ask(|reply| Ask::Sides(of, reply)).await
+    /// Asks what was counted of the inputs of two versions at an endpoint, without waiting for the
+    /// answer. Nothing where the owner is too far behind to be asked, or has stopped.
+    pub(crate) fn sides(&self, of: Pair) -> Option<oneshot::Receiver<Sides>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.asks.try_send(Ask::Sides(of, reply));
+        sent.is_ok().then_some(answer)
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Stopping> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cli::endpoint::refused;
+use crate::cli::time::Moment;
 use crate::cli::{Global, alert, time};
 use crate::format;
 use crate::link::Link;
@@ -24,8 +25,9 @@ const METER: usize = 10;
 pub(crate) enum Verb {
     /// What is watched, version by version: how near to an alarm it is, and what it had of data.
     List(Of),
-    /// Each feature of what is watched, those first against which there is most evidence.
-    Show(Of),
+    /// Each feature of what is watched, those first against which there is most evidence: what was
+    /// counted of it, and how far that lies from the reference. All of it, or a span of time.
+    Show(Show),
     /// What moved: how, since when, how far, and by whose fault.
     Explain(Of),
     /// Alarms of late, open or over: each is an alert.
@@ -41,6 +43,20 @@ pub(crate) struct Of {
     /// Only of this version, as in fraud@7.
     #[arg(long, value_name = "VERSION")]
     version: Option<Reference>,
+}
+
+/// The further back, the coarser is what is known: to about a sixth of how long ago it was, up to
+/// six days. What is told is widened to that, and says from when to when it was counted.
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    of: Of,
+    /// Only what was counted since: 30m, 03:12, or RFC 3339 [default: since it is watched].
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    since: Option<Moment>,
+    /// Only what was counted until then [default: now].
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    until: Option<Moment>,
 }
 
 #[derive(Args, Debug)]
@@ -83,10 +99,17 @@ impl Verb {
                     list(rows, as_of_us)
                 })
             }
-            Self::Show(of) => {
-                let answer = link.drift().show(link.question(of.asked())).await?;
+            Self::Show(ask) => {
+                let asked = ask.asked(time::now_us())?;
+                let answer = link.drift().show(link.question(asked)).await?;
                 let (rows, as_of_us) = read::<WatchedItem>(&answer.into_inner())?;
-                tell(form, ("binnacle.drift-features/v1", as_of_us), &rows, show)
+                let is_span = ask.since.is_some() || ask.until.is_some();
+                tell(
+                    form,
+                    ("binnacle.drift-features/v1", as_of_us),
+                    &rows,
+                    |rows| show(rows, is_span),
+                )
             }
             Self::Explain(of) => {
                 let answer = link.drift().explain(link.question(of.asked())).await?;
@@ -108,7 +131,28 @@ impl Of {
         proto::DriftRequest {
             endpoint: text(self.endpoint.as_ref().map(ToString::to_string)),
             version: text(self.version.as_ref().map(ToString::to_string)),
+            ..proto::DriftRequest::default()
         }
+    }
+}
+
+impl Show {
+    fn asked(&self, now_us: i64) -> Result<proto::DriftRequest, Failure> {
+        let asked = self.of.asked();
+        if self.since.is_none() && self.until.is_none() {
+            return Ok(asked);
+        }
+        // Time begins in 1970, at 1: 0 is none.
+        let from_us = self.since.map_or(1, |since| since.us(now_us));
+        let to_us = self.until.map_or(now_us, |until| until.us(now_us));
+        if from_us >= to_us {
+            return Err(Failure::new(Exit::Usage, "--since is not before --until"));
+        }
+        Ok(proto::DriftRequest {
+            from_us,
+            to_us,
+            ..asked
+        })
     }
 }
 
@@ -242,7 +286,7 @@ fn word(signal: Signal) -> &'static str {
     }
 }
 
-fn show(rows: &[WatchedItem]) -> String {
+fn show(rows: &[WatchedItem], is_span: bool) -> String {
     if rows.is_empty() {
         return "nothing of it is watched; `binnacle drift list` says why".to_owned();
     }
@@ -255,6 +299,8 @@ fn show(rows: &[WatchedItem]) -> String {
         Column::Right("MISSING"),
         Column::Right("UNSEEN"),
         Column::Right("OUT OF RANGE"),
+        Column::Right("PSI"),
+        Column::Right("BY CHANCE TO"),
     ];
     let cells = |row: &WatchedItem| {
         let most = row.streams.first();
@@ -273,9 +319,41 @@ fn show(rows: &[WatchedItem]) -> String {
             row.missing.to_string(),
             row.unseen.to_string(),
             row.out_of_range.to_string(),
+            figure(row.psi, 3),
+            figure(row.psi_chance, 4),
         ]
     };
-    output::table(&columns, rows.iter().map(cells))
+    let table = output::table(&columns, rows.iter().map(cells));
+    match is_span {
+        true => format!("{}\n\n{table}", spans(rows)),
+        false => table,
+    }
+}
+
+/// From when to when was counted what is told, a line for each version; evidence is of now.
+fn spans(rows: &[WatchedItem]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for row in rows {
+        let line = match (row.from_us, row.to_us) {
+            (Some(from_us), Some(to_us)) => format!(
+                "{} at {}: counted from {} to {}",
+                row.version,
+                row.endpoint,
+                rfc3339(from_us),
+                rfc3339(to_us)
+            ),
+            (_, _) => format!("{} at {}: nothing was counted", row.version, row.endpoint),
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+/// A figure, or that there is none.
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
 fn explain(rows: &[MovedItem], now_us: i64) -> String {
@@ -292,9 +370,6 @@ fn explain(rows: &[MovedItem], now_us: i64) -> String {
         Column::Right("SINCE"),
         Column::Right("OF"),
     ];
-    let figure = |value: Option<f64>, digits: usize| {
-        value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
-    };
     let cells = |row: &MovedItem| {
         let unit = match &*row.unit {
             "" => String::new(),

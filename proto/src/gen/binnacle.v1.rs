@@ -6070,6 +6070,12 @@ pub struct DriftRequest {
     /// model@number; empty for all.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
+    /// Show: only what was counted between these times, widened to what is known; 0 and 0 for all of
+    /// it since the version is watched.
+    #[prost(int64, tag = "3")]
+    pub from_us: i64,
+    #[prost(int64, tag = "4")]
+    pub to_us: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DriftResponse {

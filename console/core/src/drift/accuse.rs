@@ -43,7 +43,7 @@ pub fn accuse(
     let explained = guard.explain(budget);
     let what = sentence(version, &explained).into();
     let Some(yardstick) = guard.yardstick() else {
-        // The hub was started again since: the page is kept, what led to it is not.
+        // Cuts are held for days, and a page may stay open for longer.
         let whom = Whom::Unknown;
         let why = "what was counted around it is not held any more".into();
         let blame = Blame { whom, why };

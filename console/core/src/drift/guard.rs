@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use binnacle_sketch::profile::{BINS, Counts, hour_of_week};
 
-use self::keep::Unsaved;
+use self::keep::{Late, Unsaved};
 use super::baseline::Baseline;
 use super::beside::{Seen, Side};
 use super::budget::Budget;
@@ -29,10 +29,12 @@ mod course;
 mod keep;
 mod measure;
 mod page;
+mod window;
 
 pub use course::{Course, MOMENTS};
 pub use keep::{NotKept, Row};
 pub use measure::{Beyond, Yardstick};
+pub use window::Window;
 
 /// Streams of which a page tells, beyond the ranking: the first says most.
 const TOLD: usize = 8;
@@ -49,8 +51,6 @@ pub struct Guard {
     recent: Recent,
     /// What the last tick said.
     verdict: Option<Verdict>,
-    /// What paged last, for as long as the counts since are held.
-    paged: Option<Paged>,
     unsaved: Unsaved,
 }
 
@@ -78,6 +78,8 @@ struct Kept {
     seen_us: i64,
     episode: Episode,
     page: Option<Page>,
+    /// What of it moved.
+    paged: Option<Paged>,
     /// When the evidence last reached the threshold of a warning.
     warned_us: Option<i64>,
     /// Of the versions that began to serve on its day, it was the n-th, from 1.
@@ -105,6 +107,7 @@ packed!(Kept {
     seen_us,
     episode,
     page,
+    paged,
     warned_us,
     nth,
     looked,
@@ -136,7 +139,7 @@ packed!(Page {
     evidence,
 });
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Paged {
     /// Each stream, in falling order of evidence, and when its change began: cuts grow coarser, and
     /// what is known now is not known as precisely later.
@@ -146,11 +149,15 @@ struct Paged {
 }
 
 /// When a change began: by the tick, and by the clock of those who counted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Onset {
     tick: u32,
     at_us: i64,
 }
+
+packed!(Paged { moved, ranked });
+
+packed!(Onset { tick, at_us });
 
 /// What a tick came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +233,7 @@ impl Guard {
             seen_us: 0,
             episode: Episode::default(),
             page: None,
+            paged: None,
             warned_us: None,
             nth: nth.max(1),
             looked: 0,
@@ -233,14 +241,14 @@ impl Guard {
             normal: Vec::new(),
         };
         let watch = Watch::new(&baseline);
+        let recent = Recent::new(baseline.features().len());
         Self {
-            unsaved: Unsaved::begun(&kept, watch.state()),
+            unsaved: Unsaved::begun(&kept, watch.state(), &recent),
             watch,
-            recent: Recent::new(baseline.features().len()),
+            recent,
             baseline,
             kept,
             verdict: None,
-            paged: None,
         }
     }
 
@@ -299,7 +307,7 @@ impl Guard {
         let to_us = window.to_us.min(now_us);
         self.kept.seen_us = self.kept.seen_us.max(to_us);
         let from_us = window.from_us.min(to_us);
-        self.recent.add(host, from_us, window, &features);
+        self.recent.add(host, (from_us, to_us), window, &features);
         received
     }
 
@@ -311,10 +319,11 @@ impl Guard {
         self.kept.ticks += 1;
         let tick = self.tick_of(now_us);
         let hour = hour_of_week(now_us);
+        let late = Late::of(self.recent.open());
         self.recent.close(tick);
         let passed = std::mem::take(&mut self.kept.passed);
         let (verdict, step) = self.watch.stepped(tick, hour, budget);
-        self.unsaved.stepped(step);
+        self.unsaved.stepped(step, late);
         if matches!(verdict.outcome, Outcome::Warning(_)) {
             self.kept.warned_us = Some(now_us);
         }
@@ -367,10 +376,13 @@ impl Guard {
         self.kept.heeded = entry;
         self.unsaved.whole();
         let tick = self.recent.last_tick();
-        let first = self.paged.as_ref().and_then(|paged| paged.moved.first());
-        let since = self
-            .recent
-            .since(first.map_or(tick, |(_, onset)| onset.tick));
+        let first = self
+            .kept
+            .paged
+            .as_ref()
+            .and_then(|paged| paged.moved.first());
+        let since = first.map_or(tick, |(_, onset)| onset.tick);
+        let since = self.recent.since(since).all;
         for stream in 0..self.watch.streams() {
             if let Some((feature, Signal::Values)) = self.watch.signal(stream)
                 && let Some(live) = since.features.get(feature)
@@ -385,7 +397,7 @@ impl Guard {
         self.watch.reset();
         self.kept.gathered = 0;
         self.kept.looked = u32::MAX;
-        self.paged = None;
+        self.kept.paged = None;
         self.kept.episode.on(Event::Rebaselined) == Effect::Over
     }
 

@@ -12,7 +12,7 @@ use super::experts::{Experts, MAX_EXPERTS};
 use super::special::ln_rising;
 use super::spread::Spread;
 use super::tolerance::Tolerance;
-use crate::packed::{Malformed, Packed, Packer, Unpacker};
+use crate::packed::{Malformed, Packed, Packer, Unpacker, packed};
 
 /// What one step may multiply evidence by: far past any threshold, far from what a double holds.
 const CAP: f64 = 1e60;
@@ -114,6 +114,14 @@ pub struct Evidence {
     /// Steps that the evidence was gathered over.
     pub steps: u32,
 }
+
+packed!(Evidence {
+    exact,
+    practical,
+    best,
+    age,
+    steps,
+});
 
 /// Counts that cannot have been counted against this reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

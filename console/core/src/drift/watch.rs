@@ -6,6 +6,7 @@
 //! the mean. The mean of both gates would let one of them page alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use binnacle_sketch::profile::{BINS, Counts};
 
@@ -54,8 +55,8 @@ pub struct State {
     /// Counts that their reference could not have given.
     impossible: u64,
     warned: bool,
-    /// What came in since the last tick, by stream: a report may be acknowledged once this is
-    /// kept, whether its tick is over or not.
+    /// What came in since the last tick: a report may be acknowledged once this is kept, whether
+    /// its tick is over or not.
     pending: Pending,
 }
 
@@ -68,14 +69,20 @@ packed!(State {
     pending,
 });
 
+impl State {
+    /// What came in since the last tick.
+    pub(super) fn pending(&self) -> &Pending {
+        &self.pending
+    }
+}
+
 /// What changes in a state between two ticks, and a tick in the words of its counts: enough to
 /// go on from an older state to this one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
-    tick: u32,
+    pub(super) tick: u32,
     hour: usize,
-    /// By stream.
-    counts: Pending,
+    pub(super) counts: Pending,
     /// All evidence was set to nothing after it.
     resets: bool,
 }
@@ -87,8 +94,20 @@ packed!(Step {
     resets
 });
 
-/// Counts by stream that came in since the last tick.
-type Pending = BTreeMap<usize, [u64; BINS]>;
+/// What came in since the last tick.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Pending {
+    /// By feature that was told of and is watched.
+    pub(super) features: BTreeMap<usize, Counts>,
+    pub(super) requests: u64,
+    pub(super) unfit: u64,
+}
+
+packed!(Pending {
+    features,
+    requests,
+    unfit,
+});
 
 /// What stands beside the streams.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +117,7 @@ pub(super) struct Margin {
     forgotten: u64,
     impossible: u64,
     warned: bool,
-    pending: Pending,
+    pub(super) pending: Pending,
 }
 
 packed!(Margin {
@@ -151,6 +170,12 @@ pub struct Moved {
     pub alone: bool,
 }
 
+packed!(Moved {
+    stream,
+    evidence,
+    alone,
+});
+
 /// A state that belongs to another reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the kept evidence belongs to another reference: its streams do not fit")]
@@ -167,7 +192,7 @@ impl Watch {
             forgotten: 0,
             impossible: 0,
             warned: false,
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
         };
         Self { held, state }
     }
@@ -204,18 +229,14 @@ impl Watch {
         if self.state.sources.len() > SOURCES {
             self.forget();
         }
+        let (held, pending) = (&self.held, &mut self.state.pending);
         for (feature, counts) in report.features {
-            self.count(*feature, counts);
+            if !of_feature(held, *feature).is_empty() {
+                pending.features.entry(*feature).or_default().merge(counts);
+            }
         }
-        if report.requests > 0
-            && let Some(last) = self.held.len().checked_sub(1)
-        {
-            add(
-                &mut self.state.pending,
-                last,
-                two(report.requests, report.unfit),
-            );
-        }
+        pending.requests = pending.requests.saturating_add(report.requests);
+        pending.unfit = pending.unfit.saturating_add(report.unfit);
         Received::New
     }
 
@@ -226,16 +247,6 @@ impl Watch {
         if let Some(source) = oldest.map(|(source, _)| *source) {
             self.state.sources.remove(&source);
             self.state.forgotten = self.state.forgotten.saturating_add(1);
-        }
-    }
-
-    fn count(&mut self, feature: usize, counts: &Counts) {
-        // Those of one feature lie side by side, in the order of the features.
-        let first = self.held.partition_point(|held| held.feature() < feature);
-        let own = self.held.iter().enumerate().skip(first);
-        let own = own.take_while(|(_, held)| held.feature() == feature);
-        for (at, held) in own.filter(|(_, held)| held.signal() != Signal::Unfit) {
-            add(&mut self.state.pending, at, held.counts(counts));
         }
     }
 
@@ -295,22 +306,37 @@ impl Watch {
     }
 
     fn take(&mut self, tick: u32, hour: usize, counts: &Pending) {
-        for (at, counts) in counts {
-            let (Some(stream), Some(held)) =
-                (self.state.streams.get_mut(*at), self.held.get_mut(*at))
-            else {
-                continue;
-            };
-            held.turn(hour);
-            let null = held.null();
-            // Where everything is allowed, nothing can be concluded.
-            if null.tolerance.bounds().allows_everything() {
-                continue;
+        for (feature, counts) in &counts.features {
+            for at in of_feature(&self.held, *feature) {
+                self.step(at, (tick, hour), |held| held.counts(counts));
             }
-            let binned = held.binned(counts, tick);
-            if stream.step(tick, null, &binned).is_err() {
-                self.state.impossible = self.state.impossible.saturating_add(1);
-            }
+        }
+        if counts.requests > 0
+            && let Some(last) = self.held.len().checked_sub(1)
+        {
+            self.step(last, (tick, hour), |_| two(counts.requests, counts.unfit));
+        }
+    }
+
+    fn step(
+        &mut self,
+        at: usize,
+        (tick, hour): (u32, usize),
+        counts: impl FnOnce(&Held) -> [u64; BINS],
+    ) {
+        let (Some(stream), Some(held)) = (self.state.streams.get_mut(at), self.held.get_mut(at))
+        else {
+            return;
+        };
+        held.turn(hour);
+        let null = held.null();
+        // Where everything is allowed, nothing can be concluded.
+        if null.tolerance.bounds().allows_everything() {
+            return;
+        }
+        let binned = held.binned(&counts(held), tick);
+        if stream.step(tick, null, &binned).is_err() {
+            self.state.impossible = self.state.impossible.saturating_add(1);
         }
     }
 
@@ -340,7 +366,8 @@ impl Watch {
 
     /// Whether anything came in since the last tick.
     pub fn has_news(&self) -> bool {
-        !self.state.pending.is_empty()
+        let pending = &self.state.pending;
+        pending.requests > 0 || !pending.features.is_empty()
     }
 
     /// Sets all evidence to nothing: what moved is accepted, or was looked at.
@@ -399,11 +426,12 @@ impl Watch {
     }
 }
 
-fn add(pending: &mut Pending, stream: usize, counts: [u64; BINS]) {
-    let pending = pending.entry(stream).or_default();
-    for (all, more) in pending.iter_mut().zip(counts) {
-        *all = all.saturating_add(more);
-    }
+/// The streams of a feature, which lie side by side in the order of the features.
+fn of_feature(held: &[Held], feature: usize) -> Range<usize> {
+    let own = |held: &Held| held.signal() != Signal::Unfit;
+    let first = held.partition_point(|held| own(held) && held.feature() < feature);
+    let last = held.partition_point(|held| own(held) && held.feature() <= feature);
+    first..last
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Watched inputs as tables, pages and documents show them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -115,7 +116,13 @@ pub struct WatchedItem {
     pub version: Reference,
     /// The feature; empty for what is of no one feature.
     pub feature: Arc<str>,
-    /// Values that were counted: with a bin, and without one.
+    /// From when to when the following was counted; absent where nothing was.
+    #[serde(rename = "from", with = "some_time", default)]
+    pub from_us: Option<i64>,
+    /// Its end.
+    #[serde(rename = "to", with = "some_time", default)]
+    pub to_us: Option<i64>,
+    /// Values that were counted: with a bin, and without one. Of no one feature: requests.
     pub counted: u64,
     /// Of these, those that are missing, not finite or of a wrong type.
     pub missing: u64,
@@ -123,11 +130,17 @@ pub struct WatchedItem {
     pub unseen: u64,
     /// Numbers below and above the reference's.
     pub out_of_range: u64,
-    /// By bin of the reference.
+    /// By bin of the reference: where nothing moved, all are alike.
     pub bins: Vec<u64>,
+    /// The population stability index of these; of values.
+    #[serde(default)]
+    pub psi: Option<f64>,
+    /// What chance alone stays below in 39 of 40 cases.
+    #[serde(default)]
+    pub psi_chance: Option<f64>,
     /// Its streams, in falling order of evidence.
     pub streams: Vec<StreamItem>,
-    /// How far it lay from its reference, moment by moment.
+    /// How far it lay from its reference, moment by moment; of one endpoint.
     #[serde(default)]
     pub course: Option<CourseItem>,
 }
@@ -288,6 +301,17 @@ impl StreamItem {
     }
 }
 
+/// What is asked of the features of a version.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WatchedLook {
+    /// When.
+    pub now_us: i64,
+    /// What was counted between these times; `None` for all of it.
+    pub span_us: Option<(i64, i64)>,
+    /// Whether the course of each is told: it takes as long as all the rest.
+    pub tells_course: bool,
+}
+
 impl WatchedItem {
     /// Every feature of a version, those first against which there is most evidence.
     pub fn all(
@@ -295,36 +319,51 @@ impl WatchedItem {
         version: &Reference,
         guard: &Guard,
         budget: &Budget,
-        now_us: i64,
+        look: &WatchedLook,
     ) -> Vec<Self> {
-        let totals = guard.totals();
-        let course = guard.course(now_us);
+        let window = match look.span_us {
+            Some(span_us) => guard.window(span_us),
+            None => guard.whole(),
+        };
+        let course = look.tells_course.then(|| guard.course(look.now_us));
+        let names = guard.totals().features.into_iter().enumerate();
+        let places: HashMap<&str, usize> = names.map(|(at, (name, _))| (name, at)).collect();
+        let mut rows: HashMap<usize, usize> = HashMap::new();
         let mut all: Vec<Self> = Vec::new();
         for stands in guard.streams(budget) {
             let stream = StreamItem::of(&stands);
-            if let Some(known) = all.iter_mut().find(|one| *one.feature == *stands.feature) {
+            // Requests as such come after the features.
+            let place = places.get(stands.feature.as_str());
+            let at = place.copied().unwrap_or(places.len());
+            if let Some(known) = rows.get(&at).and_then(|row| all.get_mut(*row)) {
                 known.streams.push(stream);
                 continue;
             }
-            let mut features = totals.features.iter();
-            let at = features.position(|(name, _)| *name == stands.feature);
-            let at = at.unwrap_or(totals.features.len());
-            let counts = totals.features.get(at);
-            let counts = counts.map(|(_, counts)| **counts).unwrap_or_default();
+            rows.insert(at, all.len());
+            let counts = window.features.get(at);
+            let counted = counts.map(|counts| counts.binned().saturating_add(counts.missing));
+            let psi = counts.and_then(|counts| guard.index(at, counts));
+            let counts = counts.copied().unwrap_or_default();
             all.push(Self {
                 endpoint: endpoint.clone(),
                 version: version.clone(),
                 feature: stream.feature.clone(),
-                counted: counts.binned().saturating_add(counts.missing),
+                from_us: window.span_us.map(|span| span.0),
+                to_us: window.span_us.map(|span| span.1),
+                counted: counted.unwrap_or(window.requests),
                 missing: counts.missing,
                 unseen: counts.unseen,
                 out_of_range: counts.under.saturating_add(counts.over),
                 bins: counts.bins.to_vec(),
+                psi: psi.map(|psi| psi.value),
+                psi_chance: psi.map(|psi| psi.chance_high),
                 streams: vec![stream],
-                course: course.features.get(at).map(|apart| CourseItem {
-                    from_us: course.from_us,
-                    step_ms: (course.step_us / 1_000).unsigned_abs(),
-                    apart: apart.clone(),
+                course: course.as_ref().and_then(|course| {
+                    course.features.get(at).map(|apart| CourseItem {
+                        from_us: course.from_us,
+                        step_ms: (course.step_us / 1_000).unsigned_abs(),
+                        apart: apart.clone(),
+                    })
                 }),
             });
         }

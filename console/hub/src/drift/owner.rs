@@ -16,7 +16,7 @@ use binnacle_core::registry::{Digest, Reference};
 use binnacle_core::report::References;
 use binnacle_core::rollout::duty::{self, Inputs, Outputs};
 use binnacle_core::state::{Input, State};
-use binnacle_core::view::{AlertItem, DriftItem, MovedItem, WatchedItem};
+use binnacle_core::view::{AlertItem, DriftItem, MovedItem, WatchedItem, WatchedLook};
 use binnacle_sketch::profile::Profile;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -508,10 +508,15 @@ impl Owner {
     }
 
     fn show(&self, of: &Of) -> Vec<WatchedItem> {
-        let (budget, now_us) = (self.budget(), self.clock.now_us());
+        let budget = self.budget();
+        let look = WatchedLook {
+            now_us: self.clock.now_us(),
+            span_us: of.span_us,
+            tells_course: of.endpoint.is_some(),
+        };
         let all = self.wanted(of);
         all.flat_map(|((endpoint, version), guard)| {
-            WatchedItem::all(endpoint, version, guard, &budget, now_us)
+            WatchedItem::all(endpoint, version, guard, &budget, &look)
         })
         .collect()
     }

@@ -102,7 +102,16 @@ fn of(request: Request<proto::DriftRequest>) -> Result<Of, Status> {
             Some(parsed.map_err(|error| Status::invalid_argument(format!("version: {error}")))?)
         }
     };
-    Ok(Of { endpoint, version })
+    let span_us = match (asked.from_us, asked.to_us) {
+        (0, 0) => None,
+        (from_us, to_us) if from_us < to_us => Some((from_us, to_us)),
+        (_, _) => return Err(Status::invalid_argument("from_us is not before to_us")),
+    };
+    Ok(Of {
+        endpoint,
+        version,
+        span_us,
+    })
 }
 
 fn malformed(refused: Refused) -> Status {

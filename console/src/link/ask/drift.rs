@@ -20,7 +20,10 @@ impl Live {
                 let answer = self.link.drift().list(asked).await.map_err(refused)?;
                 Told::All(read(answer.into_inner())?.into())
             }
-            Inquiry::One(endpoint, version) => Told::One(self.watched(endpoint, version).await?),
+            Inquiry::One(endpoint, version, stretch) => {
+                let span_us = stretch.span_us(self.now_us());
+                Told::One(self.watched(endpoint, version, span_us).await?)
+            }
         };
         Ok(Answer::Drift(told))
     }
@@ -29,11 +32,15 @@ impl Live {
         &self,
         endpoint: &EndpointName,
         version: &Reference,
+        span_us: Option<(i64, i64)>,
     ) -> Result<Arc<Watched>, Refusal> {
+        let (from_us, to_us) = span_us.unwrap_or_default();
         let asked = || {
             self.link.question(proto::DriftRequest {
                 endpoint: endpoint.to_string(),
                 version: version.to_string(),
+                from_us,
+                to_us,
             })
         };
         let mut drift = self.link.drift();

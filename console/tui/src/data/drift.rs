@@ -5,7 +5,7 @@ use std::sync::Arc;
 use binnacle_core::view::{DriftItem, EndpointName, Reference};
 
 use super::{Data, Known};
-use crate::question::drift::{Inquiry, Told, Watched};
+use crate::question::drift::{Inquiry, Stretch, Told, Watched};
 use crate::question::{Answer, Question};
 
 impl Data {
@@ -35,11 +35,11 @@ impl Data {
     /// One version's features.
     pub fn watched(
         &self,
-        endpoint: &EndpointName,
-        version: &Reference,
+        (endpoint, version): (&EndpointName, &Reference),
+        stretch: Stretch,
         now_us: i64,
     ) -> Known<'_, Arc<Watched>> {
-        let inquiry = Inquiry::One(endpoint.clone(), version.clone());
+        let inquiry = Inquiry::One(endpoint.clone(), version.clone(), stretch);
         self.told_of_drift(inquiry, now_us, |told| match told {
             Told::One(watched) => Some(watched),
             Told::All(_) => None,

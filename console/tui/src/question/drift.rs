@@ -13,7 +13,30 @@ pub enum Inquiry {
     /// Every version that serves at an endpoint.
     All,
     /// The features of one version at one endpoint, and what of them moved.
-    One(EndpointName, Reference),
+    One(EndpointName, Reference, Stretch),
+}
+
+/// Which counts of features are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Stretch {
+    /// For how long; `None` since the version is watched.
+    pub length_s: Option<u32>,
+    /// Up to when; `None` for now.
+    pub until_us: Option<i64>,
+}
+
+impl Stretch {
+    /// From when to when; `None` for all there is.
+    pub fn span_us(self, now_us: i64) -> Option<(i64, i64)> {
+        let to_us = self.until_us.unwrap_or(now_us);
+        let from_us = |length_s: u32| to_us.saturating_sub(i64::from(length_s) * 1_000_000);
+        match (self.length_s, self.until_us) {
+            (None, None) => None,
+            // Time begins in 1970, at 1: 0 is none.
+            (None, Some(_)) => Some((1, to_us)),
+            (Some(length_s), _) => Some((from_us(length_s), to_us)),
+        }
+    }
 }
 
 /// An answer about watched inputs.
@@ -62,6 +85,16 @@ impl Rebaseline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stretch_ends_then_or_now_and_may_be_all_there_is() {
+        let stretch = |length_s, until_us| Stretch { length_s, until_us }.span_us(100_000_000);
+        assert_eq!(stretch(None, None), None);
+        assert_eq!(stretch(None, Some(70_000_000)), Some((1, 70_000_000)));
+        assert_eq!(stretch(Some(60), None), Some((40_000_000, 100_000_000)));
+        let then = stretch(Some(60), Some(70_000_000));
+        assert_eq!(then, Some((10_000_000, 70_000_000)));
+    }
 
     #[test]
     fn a_wish_is_told_as_the_command_that_does_it() {

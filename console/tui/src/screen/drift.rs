@@ -31,6 +31,7 @@ use crate::widget::table::{Column, Row, Text};
 
 mod course;
 mod page;
+mod stretch;
 #[cfg(test)]
 mod tests;
 

@@ -2,11 +2,12 @@
 //! little is known; and what the hub would answer about them. Rows are read from the JSON that
 //! the hub sends.
 
+use binnacle_core::view::rfc3339;
 use serde_json::{Value, json};
 
 use super::{NOW_US, endpoints};
 use crate::msg::Msg;
-use crate::question::drift::{Inquiry, Told};
+use crate::question::drift::{Inquiry, Stretch, Told};
 use crate::question::{Answer, Question};
 use crate::screen::models::tests::dark;
 use crate::stage::{self, Stage};
@@ -14,7 +15,7 @@ use crate::stage::{self, Stage};
 const MINUTE_US: i64 = 60_000_000;
 
 fn at(minutes_ago: i64) -> String {
-    binnacle_core::view::rfc3339(NOW_US - minutes_ago * MINUTE_US)
+    rfc3339(NOW_US - minutes_ago * MINUTE_US)
 }
 
 /// What the hub knows of inputs.
@@ -72,7 +73,10 @@ impl Inputs {
         vec![self.churn(), well, few]
     }
 
-    fn features(&self) -> Value {
+    /// Features, of the last five days or of less.
+    fn features(&self, stretch: Stretch) -> Value {
+        let (from_us, to_us) = stretch.span_us(NOW_US).unwrap_or((1, NOW_US));
+        let from_us = from_us.max(NOW_US - 7_200 * MINUTE_US);
         let alike: Vec<u64> = (0..20).map(|bin| 15_000 + bin * 7 % 300).collect();
         let mut shifted = alike.clone();
         for (bin, count) in shifted.iter_mut().enumerate() {
@@ -90,7 +94,10 @@ impl Inputs {
             json!({
                 "course": {"from": at(120), "step_ms": 150_000, "apart": apart},
                 "endpoint": "prod/churn", "version": "churn@14", "feature": name,
-                "counted": 312_398, "missing": missing, "unseen": 0, "out_of_range": 412,
+                "from": rfc3339(from_us), "to": rfc3339(to_us),
+                "psi": if part >= 1.0 { 4.31 } else { 0.003 }, "psi_chance": 0.004,
+                "counted": (to_us - from_us) / 1_382_800, "missing": missing, "unseen": 0,
+                "out_of_range": 412,
                 "bins": bins, "streams": [stream(name, "values", part)],
             })
         };
@@ -141,10 +148,14 @@ impl Inputs {
                 let rows = Value::Array(self.rows());
                 Told::All(serde_json::from_value(rows).unwrap())
             }
-            Inquiry::One(..) => {
+            Inquiry::One(_, _, stretch) => {
+                let features = match self.is_empty {
+                    true => json!([]),
+                    false => self.features(*stretch),
+                };
                 let watched = json!({
                     "version": (!self.is_empty).then(|| self.churn()),
-                    "features": if self.is_empty { json!([]) } else { self.features() },
+                    "features": features,
                     "moved": if self.is_empty { json!([]) } else { self.moved() },
                 });
                 Told::One(serde_json::from_value(watched).unwrap())

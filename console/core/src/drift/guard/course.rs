@@ -75,12 +75,12 @@ impl Guard {
     fn apart(&self, spans: &[Span<'_>], own: &[usize], hour: usize) -> Vec<Option<f64>> {
         let mut moment = Moment::default();
         for span in own.iter().filter_map(|at| spans.get(*at)) {
-            let (requests, unfit, lives) = span.counted();
-            moment.requests += requests;
-            moment.unfit += unfit;
-            let most = moment.features.len().max(lives.len());
+            let counted = span.counted();
+            moment.requests += counted.requests;
+            moment.unfit += counted.unfit;
+            let most = moment.features.len().max(counted.features.len());
             moment.features.resize(most, Counts::default());
-            for (own, live) in moment.features.iter_mut().zip(&lives) {
+            for (own, live) in moment.features.iter_mut().zip(&counted.features) {
                 own.merge(&live.counts);
             }
         }

@@ -4,16 +4,19 @@
 //! it are some tens of bytes. So a whole is followed by rows that each hold the counts of the
 //! ticks since the row before, and going on takes those ticks again: the same arithmetic on the
 //! same numbers, and so the same evidence. A new whole is written when the rows have come to half
-//! of it at least: what is written is then at most three times the counts.
+//! of it at least: what is written is then at most three times the counts. What was counted of
+//! late comes back with it, but for the hosts that counted it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
+use binnacle_sketch::Magnitudes;
+use binnacle_sketch::profile::{Counts, Live};
 use sha2::{Digest as _, Sha256};
 
 use super::super::baseline::Baseline;
-use super::super::recent::Recent;
-use super::super::watch::{Margin, NotOurs, Source, State, Step, Watch};
+use super::super::recent::{Recent, Sum};
+use super::super::watch::{Margin, NotOurs, Pending, Source, State, Step, Watch};
 use super::{Guard, Kept};
 use crate::packed::{Malformed, Packed, Packer, Unpacker, packed};
 
@@ -55,29 +58,63 @@ pub(super) struct Unsaved {
     first: Option<Vec<u8>>,
     /// Bytes of the rows after the whole.
     bytes: usize,
-    steps: Vec<Step>,
+    steps: Vec<(Step, Late)>,
     sources: BTreeSet<Source>,
 }
 
 /// A row after the whole.
 struct More {
-    /// Without what was accepted as normal: that is in the whole.
+    /// Without what paged and what was accepted as normal: that is in the whole.
     kept: Kept,
-    steps: Vec<Step>,
+    steps: Vec<(Step, Late)>,
     margin: Margin,
+    /// Of what is pending in the margin.
+    open: Late,
 }
 
 packed!(More {
     kept,
     steps,
-    margin
+    margin,
+    open,
 });
+
+/// What stands beside the counts of a tick: from when to when they were counted. Magnitudes are
+/// kept with the whole alone: in each row they would be some five times the counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Late {
+    span_us: Option<(i64, i64)>,
+}
+
+packed!(Late { span_us });
+
+impl Late {
+    pub(super) fn of(sum: &Sum) -> Self {
+        Self {
+            span_us: sum.span_us,
+        }
+    }
+
+    /// Has these counts be those of the tick that is open.
+    fn restore(&self, counts: &Pending, recent: &mut Recent) {
+        let live = |(at, counts): (&usize, &Counts)| {
+            let live = Live {
+                counts: *counts,
+                magnitudes: Magnitudes::default(),
+            };
+            (*at, live)
+        };
+        let lives: Vec<(usize, Live)> = counts.features.iter().map(live).collect();
+        let features = lives.iter().map(|(at, live)| (*at, live));
+        recent.restore(self.span_us, (counts.requests, counts.unfit), features);
+    }
+}
 
 impl Unsaved {
     /// It has just begun, and this is what it has begun with.
-    pub(super) fn begun(kept: &Kept, state: &State) -> Self {
+    pub(super) fn begun(kept: &Kept, state: &State, recent: &Recent) -> Self {
         Self {
-            first: Some(whole(kept, state)),
+            first: Some(whole(kept, state, recent)),
             ..Self::written()
         }
     }
@@ -98,11 +135,11 @@ impl Unsaved {
     }
 
     /// A tick was closed.
-    pub(super) fn stepped(&mut self, step: Step) {
+    pub(super) fn stepped(&mut self, step: Step, late: Late) {
         if self.rows.is_none() {
             return;
         }
-        self.steps.push(step);
+        self.steps.push((step, late));
         if self.steps.len() > WAITING {
             self.whole();
         }
@@ -121,6 +158,7 @@ impl Unsaved {
 static FORMAT: LazyLock<[u8; 4]> = LazyLock::new(|| {
     let mut shape = format!("{EDITION} ");
     <(Kept, State)>::shape(&mut shape);
+    Recent::shape(&mut shape);
     More::shape(&mut shape);
     let digest = Sha256::digest(shape.as_bytes());
     digest.first_chunk().copied().unwrap_or_default()
@@ -133,24 +171,30 @@ fn bytes_of(write: impl FnOnce(&mut Packer)) -> Vec<u8> {
     packer.bytes
 }
 
-fn whole(kept: &Kept, state: &State) -> Vec<u8> {
+fn whole(kept: &Kept, state: &State, recent: &Recent) -> Vec<u8> {
     bytes_of(|to| {
         kept.pack(to);
         state.pack(to);
+        recent.pack(to);
+        Late::of(recent.open()).pack(to);
     })
 }
 
-fn read<T: Packed>(bytes: &[u8]) -> Result<T, NotKept> {
-    let read = || {
+/// Reads bytes of this release to their end.
+fn read<T>(
+    bytes: &[u8],
+    read: impl FnOnce(&mut Unpacker<'_>) -> Result<T, Malformed>,
+) -> Result<T, NotKept> {
+    let whole = || {
         let mut from = Unpacker::new(bytes);
         if <[u8; 4]>::unpack(&mut from)? != *FORMAT {
             return Err(Malformed("another release has written them"));
         }
-        let value = T::unpack(&mut from)?;
+        let value = read(&mut from)?;
         from.finish()?;
         Ok(value)
     };
-    read().map_err(NotKept::Bytes)
+    whole().map_err(NotKept::Bytes)
 }
 
 impl Guard {
@@ -170,19 +214,22 @@ impl Guard {
             return first.collect();
         }
         let part = PART + (1.0 - PART) * stagger.clamp(0.0, 1.0);
-        if self.unsaved.bytes as f64 >= part * self.watch.bytes() as f64 {
+        let bytes = self.watch.bytes() + self.recent.bytes();
+        if self.unsaved.bytes as f64 >= part * bytes as f64 {
             self.unsaved.whole();
             return self.save_whole();
         }
         let more = More {
             kept: Kept {
                 normal: Vec::new(),
+                paged: None,
                 ..self.kept.clone()
             },
             margin: self
                 .watch
                 .margin(&std::mem::take(&mut self.unsaved.sources)),
             steps: std::mem::take(&mut self.unsaved.steps),
+            open: Late::of(self.recent.open()),
         };
         let bytes = bytes_of(|to| more.pack(to));
         self.unsaved.rows = Some(rows + 1);
@@ -201,7 +248,7 @@ impl Guard {
         });
         let whole = Row {
             number: 0,
-            bytes: Some(whole(&self.kept, self.watch.state())),
+            bytes: Some(whole(&self.kept, self.watch.state(), &self.recent)),
         };
         let rows = old.chain([whole]).collect();
         self.unsaved = Unsaved::written();
@@ -226,33 +273,50 @@ impl Guard {
     ) -> Result<Self, NotKept> {
         let mut rows = rows.into_iter();
         let whole = rows.next().unwrap_or_default();
-        let (kept, state): (Kept, State) = read(whole)?;
-        if kept.totals.len() != baseline.features().len() {
+        let features = baseline.features().len();
+        let (kept, state, mut recent, open) = read(whole, |from| {
+            let (kept, state) = <(Kept, State)>::unpack(from)?;
+            let recent = Recent::unpack(from, features)?;
+            Ok((kept, state, recent, Late::unpack(from)?))
+        })?;
+        if kept.totals.len() != features {
             return Err(NotOurs.into());
         }
+        open.restore(state.pending(), &mut recent);
         let mut guard = Self {
             watch: Watch::resume(&baseline, state)?,
-            recent: Recent::new(baseline.features().len()),
+            recent,
             baseline,
             kept,
             verdict: None,
-            paged: None,
             unsaved: Unsaved::written(),
         };
         guard.accept();
         for bytes in rows {
-            let More {
-                kept,
-                steps,
-                margin,
-            } = read(bytes)?;
-            steps.iter().for_each(|step| guard.watch.redo(step));
-            guard.watch.edge(margin);
-            let normal = std::mem::take(&mut guard.kept.normal);
-            guard.kept = Kept { normal, ..kept };
+            guard.add(read(bytes, More::unpack)?);
             guard.unsaved.rows = guard.unsaved.rows.map(|rows| rows + 1);
             guard.unsaved.bytes += bytes.len();
         }
         Ok(guard)
+    }
+
+    /// Takes anew what a row after the whole tells of.
+    fn add(&mut self, more: More) {
+        for (step, late) in more.steps {
+            late.restore(&step.counts, &mut self.recent);
+            self.recent.close(step.tick);
+            self.watch.redo(&step);
+        }
+        more.open.restore(&more.margin.pending, &mut self.recent);
+        self.watch.edge(more.margin);
+        let (normal, paged) = (
+            std::mem::take(&mut self.kept.normal),
+            self.kept.paged.take(),
+        );
+        self.kept = Kept {
+            normal,
+            paged,
+            ..more.kept
+        };
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use binnacle_sketch::profile::Counts;
 
-use super::super::recent::Sum;
+use super::super::recent::OfAll;
 use super::super::signal::Signal;
 use super::super::tolerance::TOLERANCE;
 use super::Guard;
@@ -45,7 +45,7 @@ pub struct Yardstick {
 impl Guard {
     /// What is to be held against each other to find whose fault it is, of what moved most.
     pub fn yardstick(&self) -> Option<Yardstick> {
-        let paged = self.paged.as_ref()?;
+        let paged = self.kept.paged.as_ref()?;
         let (first, onset) = paged.moved.first()?;
         let (feature, signal) = self.watch.signal(first.stream)?;
         let (held, _) = self.watch.stream(first.stream)?;
@@ -103,7 +103,7 @@ impl Guard {
             };
             Share { beyond, of }
         };
-        let of = |sum: &Sum| match by.signal {
+        let of = |sum: &OfAll| match by.signal {
             Signal::Unfit => Share {
                 beyond: sum.unfit,
                 of: sum.requests,
@@ -129,8 +129,8 @@ impl Guard {
             fair: by.fair,
             what: by.what.clone(),
             hosts: hosts.collect(),
-            now: of(&now),
-            before: of(&before),
+            now: of(&now.all),
+            before: of(&before.all),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::recent::Sum;
+use super::super::recent::OfAll;
 use super::{
     Budget, Event, Explanation, Guard, Lately, Moved, Onset, Page, Paged, Signal, TOLD, explain,
     moved,
@@ -27,10 +27,11 @@ impl Guard {
             self.kept.page = Some(Page {
                 at_us: now_us,
                 since_us: first.map_or(now_us, |onset| onset.at_us),
-                observations: since.map_or(0, |since| since.requests),
+                observations: since.map_or(0, |since| since.all.requests),
                 evidence: evidence.max(1.0).ln(),
             });
-            self.paged = Some(Paged { moved, ranked });
+            self.kept.paged = Some(Paged { moved, ranked });
+            self.unsaved.whole();
         }
         Event::Alarm {
             at_us: now_us,
@@ -63,7 +64,7 @@ impl Guard {
     /// The first explains most.
     pub fn explain(&self, budget: &Budget) -> Vec<(Explanation, i64)> {
         let now;
-        let paged = match &self.paged {
+        let paged = match &self.kept.paged {
             Some(paged) => paged,
             None => {
                 let moved = self.watch.standing(budget);
@@ -77,7 +78,7 @@ impl Guard {
         };
         // Of the feature that moved most all is told: that its values are out of range says where
         // they are not.
-        let first = paged.moved.first().filter(|_| self.paged.is_some());
+        let first = paged.moved.first().filter(|_| self.kept.paged.is_some());
         let first = first.and_then(|(first, _)| Some(self.watch.signal(first.stream)?.0));
         let is_first = |moved: &Moved| {
             first.is_some() && first == self.watch.signal(moved.stream).map(|(feature, _)| feature)
@@ -85,10 +86,10 @@ impl Guard {
         let told = paged.moved.iter().enumerate();
         let told = told.filter(|(at, (moved, _))| *at < paged.ranked || is_first(moved));
         // What moved for one reason began at one time.
-        let mut since: BTreeMap<u32, Sum> = BTreeMap::new();
+        let mut since: BTreeMap<u32, OfAll> = BTreeMap::new();
         let explained = told.filter_map(|(at, (moved, onset))| {
             let since = since.entry(onset.tick);
-            let since = since.or_insert_with(|| self.recent.since(onset.tick));
+            let since = since.or_insert_with(|| self.recent.since(onset.tick).all);
             let lately = self.lately(moved.stream, since)?;
             let features = self.baseline.features();
             let ranked = at < paged.ranked;
@@ -99,7 +100,7 @@ impl Guard {
     }
 
     /// What was counted of a stream since.
-    fn lately(&self, stream: usize, since: &Sum) -> Option<Lately> {
+    fn lately(&self, stream: usize, since: &OfAll) -> Option<Lately> {
         let (feature, signal) = self.watch.signal(stream)?;
         if signal == Signal::Unfit {
             return Some(Lately {

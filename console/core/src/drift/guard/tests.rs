@@ -301,19 +301,23 @@ fn what_is_kept_goes_on_where_it_was() {
         disk.write(killed.save(0.3));
         assert_eq!(killed.save(0.3), [], "nothing changed since");
         killed = disk.read().unwrap();
-        // But for the counts of late: a page made right after a start reaches back to it.
-        let pages = [&killed, &whole].map(|guard| guard.kept.page.as_ref());
-        assert_eq!(pages[0].is_some(), pages[1].is_some());
-        let but_page = |guard: &Guard| Kept {
-            page: None,
-            ..guard.kept.clone()
+        assert_eq!(killed.kept, whole.kept);
+        let late = [&killed, &whole].map(|guard| guard.recent.since(0));
+        assert_eq!(late[0].span_us, late[1].span_us);
+        let counts = |sum: &super::super::recent::Sum| {
+            let counts = sum.all.features.iter().map(|live| live.counts);
+            (sum.all.requests, sum.all.unfit, counts.collect::<Vec<_>>())
         };
-        assert_eq!(but_page(&killed), but_page(&whole));
+        assert_eq!(counts(&late[0]), counts(&late[1]), "but for the hosts");
+        let open = [&killed, &whole].map(|guard| counts(guard.recent.open()));
+        assert_eq!(open[0], open[1]);
         assert!(killed.watch.state() == whole.watch.state(), "{tick}");
         let again = killed.receive(&host(0), report, &window, START_US);
         assert_eq!(again, Received::Again);
     }
     assert!(whole.last_page().is_some(), "it paged on the way");
+    let budget = Budget::of(10);
+    assert_eq!(killed.explain(&budget), whole.explain(&budget));
     assert_eq!(whole.totals().requests, 120 * 24);
 }
 

@@ -12,16 +12,19 @@
 //! ▌tenure               ▁▁▁▁▁▁▁▁▁▁▁▁▁▆██  ▓▓▓▓▓▓▓▓▓▓  ▁▁▁▁▁▁▁▁▁▁▁▁▁▂▃▅▇███  31,400
 //! ```
 
-use binnacle_core::view::{DriftItem, EndpointName, MovedItem, Reference, WatchedItem, shown};
+use binnacle_core::view::{
+    DriftItem, EndpointName, MovedItem, Reference, WatchedItem, rfc3339, shown,
+};
 use ratatui::buffer::Buffer;
 
+use super::stretch::{self, Length};
 use super::{METER, actions, course, meter, related, signal, state, stream};
 use crate::data::Known;
 use crate::format;
 use crate::keymap::Command;
 use crate::msg::Effect;
 use crate::question::Question;
-use crate::question::drift::{Inquiry, Watched};
+use crate::question::drift::{Inquiry, Stretch, Watched};
 use crate::screen::registry::{self, fact, heading, waiting, words as quiet};
 use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants};
 use crate::theme::Meaning;
@@ -46,6 +49,9 @@ pub(super) struct DriftPage {
     version: Reference,
     selected: Spot,
     top: usize,
+    length: Length,
+    /// What was told last: it stays until there is more.
+    known: Stretch,
 }
 
 /// What can be selected.
@@ -64,12 +70,35 @@ impl DriftPage {
             version,
             selected: Spot::Top,
             top: 0,
+            length: Length::ALL,
+            known: Stretch::default(),
         }
     }
 
     fn watched<'a>(&self, look: &Look<'a>) -> Known<'a, std::sync::Arc<Watched>> {
-        look.data
-            .watched(&self.endpoint, &self.version, look.here_us)
+        let read = |stretch| {
+            let of = (&self.endpoint, &self.version);
+            look.data.watched(of, stretch, look.here_us)
+        };
+        match read(self.stretch(look)) {
+            Known::Loading => read(self.known),
+            known @ (Known::Here(..) | Known::Broken(_)) => known,
+        }
+    }
+
+    fn stretch(&self, look: &Look<'_>) -> Stretch {
+        self.length.stretch(look.at_us)
+    }
+
+    /// Shows another span of time.
+    fn turn(&mut self, length: Option<Length>, look: &Look<'_>) -> Vec<Step> {
+        let Some(length) = length else {
+            let words = format!("{} is as far as it goes", self.length.words());
+            return vec![Step::Say(Err(words))];
+        };
+        self.length = length;
+        self.learn(look);
+        Vec::new()
     }
 
     fn row<'a>(&self, look: &Look<'a>) -> Option<&'a DriftItem> {
@@ -102,7 +131,11 @@ impl DriftPage {
             page.read(heading("MOVED"));
             page.read(moved.iter().flat_map(|moved| how(moved, look)));
         }
-        page.read([Vec::new(), titles(&watched.features, look)]);
+        page.read([
+            Vec::new(),
+            stretch::told(&watched.features, self.length, look),
+            titles(&watched.features, look),
+        ]);
         if watched.features.is_empty() {
             page.read([quiet(match &*row.why {
                 "" => "nothing was counted yet".to_owned(),
@@ -299,6 +332,11 @@ fn told(feature: &WatchedItem, look: &Look<'_>) -> Line {
         line.push(piece(bins, Meaning::Accent));
     }
     let mut words = vec![format::count(feature.counted)];
+    if look.body.width >= WIDE
+        && let (Some(psi), Some(chance)) = (feature.psi, feature.psi_chance)
+    {
+        words.push(format!("PSI {psi:.3} [≤ {chance:.4}]"));
+    }
     let counts = [
         ("missing", feature.missing),
         ("unseen", feature.unseen),
@@ -349,13 +387,14 @@ impl Screen for DriftPage {
 
     fn note(&self, look: &Look<'_>) -> String {
         match look.at_us {
-            Some(_) => "this page is of now".into(),
+            Some(_) => "but for what was counted, this page is of now".into(),
             None => String::new(),
         }
     }
 
-    fn wants(&self, _look: &Look<'_>) -> Wants {
-        let inquiry = Inquiry::One(self.endpoint.clone(), self.version.clone());
+    fn wants(&self, look: &Look<'_>) -> Wants {
+        let stretch = self.stretch(look);
+        let inquiry = Inquiry::One(self.endpoint.clone(), self.version.clone(), stretch);
         Wants {
             questions: vec![Question::Drift(inquiry)],
             ..Wants::default()
@@ -364,7 +403,7 @@ impl Screen for DriftPage {
 
     fn offers(&self, _look: &Look<'_>) -> Vec<Command> {
         use Command as C;
-        registry::page_offers(&[C::Actions, C::RollBack])
+        registry::page_offers(&[C::Actions, C::RollBack, C::Shorter, C::Longer])
     }
 
     fn actions(&self, look: &Look<'_>) -> Vec<Action> {
@@ -376,6 +415,12 @@ impl Screen for DriftPage {
     }
 
     fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {
+        if command == Command::Longer {
+            return self.turn(self.length.longer(), look);
+        }
+        if command == Command::Shorter {
+            return self.turn(self.length.shorter(), look);
+        }
         let page = self.page(look);
         if let Some(to) = page.moved(&self.selected, command, look.body.height) {
             self.selected = to;
@@ -398,13 +443,28 @@ impl Screen for DriftPage {
     }
 
     fn learn(&mut self, look: &Look<'_>) {
+        let (of, stretch) = ((&self.endpoint, &self.version), self.stretch(look));
+        if let Known::Here(..) = look.data.watched(of, stretch, look.here_us) {
+            self.known = stretch;
+        }
         let page = self.page(look);
         self.top = page.top(self.top, &self.selected, look.body.height);
     }
 
-    fn command(&self, _look: &Look<'_>) -> String {
+    fn command(&self, look: &Look<'_>) -> String {
         let (endpoint, version) = (&self.endpoint, &self.version);
-        format!("binnacle drift show {endpoint} --version {version}")
+        let mut text = format!("binnacle drift show {endpoint} --version {version}");
+        match (self.stretch(look).span_us(look.now_us), look.at_us) {
+            (None, _) => {}
+            (Some(_), None) => text.push_str(&format!(" --since {}", self.length.flag())),
+            (Some((from_us, to_us)), Some(_)) => {
+                if !self.length.flag().is_empty() {
+                    text.push_str(&format!(" --since {}", rfc3339(from_us)));
+                }
+                text.push_str(&format!(" --until {}", rfc3339(to_us)));
+            }
+        }
+        text
     }
 
     fn draw(&self, look: &Look<'_>, buf: &mut Buffer) {

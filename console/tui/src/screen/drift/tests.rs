@@ -118,3 +118,49 @@ fn a_filter_shows_what_moved() {
     assert!(text.contains("churn@14"), "{text}");
     assert!(!text.contains("fraud@7"), "{text}");
 }
+
+#[test]
+fn counts_are_told_of_any_span_and_of_the_past() {
+    let mut stage = at_place("drift/prod/churn/churn@14", (120, 40), &Inputs::default());
+    let counted = |stage: &stage::Stage| {
+        let text = stage.text();
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with("counted"));
+        line.unwrap_or_default().to_owned()
+    };
+    let all = counted(&stage);
+    assert!(
+        all.contains("5d") && all.contains("<-> shorter") && !all.contains("longer"),
+        "{all}"
+    );
+    for _ in 0..5 {
+        stage.press("-");
+        assert!(
+            !stage.text().contains("Loading"),
+            "what was told stays: {}",
+            stage.text()
+        );
+        told(&mut stage, &Inputs::default());
+    }
+    let least = counted(&stage);
+    assert!(
+        least.contains("5m") && !least.contains("shorter"),
+        "{least}"
+    );
+    stage.press("-");
+    assert!(
+        stage.text().contains("5 min is as far as it goes"),
+        "{}",
+        stage.text()
+    );
+    stage.press("!");
+    let command = "binnacle drift show prod/churn --version churn@14 --since 5m";
+    assert!(stage.text().contains(command), "{}", stage.text());
+    stage.press("esc");
+    for _ in 0..5 {
+        stage.press("+");
+        told(&mut stage, &Inputs::default());
+    }
+    assert_eq!(counted(&stage), all);
+}
