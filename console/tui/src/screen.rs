@@ -26,6 +26,7 @@ pub mod approvals;
 pub mod drift;
 pub mod host;
 pub mod hosts;
+mod inputs;
 pub mod journal;
 pub mod latency;
 pub(crate) mod list;

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  Models                                                           filter: owner=alice  3
-//!   MODEL▴           OWNER     VERSIONS  ALIASES          OBJECTIVES     LATEST  STANDING
-//! ▌ churn            bob             14  champion @12                        2d
-//!   fraud            alice            8  champion @7      p99<=250ms         3h
+//!   MODEL▴           OWNER     VERSIONS  ALIASES         INPUTS          LATEST  STANDING
+//! ▌ churn            bob             14  champion @12    x moved 26m         2d
+//!   fraud            alice            8  champion @7     + steady            3h
 //! ```
 //! From 110 columns on, what is selected is told at the right.
 
@@ -18,8 +18,10 @@ use crate::data::Known;
 use crate::format;
 use crate::keymap::Command;
 use crate::question::registry::{Listing, Noun, objectives_of};
+use crate::question::{Question, drift};
+use crate::screen::inputs::Index;
 use crate::screen::registry::{self, ago, beside, parts};
-use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, versions};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, inputs, versions};
 use crate::theme::Meaning;
 use crate::widget::grid::Drawn;
 use crate::widget::page::{Line, piece};
@@ -75,7 +77,11 @@ pub(super) fn list(place: &Place, towards: Towards) -> Box<dyn Screen> {
     if !place.selected.is_empty() {
         table.select(&place.selected);
     }
-    Box::new(Models { table, towards })
+    Box::new(Models {
+        table,
+        towards,
+        inputs: Index::default(),
+    })
 }
 
 /// The list.
@@ -83,6 +89,7 @@ pub(super) fn list(place: &Place, towards: Towards) -> Box<dyn Screen> {
 struct Models {
     table: Paged,
     towards: Towards,
+    inputs: Index,
 }
 
 fn aliases(row: &ModelItem) -> String {
@@ -92,26 +99,27 @@ fn aliases(row: &ModelItem) -> String {
 }
 
 #[rustfmt::skip]
-fn columns<'a>() -> Vec<Drawn<'a, ModelItem>> {
+fn columns(inputs: &Index) -> Vec<Drawn<'_, ModelItem>> {
     vec![
         drawn("MODEL", (16, Left, 0), 16,
             |row, _| (row.named.name.to_string(), Meaning::Text)),
         drawn("OWNER", (10, Left, 1), 6,
             |row, _| (shown(row.named.card.owner.as_str()), Meaning::Quiet)),
-        drawn("TEAM", (10, Left, 7), 6,
+        drawn("TEAM", (10, Left, 8), 6,
             |row, _| (shown(row.named.card.team.as_str()), Meaning::Quiet)),
-        drawn("VERSIONS", (8, Right, 3), 0,
+        drawn("VERSIONS", (8, Right, 4), 0,
             |row, _| (format::count(row.named.versions.into()), Meaning::Text)),
-        drawn("ALIASES", (15, Left, 0), 14, |row, _| (aliases(row), Meaning::Text)),
-        drawn("OBJECTIVES", (12, Left, 5), 12,
+        drawn("ALIASES", (14, Left, 0), 15, |row, _| (aliases(row), Meaning::Text)),
+        inputs::column(2, |row: &ModelItem| inputs.model(&row.named.name)),
+        drawn("OBJECTIVES", (12, Left, 6), 12,
             |row, _| (objectives_of(&row.named.card).join(" "), Meaning::Quiet)),
-        drawn("LATEST", (8, Right, 2), 0, |row, look| match row.named.latest_at_us {
+        drawn("LATEST", (8, Right, 3), 0, |row, look| match row.named.latest_at_us {
             Some(at_us) => (ago(at_us, look), Meaning::Text),
             None => ("–".into(), Meaning::Unknown),
         }),
-        drawn("REVISION", (8, Right, 6), 0,
+        drawn("REVISION", (8, Right, 7), 0,
             |row, _| (format::count(row.named.revision), Meaning::Quiet)),
-        drawn("STANDING", (12, Left, 4), u16::MAX,
+        drawn("STANDING", (12, Left, 5), u16::MAX,
             |row, _| registry::standing(row.named.deprecated.as_ref())),
     ]
 }
@@ -214,6 +222,7 @@ impl Screen for Models {
         {
             questions.push(page::latest_question(settled));
         }
+        questions.push(Question::Drift(drift::Inquiry::All));
         Wants {
             questions,
             ..Wants::default()
@@ -270,6 +279,7 @@ impl Screen for Models {
     }
 
     fn learn(&mut self, look: &Look<'_>) {
+        self.inputs.learn(look);
         self.table.learn::<ModelItem>(&beside(look));
     }
 
@@ -298,7 +308,7 @@ impl Screen for Models {
             };
             return registry::draw_lines(&self.nothing(&known, look), look, below, buf);
         }
-        self.table.draw(columns(), &inner, area, buf);
+        self.table.draw(columns(&self.inputs), &inner, area, buf);
         if let Some(preview) = preview {
             self.preview(look, preview, buf);
         }

@@ -13,7 +13,6 @@ use binnacle_core::view::{EndpointItem, EndpointName, Labels, shown};
 use ratatui::buffer::Buffer;
 use ratatui::layout::HorizontalAlignment::{Left, Right};
 
-use self::inputs::Inputs;
 use self::page::EndpointPage;
 use self::passage::Passage;
 use crate::data::Known;
@@ -23,6 +22,7 @@ use crate::msg::Effect;
 use crate::question::Question;
 use crate::question::drift;
 use crate::question::endpoint::Inquiry;
+use crate::screen::inputs::{Index, Inputs, aged};
 use crate::screen::list::List;
 use crate::screen::registry::{self, waiting, words as quiet};
 use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants};
@@ -31,7 +31,6 @@ use crate::widget::page::{Line, piece};
 use crate::widget::table::{Column, Row, Text};
 
 pub(crate) mod act;
-mod inputs;
 mod page;
 mod passage;
 #[cfg(test)]
@@ -52,6 +51,7 @@ pub fn open(place: &Place) -> Box<dyn Screen> {
     }
     Box::new(Rollouts {
         list: List::open(COLUMNS, ("", false), place),
+        inputs: Index::default(),
     })
 }
 
@@ -69,6 +69,7 @@ pub(super) fn page(endpoint: EndpointName) -> Box<dyn Screen> {
 #[derive(Debug)]
 struct Rollouts {
     list: List<EndpointLine>,
+    inputs: Index,
 }
 
 /// An endpoint, and what it is known by.
@@ -99,14 +100,6 @@ fn underway(line: &EndpointLine) -> Text {
         Some(rollout) => words::brief(rollout),
         None if line.row.live == 0 => ("never had a route".into(), Meaning::Unknown),
         None => (String::new(), Meaning::Text),
-    }
-}
-
-/// The same, as what may not be so any more where the hub is not heard.
-fn aged((text, meaning): Text, look: &Look<'_>) -> Text {
-    match look.is_stale() {
-        true => (text, Meaning::Stale),
-        false => (text, meaning),
     }
 }
 
@@ -284,14 +277,11 @@ impl Screen for Rollouts {
 
     fn learn(&mut self, look: &Look<'_>) {
         if let Known::Here(rows, _) = look.data.endpoints_at(look.at_us, look.here_us) {
-            let drift = match look.data.drift(look.here_us) {
-                Known::Here(rows, _) => Some(rows),
-                Known::Loading | Known::Broken(_) => None,
-            };
+            self.inputs.learn(look);
             let line = |row: &EndpointItem| EndpointLine {
                 id: row.endpoint.to_string().into(),
                 row: row.clone(),
-                inputs: drift.map(|rows| Inputs::of(rows, &row.endpoint)),
+                inputs: self.inputs.endpoint(&row.endpoint),
             };
             self.list.rows = rows.iter().map(line).collect();
         }

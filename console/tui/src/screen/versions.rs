@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  Versions > fraud                                                             2 marked  8
-//!   VERSION          AGE  ALIASES     auc    loss  TRAINED ON        FEATURES    STANDING
-//! ▌*fraud@8           2h  challenger  0.971  0.12  transactions@3    cards@2
-//!  *fraud@7           9d  champion    0.968  0.13  transactions@2    cards@2
+//!   VERSION    AGE  ALIASES     INPUTS       auc    loss  TRAINED ON      FEATURES  STANDING
+//! ▌*fraud@8     2h  challenger  x moved 26m  0.971  0.12  transactions@3  cards@2
+//!  *fraud@7     9d  champion    + steady     0.968  0.13  transactions@2  cards@2
 //! ```
 
 use binnacle_core::view::facts::Figures;
@@ -19,9 +19,11 @@ use crate::data::Known;
 use crate::format;
 use crate::keymap::Command;
 use crate::question::registry::{Listing, Noun};
+use crate::question::{Question, drift};
+use crate::screen::inputs::Index;
 use crate::screen::models::{Towards, act, drawn};
 use crate::screen::registry::{self, beside, parts, words};
-use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, models};
+use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants, inputs, models};
 use crate::theme::Meaning;
 use crate::widget::grid::Drawn;
 use crate::widget::page::{Line, piece};
@@ -62,6 +64,7 @@ pub(super) fn list(model: &str) -> Box<dyn Screen> {
     Box::new(Versions {
         model: model.into(),
         table: Paged::new(Listing::of(Noun::Versions, model), ORDERS, ""),
+        inputs: Index::default(),
     })
 }
 
@@ -94,6 +97,7 @@ pub(super) const FIGURES: Figures = Figures {
 struct Versions {
     model: String,
     table: Paged,
+    inputs: Index,
 }
 
 impl Versions {
@@ -112,16 +116,17 @@ impl Versions {
     }
 
     #[rustfmt::skip]
-    fn columns(&self, look: &Look<'_>) -> Vec<Drawn<'static, VersionItem>> {
+    fn columns(&self, look: &Look<'_>) -> Vec<Drawn<'_, VersionItem>> {
         let mut columns = vec![
             drawn("VERSION", (14, Left, 0), 10,
                 |row: &VersionItem, _| (row.numbered.version.to_string(), Meaning::Text)),
-            drawn("AGE", (4, Right, 4), 0,
+            drawn("AGE", (4, Right, 5), 0,
                 |row, look| (format::age(look.now_us - row.numbered.at_us), Meaning::Text)),
             drawn("ALIASES", (10, Left, 1), 8, |row, _| {
                 let aliases: Vec<&str> = row.aliases.iter().map(Name::as_str).collect();
                 (aliases.join(" "), Meaning::Accent)
             }),
+            inputs::column(3, |row: &VersionItem| self.inputs.version(&row.numbered.version)),
         ];
         for (at, name) in self.metrics(look).into_iter().enumerate() {
             let title = shown(&name);
@@ -130,7 +135,7 @@ impl Versions {
                 width: crate::widget::line::width(&title).clamp(7, 14),
                 grows: 0,
                 align: Right,
-                rank: u8::try_from(at + 5).unwrap_or(u8::MAX),
+                rank: u8::try_from(at + 6).unwrap_or(u8::MAX),
                 cell: Box::new(move |row, _| {
                     let mut metrics = row.detail.metrics.iter();
                     match metrics.find(|(known, _)| known.as_str() == name) {
@@ -146,7 +151,7 @@ impl Versions {
                 let sets: Vec<String> = sets.map(|one| one.data_set.to_string()).collect();
                 (sets.join(" "), Meaning::Quiet)
             }),
-            drawn("FEATURES", (14, Left, 3), 8, |row, _| {
+            drawn("FEATURES", (14, Left, 4), 8, |row, _| {
                 let set = row.detail.feature_set.as_ref();
                 (set.map(ToString::to_string).unwrap_or_default(), Meaning::Quiet)
             }),
@@ -172,6 +177,15 @@ impl Versions {
             ],
             Known::Loading | Known::Broken(_) => registry::waiting(known, "versions", look),
         }
+    }
+
+    /// What is told of a version beside the list.
+    fn said(&self, row: &VersionItem, look: &Look<'_>) -> Vec<Line> {
+        let mut lines = page::said(row, look);
+        if let Some(inputs) = self.inputs.version(&row.numbered.version) {
+            lines.insert(lines.len().min(1), inputs.line(look));
+        }
+        lines
     }
 
     fn compare(&self) -> Vec<Step> {
@@ -226,8 +240,10 @@ impl Screen for Versions {
     }
 
     fn wants(&self, look: &Look<'_>) -> Wants {
+        let mut questions = self.table.wants(&beside(look));
+        questions.push(Question::Drift(drift::Inquiry::All));
         Wants {
-            questions: self.table.wants(&beside(look)),
+            questions,
             ..Wants::default()
         }
     }
@@ -269,6 +285,7 @@ impl Screen for Versions {
     }
 
     fn learn(&mut self, look: &Look<'_>) {
+        self.inputs.learn(look);
         self.table.learn::<VersionItem>(&beside(look));
     }
 
@@ -294,7 +311,7 @@ impl Screen for Versions {
         }
         self.table.draw(self.columns(&inner), &inner, area, buf);
         if let (Some(preview), Some(row)) = (preview, self.table.rested::<VersionItem>(&inner)) {
-            registry::draw_lines(&page::said(row, look), look, preview, buf);
+            registry::draw_lines(&self.said(row, look), look, preview, buf);
         }
     }
 }

@@ -7,6 +7,7 @@ use binnacle_core::view::{EntryRow, ModelItem, VersionItem};
 use serde_json::{Value, json};
 
 use super::NOW_US;
+use super::drift::Inputs;
 use crate::question::registry::{Listed, Listing, Noun, PAGE, Rows, Told};
 use crate::question::{Answer, Question};
 
@@ -187,6 +188,7 @@ impl Registry {
                 let tree = serde_json::from_value(tree).unwrap();
                 Ok(Answer::Registry(Told::Lineage(Arc::new(tree))))
             }
+            Question::Drift(inquiry) => Inputs::default().answer(inquiry),
             Question::About { .. } => Ok(Answer::Journal(entries().into())),
             Question::Profile { .. } => {
                 let bars: Vec<f64> = (0..24).map(|at| 1.0 / f64::from(1 + at)).collect();
@@ -224,8 +226,7 @@ impl Registry {
             | Question::Past { .. }
             | Question::Host { .. }
             | Question::Endpoints(_)
-            | Question::Alerts(_)
-            | Question::Drift(_) => Err("not asked of the registry".into()),
+            | Question::Alerts(_) => Err("not asked of the registry".into()),
         }
     }
 

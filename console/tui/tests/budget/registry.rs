@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use binnacle_core::view::{ModelItem, VersionItem, rfc3339};
+use binnacle_core::view::{DriftItem, ModelItem, VersionItem, rfc3339};
 use binnacle_tui::draw;
 use binnacle_tui::msg::{Effect, Msg};
-use binnacle_tui::question::endpoint::{self as endpoints, Inquiry};
+use binnacle_tui::question::drift::{self, Inquiry};
+use binnacle_tui::question::endpoint as endpoints;
 use binnacle_tui::question::registry::{Listed, Listing, Noun, PAGE, Rows, Told};
 use binnacle_tui::question::{Answer, Question};
 use ratatui::buffer::Buffer;
@@ -75,6 +76,29 @@ fn version(number: usize) -> Value {
     })
 }
 
+/// Two thousand versions that serve, of which one in ten moved; counted a moment ago.
+fn inputs(now_us: i64) -> Arc<[DriftItem]> {
+    let ago = |us: i64| rfc3339(now_us - us);
+    let row = |(number, version): (usize, String)| {
+        let page = json!({
+            "at": ago(600_000_000), "since": ago(900_000_000), "observations": 31_400,
+            "evidence": 24.1, "is_open": true,
+        });
+        let is_moved = number % 10 == 0;
+        json!({
+            "endpoint": format!("prod/endpoint-{number}"), "version": version,
+            "state": if is_moved { "moved" } else { "watched" }, "why": "",
+            "data_set": "customers@9", "profile": "7f".repeat(32), "sampled": 48_210,
+            "features": 100, "streams": 400, "meter": 0.1, "most": null, "since": ago(1 << 40),
+            "seen_at": ago(2_000_000), "ticks": 36_000, "requests": 312_400, "unfit": 0,
+            "skipped": 0, "dropped": 0, "warned_at": null, "page": is_moved.then_some(page),
+        })
+    };
+    let newest = (ROWS - 999..=ROWS).map(|number| (number, format!("fraud@{number}")));
+    let models = (1..=1_000).map(|number| (number, format!("model-{number:05}@1")));
+    read::<DriftItem>(newest.chain(models).map(row)).into()
+}
+
 fn read<T: serde::de::DeserializeOwned>(rows: impl Iterator<Item = Value>) -> Vec<T> {
     rows.map(|row| serde_json::from_value(row).unwrap())
         .collect()
@@ -130,8 +154,12 @@ impl Console {
                 Question::Listed(listing) => {
                     Answer::Registry(Told::Listed(Arc::new(listed(listing))))
                 }
+                Question::Drift(inquiry) => {
+                    assert_eq!(*inquiry, Inquiry::All);
+                    Answer::Drift(drift::Told::All(inputs(self.now_us)))
+                }
                 // Asked on every screen: nothing is under way.
-                Question::Endpoints(Inquiry::Underway) => {
+                Question::Endpoints(endpoints::Inquiry::Underway) => {
                     Answer::Endpoints(endpoints::Told::Rollouts([].into()))
                 }
                 other => panic!("{other:?} is not asked for"),
