@@ -25,6 +25,7 @@ mod endpoints;
 mod faults;
 mod glance;
 mod manual;
+mod memory;
 mod partitions;
 mod payloads;
 mod refusals;

@@ -32,4 +32,5 @@ pub mod terminal;
 pub mod tmux;
 pub mod traffic;
 pub mod walk;
+pub mod watched;
 pub mod web;

@@ -12,5 +12,6 @@ mod fleet;
 mod good;
 mod judging;
 mod laws;
+mod planning;
 mod scenario;
 mod telling;
