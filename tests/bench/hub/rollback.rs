@@ -2,10 +2,12 @@
 //! that every host has gone back, over the real protocol, with agents that switch at once.
 //!
 //! The endpoint goes back and forth between two revisions. Time is the journal's own, of the two
-//! entries; CPU is the hub's, over all threads, from before the command to after the end.
+//! entries; CPU is the hub's, over all threads, from before the command to after the end. Agents
+//! report all the while: what the hub takes for that at rest is taken off.
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use binnacle_tests::command;
 use binnacle_tests::program::Program;
@@ -20,6 +22,8 @@ const SIZES: [usize; 3] = [3, 1_000, 10_000];
 /// How often each goes back and forth.
 const ROUNDS: usize = 11;
 const ENDPOINT: &str = "bench/scan";
+/// For how long the hub is watched at rest.
+const REST: Duration = Duration::from_secs(5);
 
 /// What came of one size.
 struct Run {
@@ -28,6 +32,10 @@ struct Run {
     took_ms: Vec<f64>,
     /// The hub's CPU in microseconds a host, of each round.
     cpu_us: Vec<f64>,
+    /// The same beyond what it takes at rest.
+    own_us: Vec<f64>,
+    /// Of all that CPU, the part in the kernel.
+    in_kernel: f64,
 }
 
 /// Runs it, and writes its section.
@@ -42,7 +50,10 @@ pub(crate) fn run(agents: Option<usize>, is_quick: bool) -> color_eyre::Result<(
     for agents in sizes {
         let run = one(agents);
         let (took, cpu) = (median(&run.took_ms), median(&run.cpu_us));
-        eprintln!("{agents} agents: {took:.1} ms, {cpu:.1} µs of the hub's CPU a host");
+        let own = median(&run.own_us);
+        eprintln!(
+            "{agents} agents: {took:.1} ms, {cpu:.1} µs of the hub's CPU a host, {own:.1} for it"
+        );
         runs.push(run);
     }
     let text = page(&runs);
@@ -69,20 +80,30 @@ fn one(agents: usize) -> Run {
         agents,
         took_ms: Vec::new(),
         cpu_us: Vec::new(),
+        own_us: Vec::new(),
+        in_kernel: 0.0,
     };
+    let (resting, since) = (cpu_ns(&hub), Instant::now());
+    std::thread::sleep(REST);
+    let at_rest = (cpu_ns(&hub) - resting) as f64 / since.elapsed().as_secs_f64();
+    let (kernel, all) = (kernel_s(&hub), cpu_ns(&hub));
     for round in 0..ROUNDS {
         let to = if round % 2 == 0 { "1" } else { "2" };
-        let cpu = cpu_ns(&hub);
+        let (cpu, since) = (cpu_ns(&hub), Instant::now());
         let back = ["rollback", ENDPOINT, "--to", to, "--reason", "bench"];
         let told = ask(folder.path(), &back);
-        run.cpu_us
-            .push((cpu_ns(&hub) - cpu) as f64 / 1e3 / agents as f64);
+        let used = (cpu_ns(&hub) - cpu) as f64;
+        let own = used - at_rest * since.elapsed().as_secs_f64();
+        let a_host = |ns: f64| ns / 1e3 / agents as f64;
+        run.cpu_us.push(a_host(used));
+        run.own_us.push(a_host(own));
         assert_eq!(told["hosts_confirmed"], agents, "{told}");
         let at = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
         let ended = told["trail"].as_array().unwrap().last().unwrap();
         let took = at(&ended["at"]).duration_since(at(&told["at"]));
         run.took_ms.push(took.as_secs_f64() * 1e3);
     }
+    run.in_kernel = (kernel_s(&hub) - kernel) * 1e9 / (cpu_ns(&hub) - all) as f64;
     drop(swarm);
     hub.terminate();
     run
@@ -125,6 +146,15 @@ fn cpu_ns(program: &Program) -> u64 {
     used.sum()
 }
 
+/// Seconds of that in the kernel: hundredths, which over all rounds is exact enough.
+fn kernel_s(program: &Program) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
+    // Names of programs may have blanks; what follows the bracket has none.
+    let fields = stat.rsplit_once(')').unwrap().1;
+    let ticks: f64 = fields.split_whitespace().nth(12).unwrap().parse().unwrap();
+    ticks / 100.0
+}
+
 fn median(all: &[f64]) -> f64 {
     let mut sorted = all.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -133,17 +163,19 @@ fn median(all: &[f64]) -> f64 {
 
 fn page(runs: &[Run]) -> String {
     let mut text = String::from(
-        "| agents | decided → all back, median | worst | hub CPU a host |\n\
-         | ---: | ---: | ---: | ---: |\n",
+        "| agents | decided → all back, median | worst | hub CPU a host | for the rollback | \
+         in the kernel |\n| ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for run in runs {
         let worst = run.took_ms.iter().copied().fold(0.0, f64::max);
         let _ = writeln!(
             text,
-            "| {} | {:.0} ms | {worst:.0} ms | {:.1} µs |",
+            "| {} | {:.0} ms | {worst:.0} ms | {:.1} µs | {:.1} µs | {:.0} % |",
             run.agents,
             median(&run.took_ms),
             median(&run.cpu_us),
+            median(&run.own_us),
+            run.in_kernel * 100.0,
         );
     }
     let version = section::first_line("git", &["rev-parse", "--short", "HEAD"]);
