@@ -13,7 +13,7 @@ use super::observed::Phase;
 use super::standing::Standing;
 use super::{Assignment, Nearness, Version};
 
-use self::room::Fit;
+use self::room::{Fit, Room};
 
 pub mod room;
 
@@ -111,16 +111,14 @@ pub fn crowded<'a>(
     bounds: Bounds,
 ) -> Vec<(&'a Version, room::NoRoom)> {
     let serving = Serving::of(assignment, standing, bounds.in_flight);
+    let room = Room::of(assignment, places, &serving, bounds.memory);
     let idle = places.iter().filter(|(version, place)| {
         let waits = matches!(place.phase, Phase::Absent | Phase::Fetched | Phase::Failed);
         waits && place.fetched && place.rested && serving.all.contains(version)
     });
-    let why = |(version, _): (&'a Version, _)| {
-        let fit = room::fit(version, places, assignment, &serving.bound, bounds.memory);
-        match fit {
-            Fit::No(why) => Some((version, why)),
-            Fit::Fits | Fit::After(_) => None,
-        }
+    let why = |(version, _): (&'a Version, _)| match room.fit(version) {
+        Fit::No(why) => Some((version, why)),
+        Fit::Fits | Fit::After(_) => None,
     };
     idle.filter_map(why).collect()
 }
@@ -157,6 +155,9 @@ struct Serving<'a> {
     all: BTreeSet<&'a Version>,
     /// Those that a route names, or what it goes back to.
     bound: BTreeSet<&'a Version>,
+    /// Those that requests go to now, or may any moment by themselves: of routes that are live, and
+    /// of switches that are armed.
+    live: BTreeSet<&'a Version>,
 }
 
 impl<'a> Serving<'a> {
@@ -164,11 +165,12 @@ impl<'a> Serving<'a> {
         let live = standing.live.values();
         if assignment.draining {
             // Requests that are under way, or still come, are answered before anything goes.
-            let live = live.filter(|_| in_flight);
-            let bound: BTreeSet<_> = live.flat_map(|route| route.versions()).collect();
+            let live: Vec<_> = live.filter(|_| in_flight).collect();
+            let bound: BTreeSet<_> = live.iter().flat_map(|route| route.versions()).collect();
             return Self {
                 all: bound.clone(),
                 bound,
+                live: live.iter().flat_map(|route| route.answering()).collect(),
             };
         }
         let warm = assignment
@@ -182,11 +184,13 @@ impl<'a> Serving<'a> {
             std::iter::once(route).chain(fallback)
         });
         let fallbacks = standing.switches.values().map(|switch| &switch.revert_to);
-        let routed = live.chain(wanted).chain(fallbacks);
+        let live: Vec<_> = live.chain(fallbacks).collect();
+        let routed = live.iter().copied().chain(wanted);
         let bound: BTreeSet<_> = routed.flat_map(|route| route.versions()).collect();
         Self {
             all: warm.chain(bound.iter().copied()).collect(),
             bound,
+            live: live.iter().flat_map(|route| route.answering()).collect(),
         }
     }
 }
@@ -225,6 +229,7 @@ fn forward(
         .iter()
         .filter(|version| !named.contains(*version));
     order.extend(unnamed);
+    let room = Room::of(assignment, places, serving, memory);
     for version in order {
         let Some(place) = places.get(version) else {
             continue;
@@ -247,7 +252,7 @@ fn forward(
                 steps.push(Step::Fetch(version.clone()));
             }
         } else if serving.all.contains(version) && loads > 0 {
-            match room::fit(version, places, assignment, &serving.bound, memory) {
+            match room.fit(version) {
                 Fit::Fits => steps.push(Step::Load(version.clone())),
                 // What nothing wants goes by itself.
                 Fit::After(spare) => {
@@ -256,7 +261,7 @@ fn forward(
                 }
                 Fit::No(_) => {
                     // An earlier start, with more room, may have left it at the server.
-                    if place.ours {
+                    if place.ours && !serving.bound.contains(version) {
                         steps.push(Step::Unload(version.clone()));
                     }
                     continue;

@@ -439,4 +439,7 @@ fn what_is_kept_warm_makes_room_for_what_a_route_names() {
     let fourth =
         "fraud@4: no room in memory: it takes 1 MB, and of 1 MB for versions 0 MB are left";
     assert_eq!(steps([Ready, Fetched, Ready, Ready], 4), [fourth]);
+    // What serves is no matter of an estimate: it comes back whatever the bound is.
+    let goes = steps([Fetched, Fetched, Draining, Draining], 0);
+    assert_eq!(goes[0], "load fraud@1", "{goes:?}");
 }
