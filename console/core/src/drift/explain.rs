@@ -90,10 +90,18 @@ pub fn explain(
     if let Found::Numbers(numbers) = &feature.found {
         let shares = bins.shares();
         explanation.wasserstein = wasserstein(&numbers.quantiles, numbers.sd, &shares, &counts);
-        let magnitudes = lately.magnitudes.as_ref();
-        explanation.unit = magnitudes.and_then(|live| unit::unit(&numbers.quantiles, live));
     }
+    let magnitudes = lately.magnitudes.as_ref();
+    explanation.unit = magnitudes.and_then(|live| unit_of(feature, live));
     Some(explanation)
+}
+
+/// The change of unit that explains live values of a feature, if one does.
+pub(super) fn unit_of(feature: &Feature, live: &Magnitudes) -> Option<Change> {
+    match &feature.found {
+        Found::Numbers(numbers) => unit::unit(&numbers.quantiles, live),
+        Found::Nothing | Found::Categories(_) | Found::Text { .. } => None,
+    }
 }
 
 /// Which streams moved, of all of a model in falling order of evidence: how many of the first.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use binnacle_sketch::profile::{BINS, Counts, hour_of_week};
 
-use self::keep::{Late, Unsaved};
+use self::keep::Unsaved;
 use super::baseline::Baseline;
 use super::beside::{Seen, Side};
 use super::budget::Budget;
@@ -319,11 +319,11 @@ impl Guard {
         self.kept.ticks += 1;
         let tick = self.tick_of(now_us);
         let hour = hour_of_week(now_us);
-        let late = Late::of(self.recent.open());
+        let span_us = self.recent.open().span_us;
         self.recent.close(tick);
         let passed = std::mem::take(&mut self.kept.passed);
         let (verdict, step) = self.watch.stepped(tick, hour, budget);
-        self.unsaved.stepped(step, late);
+        self.unsaved.stepped(step, span_us);
         if matches!(verdict.outcome, Outcome::Warning(_)) {
             self.kept.warned_us = Some(now_us);
         }

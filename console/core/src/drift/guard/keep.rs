@@ -10,12 +10,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use binnacle_sketch::Magnitudes;
 use binnacle_sketch::profile::{Counts, Live};
 use sha2::{Digest as _, Sha256};
 
 use super::super::baseline::Baseline;
-use super::super::recent::{Recent, Sum};
+use super::super::recent::Recent;
 use super::super::watch::{Margin, NotOurs, Pending, Source, State, Step, Watch};
 use super::{Guard, Kept};
 use crate::packed::{Malformed, Packed, Packer, Unpacker, packed};
@@ -58,18 +57,21 @@ pub(super) struct Unsaved {
     first: Option<Vec<u8>>,
     /// Bytes of the rows after the whole.
     bytes: usize,
-    steps: Vec<(Step, Late)>,
+    steps: Vec<(Step, SpanUs)>,
     sources: BTreeSet<Source>,
+    /// It paged since.
+    pages: bool,
 }
 
 /// A row after the whole.
 struct More {
-    /// Without what paged and what was accepted as normal: that is in the whole.
+    /// Without what was accepted as normal, which is in the whole, and with what paged only where
+    /// that is new.
     kept: Kept,
-    steps: Vec<(Step, Late)>,
+    steps: Vec<(Step, SpanUs)>,
     margin: Margin,
     /// Of what is pending in the margin.
-    open: Late,
+    open: SpanUs,
 }
 
 packed!(More {
@@ -79,35 +81,22 @@ packed!(More {
     open,
 });
 
-/// What stands beside the counts of a tick: from when to when they were counted. Magnitudes are
-/// kept with the whole alone: in each row they would be some five times the counts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Late {
-    span_us: Option<(i64, i64)>,
-}
+/// From when to when the counts of a tick were counted. Their magnitudes are kept with the whole
+/// alone: in each row they would be some five times the counts.
+type SpanUs = Option<(i64, i64)>;
 
-packed!(Late { span_us });
-
-impl Late {
-    pub(super) fn of(sum: &Sum) -> Self {
-        Self {
-            span_us: sum.span_us,
-        }
-    }
-
-    /// Has these counts be those of the tick that is open.
-    fn restore(&self, counts: &Pending, recent: &mut Recent) {
-        let live = |(at, counts): (&usize, &Counts)| {
-            let live = Live {
-                counts: *counts,
-                magnitudes: Magnitudes::default(),
-            };
-            (*at, live)
+/// Has these counts be those of the tick that is open.
+fn restore(span_us: SpanUs, counts: &Pending, recent: &mut Recent) {
+    let live = |(at, counts): (&usize, &Counts)| {
+        let live = Live {
+            counts: *counts,
+            ..Live::default()
         };
-        let lives: Vec<(usize, Live)> = counts.features.iter().map(live).collect();
-        let features = lives.iter().map(|(at, live)| (*at, live));
-        recent.restore(self.span_us, (counts.requests, counts.unfit), features);
-    }
+        (*at, live)
+    };
+    let lives: Vec<(usize, Live)> = counts.features.iter().map(live).collect();
+    let features = lives.iter().map(|(at, live)| (*at, live));
+    recent.restore(span_us, (counts.requests, counts.unfit), features);
 }
 
 impl Unsaved {
@@ -135,20 +124,26 @@ impl Unsaved {
     }
 
     /// A tick was closed.
-    pub(super) fn stepped(&mut self, step: Step, late: Late) {
+    pub(super) fn stepped(&mut self, step: Step, span_us: SpanUs) {
         if self.rows.is_none() {
             return;
         }
-        self.steps.push((step, late));
+        self.steps.push((step, span_us));
         if self.steps.len() > WAITING {
             self.whole();
         }
+    }
+
+    /// Somebody is to be told of something that moved.
+    pub(super) fn paged(&mut self) {
+        self.pages = true;
     }
 
     /// Something changed that no row can tell of.
     pub(super) fn whole(&mut self) {
         self.old = self.old.max(self.rows.take().unwrap_or(0));
         self.first = None;
+        self.pages = false;
         self.steps.clear();
         self.sources.clear();
     }
@@ -176,7 +171,7 @@ fn whole(kept: &Kept, state: &State, recent: &Recent) -> Vec<u8> {
         kept.pack(to);
         state.pack(to);
         recent.pack(to);
-        Late::of(recent.open()).pack(to);
+        recent.open().span_us.pack(to);
     })
 }
 
@@ -219,17 +214,18 @@ impl Guard {
             self.unsaved.whole();
             return self.save_whole();
         }
+        let pages = std::mem::take(&mut self.unsaved.pages);
         let more = More {
             kept: Kept {
                 normal: Vec::new(),
-                paged: None,
+                paged: self.kept.paged.clone().filter(|_| pages),
                 ..self.kept.clone()
             },
             margin: self
                 .watch
                 .margin(&std::mem::take(&mut self.unsaved.sources)),
             steps: std::mem::take(&mut self.unsaved.steps),
-            open: Late::of(self.recent.open()),
+            open: self.recent.open().span_us,
         };
         let bytes = bytes_of(|to| more.pack(to));
         self.unsaved.rows = Some(rows + 1);
@@ -277,12 +273,12 @@ impl Guard {
         let (kept, state, mut recent, open) = read(whole, |from| {
             let (kept, state) = <(Kept, State)>::unpack(from)?;
             let recent = Recent::unpack(from, features)?;
-            Ok((kept, state, recent, Late::unpack(from)?))
+            Ok((kept, state, recent, SpanUs::unpack(from)?))
         })?;
         if kept.totals.len() != features {
             return Err(NotOurs.into());
         }
-        open.restore(state.pending(), &mut recent);
+        restore(open, state.pending(), &mut recent);
         let mut guard = Self {
             watch: Watch::resume(&baseline, state)?,
             recent,
@@ -302,17 +298,15 @@ impl Guard {
 
     /// Takes anew what a row after the whole tells of.
     fn add(&mut self, more: More) {
-        for (step, late) in more.steps {
-            late.restore(&step.counts, &mut self.recent);
+        for (step, span_us) in more.steps {
+            restore(span_us, &step.counts, &mut self.recent);
             self.recent.close(step.tick);
             self.watch.redo(&step);
         }
-        more.open.restore(&more.margin.pending, &mut self.recent);
+        restore(more.open, &more.margin.pending, &mut self.recent);
         self.watch.edge(more.margin);
-        let (normal, paged) = (
-            std::mem::take(&mut self.kept.normal),
-            self.kept.paged.take(),
-        );
+        let normal = std::mem::take(&mut self.kept.normal);
+        let paged = more.kept.paged.clone().or(self.kept.paged.take());
         self.kept = Kept {
             normal,
             paged,

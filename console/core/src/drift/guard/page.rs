@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::explain::unit_of;
 use super::super::recent::OfAll;
 use super::{
     Budget, Event, Explanation, Guard, Lately, Moved, Onset, Page, Paged, Signal, TOLD, explain,
@@ -31,7 +32,7 @@ impl Guard {
                 evidence: evidence.max(1.0).ln(),
             });
             self.kept.paged = Some(Paged { moved, ranked });
-            self.unsaved.whole();
+            self.unsaved.paged();
         }
         Event::Alarm {
             at_us: now_us,
@@ -87,13 +88,26 @@ impl Guard {
         let told = told.filter(|(at, (moved, _))| *at < paged.ranked || is_first(moved));
         // What moved for one reason began at one time.
         let mut since: BTreeMap<u32, OfAll> = BTreeMap::new();
+        let mut paged_since = None;
         let explained = told.filter_map(|(at, (moved, onset))| {
             let since = since.entry(onset.tick);
             let since = since.or_insert_with(|| self.recent.since(onset.tick).all);
             let lately = self.lately(moved.stream, since)?;
             let features = self.baseline.features();
             let ranked = at < paged.ranked;
-            let explanation = explain(&self.watch, features, moved, ranked, &lately)?;
+            let mut explanation = explain(&self.watch, features, moved, ranked, &lately)?;
+            // A change that is held to have begun too early has values of before it among its own:
+            // those since somebody was told have not.
+            if explanation.unit.is_none()
+                && lately.magnitudes.is_some()
+                && let Some(page) = &self.kept.page
+            {
+                let paged = || self.recent.since_us(page.at_us).all;
+                let since = paged_since.get_or_insert_with(paged);
+                let (at, _) = self.watch.signal(moved.stream)?;
+                let live = since.features.get(at).zip(features.get(at));
+                explanation.unit = live.and_then(|(live, of)| unit_of(of, &live.magnitudes));
+            }
             Some((explanation, onset.at_us))
         });
         explained.collect()

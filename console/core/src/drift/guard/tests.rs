@@ -178,6 +178,25 @@ fn a_unit_that_changes_on_all_hosts_is_found_named_and_measured() {
 }
 
 #[test]
+fn a_unit_is_named_where_the_change_is_held_to_have_begun_long_before_it_did() {
+    let mut guard = Guard::new(baseline(), REFERENCES, (START_US, TICK_US), 1);
+    assert_eq!(run(&mut guard, 0..400, |_| same), None, "nothing moved");
+    let (tick, _) = run(&mut guard, 400..500, |_| grams).unwrap();
+    let paged = guard.kept.paged.as_mut().unwrap();
+    for (_, onset) in &mut paged.moved {
+        onset.tick = onset.tick.saturating_sub(300);
+    }
+    let mut at = tick + 1;
+    while let Some((later, _)) = run(&mut guard, at..tick + 60, |_| grams) {
+        at = later + 1;
+    }
+    let explained = guard.explain(&Budget::of(10));
+    let units = explained.iter().filter_map(|(one, _)| one.unit);
+    let units: Vec<Change> = units.collect();
+    assert_eq!(units, [Change::Times(1_000.0)], "{explained:?}");
+}
+
+#[test]
 fn inputs_that_were_other_ones_from_the_first_request_on_are_found_by_their_number() {
     // So little that both gates need far longer for it, and a reference that takes it in.
     let lean: Change3 = |[a, b, c]| [a, 10.0 + 5.0 * ((b - 10.0) / 5.0).powf(1.45), c];
