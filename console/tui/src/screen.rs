@@ -29,6 +29,7 @@ pub mod hosts;
 mod inputs;
 pub mod journal;
 pub mod latency;
+mod length;
 pub(crate) mod list;
 pub mod models;
 pub mod overview;

@@ -16,7 +16,6 @@ use ratatui::layout::HorizontalAlignment::{Left, Right};
 use ratatui::layout::{Alignment, Rect};
 
 use self::page::Page;
-use self::span::Length;
 use self::versions::{VersionLine, choose_sides};
 use crate::data::Known;
 use crate::filter::{Value, contains};
@@ -167,7 +166,7 @@ impl Models {
     /// What the preview asks, and the span of it.
     fn question(&self, look: &Look<'_>) -> Option<(Question, Span)> {
         let (_, preview) = self.parts(look);
-        let span = Length::USUAL.span(chart::plot_columns(preview?.width), look.at_us);
+        let span = span::span(span::USUAL, chart::plot_columns(preview?.width), look.at_us);
         Some((page::question(self.table.settled()?, span), span))
     }
 
@@ -177,7 +176,7 @@ impl Models {
         else {
             return;
         };
-        let title = format!("{}  {}", shown(model), Length::USUAL.words());
+        let title = format!("{}  {}", shown(model), span::USUAL.words());
         line::draw(&title, look.style(Meaning::Title), line::row(area, 0), buf);
         let page = match look.data.latency(&question, look.here_us) {
             Known::Here(page, _) if page.table.rows.is_empty() => {

@@ -17,14 +17,14 @@ use binnacle_core::view::{
 };
 use ratatui::buffer::Buffer;
 
-use super::stretch::{self, Length};
-use super::{METER, actions, course, meter, related, signal, state, stream};
+use super::{METER, actions, course, meter, related, signal, state, stream, stretch};
 use crate::data::Known;
 use crate::format;
 use crate::keymap::Command;
 use crate::msg::Effect;
 use crate::question::Question;
 use crate::question::drift::{Inquiry, Stretch, Watched};
+use crate::screen::length::Length;
 use crate::screen::registry::{self, fact, heading, waiting, words as quiet};
 use crate::screen::{Action, Concern, Look, Place, Screen, Step, Wants};
 use crate::theme::Meaning;
@@ -70,7 +70,7 @@ impl DriftPage {
             version,
             selected: Spot::Top,
             top: 0,
-            length: Length::ALL,
+            length: stretch::ALL,
             known: Stretch::default(),
         }
     }
@@ -87,18 +87,7 @@ impl DriftPage {
     }
 
     fn stretch(&self, look: &Look<'_>) -> Stretch {
-        self.length.stretch(look.at_us)
-    }
-
-    /// Shows another span of time.
-    fn turn(&mut self, length: Option<Length>, look: &Look<'_>) -> Vec<Step> {
-        let Some(length) = length else {
-            let words = format!("{} is as far as it goes", self.length.words());
-            return vec![Step::Say(Err(words))];
-        };
-        self.length = length;
-        self.learn(look);
-        Vec::new()
+        stretch::stretch(self.length, look.at_us)
     }
 
     fn row<'a>(&self, look: &Look<'a>) -> Option<&'a DriftItem> {
@@ -415,11 +404,13 @@ impl Screen for DriftPage {
     }
 
     fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {
-        if command == Command::Longer {
-            return self.turn(self.length.longer(), look);
-        }
-        if command == Command::Shorter {
-            return self.turn(self.length.shorter(), look);
+        if let Some(turned) = self.length.turn(command) {
+            self.learn(look);
+            return turned
+                .err()
+                .map(|why| Step::Say(Err(why)))
+                .into_iter()
+                .collect();
         }
         let page = self.page(look);
         if let Some(to) = page.moved(&self.selected, command, look.body.height) {

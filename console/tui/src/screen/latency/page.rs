@@ -25,13 +25,14 @@ use ratatui::layout::Rect;
 
 use super::fleet::{Fleet, PAGE_HOSTS};
 use super::panel::{self, Panel, dim, inside, under};
-use super::span::{Length, step_words};
+use super::span::{self, step_words};
 use super::versions::{COLUMNS, VersionLine, choose_sides, version_name};
 use crate::data::Known;
 use crate::format;
 use crate::keymap::{Command, view_named};
 use crate::msg::Effect;
 use crate::question::{Question, Span};
+use crate::screen::length::Length;
 use crate::screen::{Look, Place, Screen, Step, Wants};
 use crate::theme::Meaning;
 use crate::widget::table::Table;
@@ -71,7 +72,7 @@ impl Page {
     pub(super) fn new(model: &str) -> Self {
         Self {
             model: model.into(),
-            length: Length::USUAL,
+            length: span::USUAL,
             panel: Panel::Versions,
             is_zoomed: false,
             versions: Table::new(COLUMNS, "n", true),
@@ -85,12 +86,12 @@ impl Page {
 
     fn span(&self, look: &Look<'_>) -> Span {
         let columns = chart::plot_columns(look.body.width.saturating_sub(2));
-        self.length.span(columns, look.at_us)
+        span::span(self.length, columns, look.at_us)
     }
 
     fn host_span(&self, look: &Look<'_>) -> Span {
         let columns = look.body.width.saturating_sub(2) / 3 * 2;
-        self.length.host_span(columns, look.at_us)
+        span::host_span(self.length, columns, look.at_us)
     }
 
     fn question(&self, look: &Look<'_>) -> Question {
@@ -130,16 +131,6 @@ impl Page {
         let place = places.iter().find(|(panel, _)| *panel == Panel::Versions);
         let body = place.map_or(look.body, |(_, area)| *area);
         Look { body, ..*look }
-    }
-
-    fn stretch(&mut self, length: Option<Length>, look: &Look<'_>) -> Vec<Step> {
-        let Some(length) = length else {
-            let words = format!("{} is as far as it goes", self.length.words());
-            return vec![Step::Say(Err(words))];
-        };
-        self.length = length;
-        self.learn(look);
-        Vec::new()
     }
 
     fn open(&mut self, look: &Look<'_>) -> Vec<Step> {
@@ -360,10 +351,13 @@ impl Screen for Page {
             self.panel = self.panel.next();
         } else if command == Command::Zoom {
             self.is_zoomed = !self.is_zoomed;
-        } else if command == Command::Longer {
-            return self.stretch(self.length.longer(), look);
-        } else if command == Command::Shorter {
-            return self.stretch(self.length.shorter(), look);
+        } else if let Some(turned) = self.length.turn(command) {
+            self.learn(look);
+            return turned
+                .err()
+                .map(|why| Step::Say(Err(why)))
+                .into_iter()
+                .collect();
         } else if command == Command::Open {
             return self.open(look);
         } else if self.panel == Panel::Hosts {

@@ -1,76 +1,43 @@
 //! Which time is looked at: how long, and in which steps.
 
 use crate::question::Span;
+use crate::screen::length::{Choice, Length};
 
-/// The lengths that can be chosen, and what they are called in words and in a command.
-const LENGTHS: [(u32, &str, &str); 4] = [
-    (5 * 60, "5 min", "5m"),
-    (30 * 60, "30 min", "30m"),
-    (3 * 3_600, "3 h", "3h"),
-    (24 * 3_600, "24 h", "24h"),
+/// The lengths that can be chosen.
+const LENGTHS: &[Choice] = &[
+    (Some(5 * 60), "5 min", "5m"),
+    (Some(30 * 60), "30 min", "30m"),
+    (Some(3 * 3_600), "3 h", "3h"),
+    (Some(24 * 3_600), "24 h", "24h"),
 ];
+/// Half an hour: long enough to see what came before, in steps of a minute.
+pub(super) const USUAL: Length = Length::of(LENGTHS, 1);
 /// The steps that there are. Shorter ones would hold few requests.
 const STEPS_S: [u32; 9] = [10, 30, 60, 120, 300, 600, 900, 1_800, 3_600];
 /// The hub keeps hosts' requests by the minute.
 const HOST_STEP_S: u32 = 60;
 
-/// A length that was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Length(usize);
+/// The span up to then, in no more steps than there are columns.
+pub(super) fn span(length: Length, columns: u16, until_us: Option<i64>) -> Span {
+    stepped(length, columns, 0).until(until_us)
+}
 
-impl Length {
-    /// Half an hour: long enough to see what came before, in steps of a minute.
-    pub(super) const USUAL: Self = Self(1);
+/// The same for hosts, which are known by the minute.
+pub(super) fn host_span(length: Length, columns: u16, until_us: Option<i64>) -> Span {
+    stepped(length, columns, HOST_STEP_S).until(until_us)
+}
 
-    fn line(self) -> (u32, &'static str, &'static str) {
-        LENGTHS
-            .get(self.0)
-            .copied()
-            .unwrap_or((1_800, "30 min", "30m"))
-    }
-
-    /// In words.
-    pub(super) fn words(self) -> &'static str {
-        self.line().1
-    }
-
-    /// As a command takes it.
-    pub(super) fn flag(self) -> &'static str {
-        self.line().2
-    }
-
-    /// The next longer one, if there is one.
-    pub(super) fn longer(self) -> Option<Self> {
-        (self.0 + 1 < LENGTHS.len()).then_some(Self(self.0 + 1))
-    }
-
-    /// The next shorter one, if there is one.
-    pub(super) fn shorter(self) -> Option<Self> {
-        self.0.checked_sub(1).map(Self)
-    }
-
-    /// The span up to then, in no more steps than there are columns.
-    pub(super) fn span(self, columns: u16, until_us: Option<i64>) -> Span {
-        self.stepped(columns, 0).until(until_us)
-    }
-
-    /// The same for hosts, which are known by the minute.
-    pub(super) fn host_span(self, columns: u16, until_us: Option<i64>) -> Span {
-        self.stepped(columns, HOST_STEP_S).until(until_us)
-    }
-
-    fn stepped(self, columns: u16, least_s: u32) -> Span {
-        let (length_s, _, _) = self.line();
-        let fits =
-            |step_s: &u32| *step_s >= least_s && length_s.div_ceil(*step_s) <= u32::from(columns);
-        let longest = STEPS_S
-            .iter()
-            .copied()
-            .filter(|step_s| *step_s <= length_s)
-            .max();
-        let step_s = STEPS_S.into_iter().find(fits).or(longest);
-        Span::last(length_s, step_s.unwrap_or(length_s))
-    }
+fn stepped(length: Length, columns: u16, least_s: u32) -> Span {
+    let length_s = length.seconds().unwrap_or(1_800);
+    let fits =
+        |step_s: &u32| *step_s >= least_s && length_s.div_ceil(*step_s) <= u32::from(columns);
+    let longest = STEPS_S
+        .iter()
+        .copied()
+        .filter(|step_s| *step_s <= length_s)
+        .max();
+    let step_s = STEPS_S.into_iter().find(fits).or(longest);
+    Span::last(length_s, step_s.unwrap_or(length_s))
 }
 
 /// A step in words.
@@ -87,18 +54,17 @@ mod tests {
 
     #[test]
     fn no_span_has_more_steps_than_a_chart_has_columns() {
-        let mut length = Some(Length(0));
+        let mut length = Some(Length::of(LENGTHS, 0));
         while let Some(this) = length {
             for columns in [25_u16, 57, 100, 177, 250] {
-                for span in [this.span(columns, None), this.host_span(columns, None)] {
+                for span in [span(this, columns, None), host_span(this, columns, None)] {
                     assert!(span.length_s / span.step_s <= columns.into(), "{span:?}");
                     assert_eq!(span.length_s % span.step_s, 0, "{span:?}");
                 }
-                assert_eq!(this.host_span(columns, None).step_s % 60, 0);
+                assert_eq!(host_span(this, columns, None).step_s % 60, 0);
             }
             length = this.longer();
         }
-        assert_eq!(Length::USUAL.span(57, None), Span::last(1_800, 60));
-        assert_eq!(Length(0).shorter(), None);
+        assert_eq!(span(USUAL, 57, None), Span::last(1_800, 60));
     }
 }
