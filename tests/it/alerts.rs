@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use binnacle_tests::command::Ended;
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
+use binnacle_tests::fleet::{self, Agent, Hub, Runtime};
 use binnacle_tests::models::{self, Model};
 use binnacle_tests::patience::{eventually, eventually_true};
 use binnacle_tests::peers::{Faulty, Mailbox};
@@ -29,10 +29,7 @@ struct Stand {
 
 impl Stand {
     fn start(hosts: usize, sinks: Vec<String>, endpoint: &str) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let hub = Hub::start_telling(folder.path(), sinks);
         let (mut runtimes, mut faulty, mut agents) = (Vec::new(), Vec::new(), Vec::new());
         for number in 1..=hosts {

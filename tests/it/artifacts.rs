@@ -4,10 +4,9 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use binnacle_tests::command::{Ended, binnacle_in};
-use binnacle_tests::fleet::Hub;
+use binnacle_tests::fleet::{Hub, folder};
 use binnacle_tests::s3::S3;
 
 use self::folders::model_folder;
@@ -15,11 +14,6 @@ use self::folders::model_folder;
 mod cut;
 mod elsewhere;
 mod folders;
-
-fn folder() -> TempDir {
-    let builder = tempfile::Builder::new().prefix("binnacle-it-").tempdir();
-    builder.unwrap()
-}
 
 /// A file of bytes that nothing can pack, the same for the same seed.
 fn noise(folder: &Path, name: &str, megabytes: usize, seed: u64) -> (String, Vec<u8>) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use binnacle_tests::command::Ended;
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
+use binnacle_tests::fleet::{self, Agent, Hub, Runtime};
 use binnacle_tests::misbehaving::Misbehaving;
 use binnacle_tests::models::{self, Model};
 use binnacle_tests::patience::{eventually, eventually_true};
@@ -90,10 +90,7 @@ impl Stand {
     fn with(
         host: impl Fn(&Path, &str, &str) -> (Agent, Option<Runtime>, Option<Misbehaving>),
     ) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let hub = Hub::start(folder.path());
         let (mut agents, mut runtimes, mut servers) = (Vec::new(), Vec::new(), Vec::new());
         for name in ["host-1", "host-2"] {

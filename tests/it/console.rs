@@ -8,7 +8,7 @@ use binnacle_proto::v1::{Light, Report, ServerHealth, VersionLights};
 use tempfile::TempDir;
 
 use binnacle_tests::command::{Following, binnacle};
-use binnacle_tests::fleet::Hub;
+use binnacle_tests::fleet::{self, Hub};
 use binnacle_tests::patience::eventually;
 use binnacle_tests::stranger::{Stranger, hello};
 use binnacle_tests::terminal::{Start, Terminal};
@@ -45,10 +45,7 @@ struct Place {
 
 impl Place {
     fn start(hosts: usize) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let hub = Hub::start(folder.path());
         let mut place = Self {
             hub,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use binnacle_tests::command::Ended;
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
+use binnacle_tests::fleet::{self, Agent, Hub, Runtime};
 use binnacle_tests::models::{self, Model};
 use binnacle_tests::patience::{eventually, eventually_true};
 use binnacle_tests::traffic::{Lane, Protocol, Traffic};
@@ -22,18 +22,15 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// A hub, and hosts whose agents bring versions to their servers.
 pub(crate) struct Stand {
     pub(crate) hub: Hub,
-    agents: Vec<Agent>,
-    _runtimes: Vec<Runtime>,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) runtimes: Vec<Runtime>,
     pub(crate) folder: TempDir,
 }
 
 impl Stand {
     /// Two versions of a model are registered, and an endpoint that wants few requests to judge.
     pub(crate) fn start(hosts: usize) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let hub = Hub::start(folder.path());
         let (mut runtimes, mut agents) = (Vec::new(), Vec::new());
         for number in 1..=hosts {
@@ -51,7 +48,7 @@ impl Stand {
         let stand = Self {
             hub,
             agents,
-            _runtimes: runtimes,
+            runtimes,
             folder,
         };
         stand.does("model create tumour");
@@ -148,12 +145,7 @@ fn a_canary_is_judged_promoted_and_rolled_back_and_no_request_fails() {
     assert_eq!(told["failed_requests"], 0, "{told}");
     assert!(told["swap_ms_max"].as_f64().is_some(), "{told}");
     let tally = traffic.stop();
-    assert_eq!(
-        (tally.failed, tally.unanswered),
-        (0, 0),
-        "{:?}",
-        tally.failures
-    );
+    tally.assert_clean();
     let again = stand.ask("deploy tumour@2 --to test/scan");
     assert_eq!(again.code, 7, "{}", again.stderr);
     assert!(again.stderr.contains("endpoint lift"), "{}", again.stderr);
@@ -183,12 +175,7 @@ fn what_nobody_confirms_goes_back_by_itself_though_the_hub_is_gone() {
         rollout.code == 0 && rollout.json()["items"][0]["phase"] == "rolled_back"
     });
     let tally = traffic.stop();
-    assert_eq!(
-        (tally.failed, tally.unanswered),
-        (0, 0),
-        "{:?}",
-        tally.failures
-    );
+    tally.assert_clean();
     let kinds: Vec<String> = entries(&stand.hub);
     assert!(
         kinds.iter().any(|kind| kind == "overrides_adopted/v1"),
@@ -221,12 +208,7 @@ fn a_hub_killed_in_the_middle_of_a_canary_goes_on_with_it() {
         told[0]
     );
     let tally = traffic.stop();
-    assert_eq!(
-        (tally.failed, tally.unanswered),
-        (0, 0),
-        "{:?}",
-        tally.failures
-    );
+    tally.assert_clean();
 }
 
 #[test]
@@ -315,8 +297,7 @@ fn no_request_fails_or_is_answered_by_a_version_outside_the_route_of_its_moment(
         traffic.sent() >= requests
     });
     let tally = traffic.stop();
-    let failures = &tally.failures;
-    assert_eq!((tally.failed, tally.unanswered), (0, 0), "{failures:?}");
+    tally.assert_clean();
     assert!(tally.sent() >= requests);
     let counts = answered(&stand, &settled);
     settled

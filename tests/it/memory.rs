@@ -2,157 +2,88 @@
 //! stays, what is kept warm goes for it, and it is told why.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use binnacle_tests::client;
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
-use binnacle_tests::models::{self, Model};
+use binnacle_tests::models;
 use binnacle_tests::patience::{eventually, eventually_true};
-use binnacle_tests::traffic::{Lane, Protocol, Traffic};
+use binnacle_tests::traffic::Traffic;
 
-/// Until a host has fetched, loaded and switched.
-const SOON: Duration = Duration::from_secs(60);
-const ENDPOINT: &str = "test/pay";
+use crate::endpoints::{SOON, Stand};
 
-/// A hub, and a host that has three versions warm, of which the last one serves.
-struct Stand {
-    hub: Hub,
-    agent: Agent,
-    runtime: Runtime,
-    _folder: TempDir,
+/// A version on the host: its phase, why it is in that, and the bytes that it takes.
+type Held = (String, String, u64);
+
+fn versions(stand: &Stand) -> BTreeMap<String, Held> {
+    let status = stand.agents[0]
+        .control("/status")
+        .map(|answer| answer.json());
+    let status = status.unwrap_or_default();
+    let versions = status["observed"]["versions"].as_array().cloned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let held = |one: Value| {
+        let bytes = one["memory_bytes"].as_u64().unwrap();
+        let held = (text(&one["phase"]), text(&one["reason"]), bytes);
+        (text(&one["version"]), held)
+    };
+    versions.unwrap_or_default().into_iter().map(held).collect()
 }
 
-impl Stand {
-    fn start() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
-        let hub = Hub::start(folder.path());
-        let repository = folder.path().join("repository");
-        std::fs::create_dir_all(&repository).unwrap();
-        let runtime = Runtime::start(&folder.path().join("runtime"), &repository);
-        let agent = Agent::start_placing(folder.path(), "host-1", &hub.address(), &runtime);
-        let stand = Self {
-            hub,
-            agent,
-            runtime,
-            _folder: folder,
-        };
-        stand.does("model create fraud");
-        for version in ["1", "2", "5"] {
-            let file = models::file("fraud", version);
-            let file = file.display();
-            stand.does(&format!("version register --model fraud --file {file}"));
-        }
-        eventually_true("the host is live", SOON, || {
-            let host = stand.hub.host("host-1");
-            host.is_some_and(|host| host["state"] == "live")
-        });
-        stand.does(&format!("endpoint create {ENDPOINT} --keep-warm 2"));
-        for version in 1..=3 {
-            stand.deploy(&format!("deploy fraud@{version}"));
-        }
-        stand
-    }
-
-    #[track_caller]
-    fn does(&self, words: &str) -> Value {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        let ended = self.hub.ask(&words);
-        let said = (&ended.stdout, &ended.stderr);
-        assert_eq!(ended.code, 0, "{words:?} {said:?}");
-        ended.outcome()["items"][0].clone()
-    }
-
-    #[track_caller]
-    fn deploy(&self, words: &str) {
-        let way = "--strategy all-at-once --confirm-within 0s --wait=2m";
-        let told = self.does(&format!("{words} --to {ENDPOINT} {way}"));
-        assert_eq!(told["outcome"], "promoted", "{told}");
-    }
-
-    /// Each version on the host: its phase, why, and the bytes that it takes.
-    fn versions(&self) -> BTreeMap<String, (String, String, u64)> {
-        let status = self.agent.control("/status").map(|answer| answer.json());
-        let status = status.unwrap_or_default();
-        let versions = status["observed"]["versions"].as_array().cloned();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let versions = versions.unwrap_or_default().into_iter().map(|one| {
-            let bytes = one["memory_bytes"].as_u64().unwrap();
-            let told = (text(&one["phase"]), text(&one["reason"]), bytes);
-            (text(&one["version"]), told)
-        });
-        versions.collect()
-    }
-
-    /// Waits until these versions are loaded and this one has no room.
-    #[track_caller]
-    fn crowds_out(&self, loaded: [&str; 2], out: &str) {
-        eventually("one version has no room", SOON, || {
-            let versions = self.versions();
-            let is_ready = |version: &&str| {
-                let known = versions.get(*version);
-                known.is_some_and(|(phase, ..)| phase == "ready")
-            };
-            let said = versions.get(out).is_some_and(|(phase, why, _)| {
-                phase == "fetched" && why.starts_with("no room in memory: it takes ")
-            });
-            match said && loaded.iter().all(is_ready) {
-                true => Ok(()),
-                false => Err(format!("{versions:?}")),
-            }
-        });
-        let of = format!(
-            "GET /v2/models/fraud/versions/{out}/ready HTTP/1.1\r\nhost: test\r\n\
-             connection: close\r\n\r\n"
-        );
-        let ready = client::raw(self.runtime.http(), of.as_bytes()).unwrap();
-        assert_ne!(ready.status, 200, "the server has let go of it");
-    }
+/// These versions are on the host, and all of them are loaded.
+fn are_loaded(stand: &Stand, wanted: &[&str]) -> bool {
+    let versions = versions(stand);
+    let names: Vec<&str> = versions.keys().map(String::as_str).collect();
+    names == wanted && versions.values().all(|(phase, ..)| phase == "ready")
 }
 
 #[test]
 fn what_is_kept_warm_goes_for_what_serves_and_no_request_fails() {
-    let mut stand = Stand::start();
+    let mut stand = Stand::start(1);
+    let third = models::file("tumour", "1");
+    stand.does(&format!(
+        "version register --model tumour --file {}",
+        third.display()
+    ));
+    stand.does("endpoint edit test/scan --keep-warm 2");
+    for version in 1..=3 {
+        let way = "--strategy all-at-once --confirm-within 0s --wait=2m";
+        let told = stand.does(&format!("deploy tumour@{version} --to test/scan {way}"));
+        assert_eq!(told["outcome"], "promoted", "{told}");
+    }
     eventually_true("all three are loaded", SOON, || {
-        let versions = stand.versions();
-        versions.len() == 3 && versions.values().all(|(phase, ..)| phase == "ready")
+        are_loaded(&stand, &["1", "2", "3"])
     });
-    let takes = stand.versions();
-    assert!(takes.values().all(|(.., bytes)| *bytes > 0), "{takes:?}");
-    // A byte too little for all three: what matters least goes.
-    let all: u64 = takes.values().map(|(.., bytes)| bytes).sum();
-    let limit = (all - 1).to_string();
-    stand
-        .agent
-        .start_again_with(&["--memory-limit-bytes", &limit]);
-    stand.crowds_out(["3", "2"], "1");
-    let traffic = Traffic::start(&[Lane {
-        protocol: Protocol::Http,
-        to: stand.agent.listen(),
-        model: Model::called("fraud", "pay"),
-        version: String::new(),
-        every: Duration::from_millis(20),
-    }]);
+    let takes: Vec<u64> = versions(&stand).values().map(|held| held.2).collect();
+    assert!(takes.iter().all(|bytes| *bytes > 0), "{takes:?}");
+
+    // A byte too little for all three: what matters least goes, from the server as well.
+    let limit = (takes.iter().sum::<u64>() - 1).to_string();
+    stand.agents[0].start_again_with(&["--memory-limit-bytes", &limit]);
+    eventually("the first one has no room", SOON, || {
+        let versions = versions(&stand);
+        let phases: Vec<&str> = versions.values().map(|held| held.0.as_str()).collect();
+        let why = versions.get("1").map_or("", |held| held.1.as_str());
+        let said = why.starts_with("no room in memory: it takes ");
+        match phases == ["fetched", "ready", "ready"] && said {
+            true => Ok(()),
+            false => Err(format!("{versions:?}")),
+        }
+    });
+    let ready = b"GET /v2/models/tumour/versions/1/ready HTTP/1.1\r\nhost: test\r\n\
+                  connection: close\r\n\r\n";
+    let ready = client::raw(stand.runtimes[0].http(), ready).unwrap();
+    assert_ne!(ready.status, 200, "the server has let go of it");
+
     // Back to the one that has no room: another one goes for it, and what serves is not touched.
-    let told = stand.does(&format!("rollback {ENDPOINT} --to 1 --reason test"));
+    let traffic = Traffic::start(&stand.lanes());
+    let told = stand.does("rollback test/scan --to 1 --reason test");
     assert_eq!(told["outcome"], "promoted", "{told}");
-    // It is blocked now, so that it goes, and there is room for the other one again.
+    // The third one is blocked now, so that it goes, and there is room for the second one again.
     eventually_true("two are loaded and the third has gone", SOON, || {
-        let versions = stand.versions();
-        let names: Vec<&str> = versions.keys().map(String::as_str).collect();
-        names == ["1", "2"] && versions.values().all(|(phase, ..)| phase == "ready")
+        are_loaded(&stand, &["1", "2"])
     });
     let tally = traffic.stop();
-    assert_eq!(
-        (tally.failed, tally.unanswered),
-        (0, 0),
-        "{:?}",
-        tally.failures
-    );
+    tally.assert_clean();
     assert!(tally.sent() > 0);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use binnacle_tests::command::Ended;
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
+use binnacle_tests::fleet::{self, Agent, Hub, Runtime};
 use binnacle_tests::models::{self, Model};
 use binnacle_tests::patience::{eventually, eventually_true};
 use binnacle_tests::relay::Relay;
@@ -29,10 +29,7 @@ struct Stand {
 
 impl Stand {
     fn start() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let hub = Hub::start(folder.path());
         let socket = hub.address();
         let socket = socket.strip_prefix("unix:").unwrap();
@@ -175,8 +172,7 @@ fn a_rollout_goes_on_when_a_host_that_was_cut_off_at_any_step_of_it_is_back() {
         stand.is_whole(&serves.to_string());
     }
     let tally = traffic.stop();
-    let failures = &tally.failures;
-    assert_eq!((tally.failed, tally.unanswered), (0, 0), "{failures:?}");
+    tally.assert_clean();
 }
 
 #[test]
@@ -199,8 +195,7 @@ fn hosts_that_hear_nothing_of_a_confirmation_go_back_and_so_does_the_rollout() {
     let told = stand.does("rollout show test/scan 2");
     assert_eq!(told["phase"], "rolled_back", "{told}");
     let tally = traffic.stop();
-    let failures = &tally.failures;
-    assert_eq!((tally.failed, tally.unanswered), (0, 0), "{failures:?}");
+    tally.assert_clean();
 }
 
 #[test]

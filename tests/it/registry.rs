@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use binnacle_tests::command::Ended;
-use binnacle_tests::fleet::Hub;
+use binnacle_tests::fleet::{self, Hub};
 use binnacle_tests::postgres::Postgres;
 
 const FEATURES: &str = r#"
@@ -39,10 +39,7 @@ impl Desk {
     }
 
     fn begin(start: impl FnOnce(&Path) -> Hub) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let hub = start(folder.path());
         Self { hub, folder }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use binnacle_tests::fleet::{Agent, Hub, Runtime};
+use binnacle_tests::fleet::{self, Agent, Hub, Runtime};
 use binnacle_tests::models::{self, Model};
 use binnacle_tests::patience::eventually;
 use binnacle_tests::traffic::{Lane, Protocol, Tally};
@@ -29,10 +29,7 @@ impl Scene {
     /// A hub and `hosts` hosts, called `host-1` and on, all lights on.
     #[track_caller]
     pub(crate) fn start(hosts: usize) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let repository = models::repository(folder.path());
         let hub = Hub::start(folder.path());
         let mut scene = Self {

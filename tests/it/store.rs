@@ -10,10 +10,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use binnacle_tests::command::{Ended, binnacle};
-use binnacle_tests::fleet::Hub;
+use binnacle_tests::fleet::{Hub, folder};
 use binnacle_tests::patience::eventually;
 use binnacle_tests::postgres::Postgres;
 
@@ -21,11 +20,6 @@ use binnacle_tests::postgres::Postgres;
 const BACK_LIMIT: Duration = Duration::from_secs(30);
 /// What a command that is not permitted to wait for the store says when nothing can be written.
 const REFUSED: &str = "nothing was changed";
-
-fn folder() -> TempDir {
-    let made = tempfile::Builder::new().prefix("binnacle-it-").tempdir();
-    made.unwrap()
-}
 
 fn create(hub: &Hub, name: &str) -> Ended {
     hub.ask(&[

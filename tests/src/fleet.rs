@@ -8,10 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::client::{self, Answer};
 use crate::command::{Ended, binnacle};
 use crate::program::{Program, binaries, command};
+
+/// A folder of a test's own, short enough for the sockets in it.
+pub fn folder() -> TempDir {
+    let made = tempfile::Builder::new().prefix("binnacle-it-").tempdir();
+    made.unwrap()
+}
 
 /// The hub, its folder, and the arguments that it is started with.
 pub struct Hub {

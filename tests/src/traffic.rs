@@ -77,6 +77,13 @@ impl Tally {
         self.answered.values().sum::<u64>() + self.failed
     }
 
+    /// Every request was answered, and well.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        let bad = (self.failed, self.unanswered);
+        assert_eq!(bad, (0, 0), "{:?}", self.failures);
+    }
+
     /// Answered requests of one model and version, over both protocols.
     pub fn answered_by(&self, model: &str, version: &str) -> u64 {
         let of = self

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{self, Answer};
-use crate::fleet::{Agent, Hub, Runtime};
+use crate::fleet::{self, Agent, Hub, Runtime};
 use crate::patience::{eventually, eventually_true};
 
 /// Until a host has fetched, loaded and switched; until counts have come to the hub.
@@ -35,10 +35,7 @@ impl Watched {
         percent: u8,
         register: impl FnOnce(&Self, &Path),
     ) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("binnacle-it-")
-            .tempdir()
-            .unwrap();
+        let folder = fleet::folder();
         let hub = Hub::start(folder.path());
         let repository = folder.path().join("repository");
         std::fs::create_dir_all(&repository).unwrap();
