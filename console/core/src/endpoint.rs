@@ -262,13 +262,19 @@ impl Endpoint {
     /// The last revision that was promoted before the one that serves, and has another route:
     /// what a rollback goes back to.
     pub fn last_good(&self) -> Option<&Arc<Revision>> {
+        self.good().next()
+    }
+
+    /// What could be gone back to, the last first.
+    pub fn good(&self) -> impl Iterator<Item = &Arc<Revision>> {
         let live = self.route();
-        self.revisions
-            .iter()
-            .rev()
-            .filter(|revision| revision.number < self.live)
-            .filter(|revision| !self.was_found_bad(&revision.route))
-            .find(|revision| revision.fate == Fate::Promoted && Some(&revision.route) != live)
+        let before = self.revisions.iter().rev();
+        before.filter(move |revision| {
+            revision.number < self.live
+                && revision.fate == Fate::Promoted
+                && Some(&revision.route) != live
+                && !self.was_found_bad(&revision.route)
+        })
     }
 
     /// Whether the hub itself took a version of a route back. What a person took back may well be

@@ -11,7 +11,7 @@ use crate::judge::Finding;
 use crate::list::List;
 use crate::name::Name;
 use crate::registry::{self, Reference};
-use crate::rollout::duty::near;
+use crate::rollout::duty::{is_news, near};
 use crate::rollout::{Phase, Rollout, Stage, Trace};
 use crate::served::Stamp;
 
@@ -52,6 +52,7 @@ impl Endpoints {
         let Some(endpoint) = self.all.get_mut(change.endpoint()) else {
             return;
         };
+        let before = endpoint.clone();
         let endpoint = Arc::make_mut(endpoint);
         endpoint.history.push_back(at.sequence);
         match change {
@@ -59,7 +60,6 @@ impl Endpoints {
             Change::Edited(said) => {
                 endpoint.settings = Arc::new(said.settings.clone());
                 endpoint.edited = at.sequence;
-                endpoint.generation = at.sequence;
             }
             Change::Accepted(accepted) => endpoint.accept(accepted, at),
             Change::Moved(of) => endpoint.pass(of, at),
@@ -78,6 +78,10 @@ impl Endpoints {
                         .insert(one.host.clone(), Arc::new(overridden));
                 }
             }
+        }
+        // What settings say may be about which hosts, and what each is asked for.
+        if endpoint.edited == at.sequence || is_news(&before, endpoint) {
+            endpoint.generation = at.sequence;
         }
     }
 }
@@ -143,7 +147,6 @@ impl Endpoint {
             self.overrule();
         }
         self.rollout = Some(rollout);
-        self.generation = at.sequence;
     }
 
     /// A rollback blocks what it takes away: of the route that serves, and of the one that was on
@@ -200,9 +203,6 @@ impl Endpoint {
             caller: at.caller.clone(),
             moved: of.moved.clone(),
         }));
-        if of.moved.to.is_new_to_hosts() {
-            self.generation = at.sequence;
-        }
         match &of.moved.to {
             Phase::Step(_, Stage::Shifting) => {
                 rollout.stepped_us = at.at_us;

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Phase, Rollout};
-use crate::endpoint::{Endpoint, EndpointName, Fate, Route};
+use crate::endpoint::{Endpoint, EndpointName, Overridden, Route};
 use crate::host::{Host, Membership};
 use crate::name::Name;
 use crate::registry::{Digest, Reference, Role};
@@ -141,7 +141,8 @@ impl<'a> Desk<'a> {
             for endpoint in self.state.endpoints.of_host(&host.admission) {
                 generation = generation.max(endpoint.generation);
                 work.endpoints.push(self.duty(endpoint, name));
-                if let Some(one) = endpoint.overridden.get(name).filter(|one| !one.stands) {
+                let own = endpoint.overridden.get(name);
+                if let Some(one) = own.filter(|one| is_released(endpoint, one)) {
                     work.supersedes.push(one.told.id);
                 }
             }
@@ -180,6 +181,23 @@ pub(crate) fn stamp(endpoint: &Endpoint, host: &Name) -> Stamp {
 
 /// What an endpoint wants of the hosts that a step takes in, or of the others.
 pub(crate) fn of(state: &State, endpoint: &Endpoint, is_taken_in: bool) -> EndpointDuty {
+    let (route, dead_man) = routed(endpoint, is_taken_in);
+    EndpointDuty {
+        endpoint: endpoint.name.clone(),
+        route: route.map(|(stamp, route)| (stamp, route.clone())),
+        dead_man,
+        versions: near(endpoint)
+            .into_iter()
+            .map(|version| wanted_version(state, version))
+            .collect(),
+        keep_inputs: endpoint
+            .settings
+            .kept_inputs(super::plan::is_protected(state, endpoint)),
+    }
+}
+
+/// The route of the hosts that a step takes in, or of the others, and the switch on it.
+fn routed(endpoint: &Endpoint, is_taken_in: bool) -> (Option<(Stamp, &Route)>, Option<DeadMan>) {
     let rollout = endpoint.rollout.as_deref();
     let step = rollout.filter(|_| is_taken_in).and_then(Rollout::step);
     let stamp = match rollout {
@@ -197,53 +215,65 @@ pub(crate) fn of(state: &State, endpoint: &Endpoint, is_taken_in: bool) -> Endpo
             after_ms: u64::from(rollout.dead_man_s()?) * 1_000,
         })
     });
-    EndpointDuty {
-        endpoint: endpoint.name.clone(),
-        route: route.map(|route| (stamp, route.clone())),
-        dead_man: back,
-        versions: near(endpoint)
-            .into_iter()
-            .map(|version| wanted_version(state, version))
-            .collect(),
-        keep_inputs: endpoint
-            .settings
-            .kept_inputs(super::plan::is_protected(state, endpoint)),
-    }
+    (route.map(|route| (stamp, route)), back)
+}
+
+/// Whether hosts have to be told something new of an endpoint, but for its settings: most passages
+/// of a rollout are nothing to them.
+pub(crate) fn is_news(before: &Endpoint, after: &Endpoint) -> bool {
+    routed(before, true) != routed(after, true)
+        || left_out(before) != left_out(after)
+        || near(before) != near(after)
+        || released(before) != released(after)
+}
+
+/// The last host that a step takes in, and what the others are to do; `None` where it takes in
+/// all.
+fn left_out(endpoint: &Endpoint) -> Option<(&Name, Option<(Stamp, &Route)>)> {
+    let rollout = endpoint.rollout.as_deref()?;
+    rollout.step()?;
+    let last = rollout.through.as_ref()?;
+    Some((last, routed(endpoint, false).0))
+}
+
+/// Local decisions that hosts are told to let go of.
+fn released(endpoint: &Endpoint) -> Vec<(&Name, [u8; 16])> {
+    let overridden = endpoint.overridden.iter();
+    let released = overridden.filter(|(_, one)| is_released(endpoint, one));
+    released.map(|(host, one)| (host, one.told.id)).collect()
+}
+
+/// Whether a host is to let go of what it decided. Not while what it left goes on: it would serve
+/// that again for the moment until the rollout goes back as well.
+fn is_released(endpoint: &Endpoint, one: &Overridden) -> bool {
+    let goes_on = endpoint.rollout.as_ref().is_some_and(|rollout| {
+        rollout.step().is_some() && rollout.revision == one.told.from.revision
+    });
+    !one.stands && !goes_on
 }
 
 /// Versions that every host of an endpoint keeps loaded and warm, each once and in this order: of
-/// what serves, of what is on its way, and of the last good revisions, so that going back is a
-/// switch and not a load. Where memory does not do for all, the last ones go.
+/// what is on its way, of what serves, and of the revisions that one would go back to, so that
+/// going back is a switch and not a load. Where memory does not do for all, the last ones go.
 pub(crate) fn near(endpoint: &Endpoint) -> Vec<Reference> {
-    let mut versions: Vec<Reference> = Vec::new();
-    let mut keep = |route: &Route| versions.extend(route.all_versions().cloned());
-    if let Some(route) = endpoint.route() {
-        keep(route);
-    }
-    if let Some(rollout) = &endpoint.rollout
-        && is_coming(&rollout.phase)
-    {
-        let intent = &rollout.plan.intent;
-        intent.steps.iter().for_each(|step| keep(&step.route));
-    }
-    let live = endpoint.route();
-    let warm = endpoint
-        .revisions
-        .iter()
-        .rev()
-        .filter(|revision| revision.fate == Fate::Promoted && Some(&revision.route) != live);
-    let mut kept: Vec<&Route> = Vec::new();
-    for revision in warm {
-        if kept.len() >= usize::from(endpoint.settings.policy.keep_warm) {
+    let coming = endpoint.rollout.as_ref();
+    let coming = coming.filter(|rollout| is_coming(&rollout.phase));
+    let coming = coming.into_iter().flat_map(|rollout| {
+        let steps = rollout.plan.intent.steps.iter();
+        steps.map(|step| &step.route)
+    });
+    let mut back: Vec<&Route> = Vec::new();
+    let most = usize::from(endpoint.settings.policy.keep_warm);
+    for revision in endpoint.good() {
+        if back.len() >= most {
             break;
         }
-        if kept.contains(&&revision.route) {
-            continue;
+        if !back.contains(&&revision.route) {
+            back.push(&revision.route);
         }
-        kept.push(&revision.route);
-        let is_free = |version: &&Reference| !endpoint.blocked.contains_key(*version);
-        versions.extend(revision.route.versions().filter(is_free).cloned());
     }
+    let all = coming.chain(endpoint.route()).chain(back);
+    let mut versions: Vec<Reference> = all.flat_map(Route::all_versions).cloned().collect();
     let mut seen = BTreeSet::new();
     versions.retain(|version| seen.insert(version.clone()));
     versions

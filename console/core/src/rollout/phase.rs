@@ -124,24 +124,6 @@ impl Phase {
             | Self::Aborting(_) => false,
         }
     }
-
-    /// Whether coming here changes what is wanted of hosts.
-    pub(crate) fn is_new_to_hosts(&self) -> bool {
-        match self {
-            Self::Awaiting { .. }
-            | Self::Step(_, Stage::Baking | Stage::Judging)
-            | Self::Confirming
-            | Self::Paused(_) => false,
-            Self::Preparing
-            | Self::Step(_, Stage::Shifting)
-            | Self::Pausing(_)
-            | Self::RollingBack(_)
-            | Self::Aborting(_)
-            | Self::Promoted
-            | Self::RolledBack(_)
-            | Self::Aborted(_) => true,
-        }
-    }
 }
 
 impl fmt::Display for Phase {
