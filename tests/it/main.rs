@@ -31,6 +31,7 @@ mod payloads;
 mod refusals;
 mod registry;
 mod scene;
+mod simulated;
 mod spine;
 mod store;
 mod tidy;

@@ -56,12 +56,27 @@ pub fn dial(
     hello: proto::AgentMessage,
     events: mpsc::Sender<Event>,
 ) -> Line {
-    let (outgoing, queued) = mpsc::channel(OUTGOING_MOST);
     let hub = hub.clone();
+    speak(
+        connection,
+        async move { connect(&hub).await },
+        hello,
+        events,
+    )
+}
+
+/// As [`dial`], over a way to the hub of whatever kind: a network that is simulated, say.
+pub fn speak(
+    connection: u64,
+    way: impl Future<Output = Result<Channel, tonic::transport::Error>> + Send + 'static,
+    hello: proto::AgentMessage,
+    events: mpsc::Sender<Event>,
+) -> Line {
+    let (outgoing, queued) = mpsc::channel(OUTGOING_MOST);
     let task = tokio::spawn(async move {
         let what = |what| Event { connection, what };
         let ending = Box::pin(async {
-            let mut heard = open(&hub, hello, queued).await?;
+            let mut heard = open(way, hello, queued).await?;
             loop {
                 let message = heard.message().await.map_err(|status| ended(&status))?;
                 let Some(message) = message else {
@@ -88,12 +103,12 @@ pub fn dial(
 }
 
 async fn open(
-    hub: &HubAddr,
+    way: impl Future<Output = Result<Channel, tonic::transport::Error>>,
     hello: proto::AgentMessage,
     queued: mpsc::Receiver<proto::AgentMessage>,
 ) -> Result<tonic::Streaming<proto::HubMessage>, Ending> {
     let unreachable = |error: &dyn Error| Ending::Unreachable(words(error));
-    let channel = connect(hub).await.map_err(|error| unreachable(&error))?;
+    let channel = way.await.map_err(|error| unreachable(&error))?;
     let outgoing = tokio_stream::once(hello).chain(ReceiverStream::new(queued));
     let answer = AgentsClient::new(channel).connect(outgoing).await;
     answer
@@ -107,13 +122,15 @@ pub(crate) async fn connect(hub: &HubAddr) -> Result<Channel, tonic::transport::
         HubAddr::Unix(path) => format!("unix://{}", path.display()),
         HubAddr::Tcp(addr) => format!("http://{addr}"),
     };
-    Endpoint::from_shared(uri)?
-        .connect_timeout(CONNECT_LONGEST)
+    patient(Endpoint::from_shared(uri)?).connect().await
+}
+
+/// An endpoint with the patience of this agent.
+pub fn patient(hub: Endpoint) -> Endpoint {
+    hub.connect_timeout(CONNECT_LONGEST)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true)
-        .connect()
-        .await
 }
 
 /// What the end of a stream means. A refusal is one that trying again will not change.

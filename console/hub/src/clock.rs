@@ -25,6 +25,11 @@ enum Source {
         base_us: Arc<AtomicI64>,
         wall: fn() -> i64,
     },
+    /// As the runtime's timers have it.
+    Runtime {
+        started: tokio::time::Instant,
+        started_us: i64,
+    },
     Manual {
         now_us: Arc<AtomicI64>,
         started_us: i64,
@@ -51,6 +56,15 @@ impl Clock {
         })
     }
 
+    /// A clock at `now_us` that goes as the runtime's timers do, also where those are simulated. It
+    /// follows no wall clock.
+    pub fn of_runtime(now_us: i64) -> Self {
+        Self(Source::Runtime {
+            started: tokio::time::Instant::now(),
+            started_us: now_us,
+        })
+    }
+
     /// A clock that stands at `now_us` until its hand moves it.
     pub fn manual(now_us: i64) -> (Self, Hand) {
         let hand = Arc::new(AtomicI64::new(now_us));
@@ -69,6 +83,7 @@ impl Clock {
                 let base_us = base_us.load(Ordering::SeqCst);
                 base_us.saturating_add(self.elapsed_us())
             }
+            Source::Runtime { started_us, .. } => started_us.saturating_add(self.elapsed_us()),
             Source::Manual { now_us, .. } => now_us.load(Ordering::SeqCst),
         }
     }
@@ -83,7 +98,7 @@ impl Clock {
                     tracing::warn!(seconds = off_us / 1_000_000, "the clock was set");
                 }
             }
-            Source::Manual { .. } => {}
+            Source::Runtime { .. } | Source::Manual { .. } => {}
         }
     }
 
@@ -91,6 +106,9 @@ impl Clock {
     pub fn elapsed_us(&self) -> i64 {
         match &self.0 {
             Source::System { started, .. } => {
+                i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX)
+            }
+            Source::Runtime { started, .. } => {
                 i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX)
             }
             Source::Manual { now_us, started_us } => now_us.load(Ordering::SeqCst) - started_us,

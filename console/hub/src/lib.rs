@@ -23,6 +23,7 @@ use crate::sinks::Sink;
 use crate::store::{SharedStore, StoreError, StoreUrl};
 use crate::telemetry::{Telemetry, TelemetryError};
 
+pub use crate::listen::{Incoming, Line};
 pub use crate::notify::{Phase, notify};
 
 mod answers;
@@ -125,8 +126,29 @@ pub struct Running {
 /// Starts a hub: replays the journal, reads the watermarks, then listens.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError> {
     let lock = lock(&settings.data)?;
-    let blobs = blobs(&settings)?;
     let store = store::open(&settings.store).await?;
+    start_with(settings, (store, lock), None, clock).await
+}
+
+/// Starts a hub on a store that is open already, whatever its settings name, which serves whoever
+/// comes by `incoming` as well: where network and time are simulated.
+pub async fn start_on(
+    settings: Settings,
+    store: SharedStore,
+    incoming: Incoming,
+    clock: Clock,
+) -> Result<Running, HubError> {
+    let lock = lock(&settings.data)?;
+    start_with(settings, (store, lock), Some(incoming), clock).await
+}
+
+async fn start_with(
+    settings: Settings,
+    (store, lock): (SharedStore, std::fs::File),
+    incoming: Option<Incoming>,
+    clock: Clock,
+) -> Result<Running, HubError> {
+    let blobs = blobs(&settings)?;
     let new_store = Ulid::generate().to_string();
     let engine = Engine::start(store.clone(), clock.clone(), new_store).await?;
     tokio::spawn(snapshots::keep(engine.clone(), store.clone()));
@@ -134,7 +156,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
     let drift = Drift::start(engine.clone(), store.clone(), beside, settings.drift).await?;
     let (limits, before) = (Default::default(), drift.before());
     let telemetry = Telemetry::start_after(store.clone(), clock.clone(), limits, before).await?;
-    let (listeners, addresses) = listen(&settings).await?;
+    let (listeners, addresses) = listen(&settings, incoming).await?;
     let (stop, stopping) = watch::channel(false);
     let shadows = rollouts::Shadows::default();
     let answers = answers::Answers::default();
@@ -192,12 +214,16 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, HubError
 }
 
 /// Listens where it is told to: ports are chosen by now.
-async fn listen(settings: &Settings) -> Result<(Vec<Listener>, Vec<Address>), HubError> {
-    let mut listeners = Vec::new();
+async fn listen(
+    settings: &Settings,
+    incoming: Option<Incoming>,
+) -> Result<(Vec<Listener>, Vec<Address>), HubError> {
+    let mut listeners: Vec<Listener> = incoming.map(Listener::Given).into_iter().collect();
     for address in &settings.listen {
         listeners.push(Listener::open(address, settings.loopback).await?);
     }
     let addresses = listeners.iter().map(Listener::address);
+    let addresses = addresses.filter_map(io::Result::transpose);
     let addresses = addresses.collect::<io::Result<_>>();
     Ok((listeners, addresses.map_err(HubError::Address)?))
 }

@@ -1,4 +1,5 @@
-//! Where the hub listens: unix sockets, and loopback where that was asked for.
+//! Where the hub listens: unix sockets, loopback where that was asked for, and whatever else hands
+//! it connections.
 //!
 //! A socket that a killed hub left behind is replaced; one that answers is another hub's, and
 //! is left alone. A unix socket is for its owner and group: whoever may connect may change
@@ -48,18 +49,27 @@ pub enum ListenError {
     },
 }
 
+/// What bytes can be read from and written to.
+pub trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+
+/// Connections that something else has accepted, of a network that is simulated say. Who calls is
+/// not known.
+pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Box<dyn Line>>> + Send>>;
+
 /// A listener, open.
-#[derive(Debug)]
 pub(crate) enum Listener {
     Unix(UnixListener, PathBuf),
     Loopback(TcpListener),
+    Given(Incoming),
 }
 
-/// A connection of either kind.
-#[derive(Debug)]
+/// A connection of any kind.
 pub(crate) enum Connection {
     Unix(UnixStream),
     Loopback(TcpStream),
+    Given(Box<dyn Line>),
 }
 
 /// What is known of the other end.
@@ -67,7 +77,7 @@ pub(crate) enum Connection {
 pub(crate) enum Peer {
     /// The kernel's word for who it is.
     Unix(UdsConnectInfo),
-    /// Somebody on this machine.
+    /// Somebody on this machine, or whom nobody knows.
     Loopback,
 }
 
@@ -94,11 +104,13 @@ impl Listener {
         }
     }
 
-    /// Where it really listens: the port is chosen by now.
-    pub(crate) fn address(&self) -> io::Result<Address> {
+    /// Where it really listens: the port is chosen by now. Connections that are handed over have
+    /// no address of the hub's.
+    pub(crate) fn address(&self) -> io::Result<Option<Address>> {
         match self {
-            Self::Unix(_, path) => Ok(Address::Unix(path.clone())),
-            Self::Loopback(listener) => Ok(Address::Loopback(listener.local_addr()?)),
+            Self::Unix(_, path) => Ok(Some(Address::Unix(path.clone()))),
+            Self::Loopback(listener) => Ok(Some(Address::Loopback(listener.local_addr()?))),
+            Self::Given(_) => Ok(None),
         }
     }
 }
@@ -148,6 +160,10 @@ impl Stream for Listener {
                 let _slower = stream.set_nodelay(true);
                 Connection::Loopback(stream)
             }),
+            Self::Given(incoming) => {
+                let next = incoming.as_mut().poll_next(cx);
+                return next.map(|line| line.map(|line| line.map(Connection::Given)));
+            }
         };
         accepted.map(Some)
     }
@@ -159,7 +175,7 @@ impl Connected for Connection {
     fn connect_info(&self) -> Peer {
         match self {
             Self::Unix(stream) => Peer::Unix(stream.connect_info()),
-            Self::Loopback(_) => Peer::Loopback,
+            Self::Loopback(_) | Self::Given(_) => Peer::Loopback,
         }
     }
 }
@@ -173,6 +189,7 @@ impl AsyncRead for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Loopback(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Given(line) => Pin::new(line).poll_read(cx, buf),
         }
     }
 }
@@ -186,6 +203,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Loopback(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Given(line) => Pin::new(line).poll_write(cx, bytes),
         }
     }
 
@@ -197,17 +215,22 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Loopback(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Given(line) => Pin::new(line).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        match self {
+            Self::Unix(_) | Self::Loopback(_) => true,
+            Self::Given(line) => line.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Loopback(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Given(line) => Pin::new(line).poll_flush(cx),
         }
     }
 
@@ -215,6 +238,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Loopback(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Given(line) => Pin::new(line).poll_shutdown(cx),
         }
     }
 }
