@@ -117,18 +117,24 @@ fn whatever_is_cut_killed_or_late_every_rollout_ends_and_all_hosts_have_one_rout
     }
 }
 
+/// Hosts that went from one version to another, which somebody is to confirm within 20 s.
+fn confirming(seed: u64) -> Stand<'static> {
+    let mut stand = Stand::new(seed);
+    let mut operator = Operator::new(seed);
+    stand.sim.client("operator", async move {
+        operator.prepare().await;
+        operator.confirming(2, 20).await;
+        Ok(())
+    });
+    while !stand.step() {}
+    stand
+}
+
 #[test]
 fn with_the_hub_dead_each_host_goes_back_on_time_whatever_its_clock_says() {
     for seed in seeds() {
         let _named = Named(seed);
-        let mut stand = Stand::new(seed);
-        let mut operator = Operator::new(seed);
-        stand.sim.client("operator", async move {
-            operator.prepare().await;
-            operator.confirming(2, 20).await;
-            Ok(())
-        });
-        while !stand.step() {}
+        let mut stand = confirming(seed);
         let armed = stand.armed();
         assert_eq!(armed.len(), 3);
         stand.sim.crash(HUB);
@@ -154,14 +160,7 @@ fn with_the_hub_dead_each_host_goes_back_on_time_whatever_its_clock_says() {
 fn a_host_that_no_confirmation_reaches_goes_back_and_follows_again_when_it_is_heard() {
     for seed in seeds() {
         let _named = Named(seed);
-        let mut stand = Stand::new(seed);
-        let mut operator = Operator::new(seed);
-        stand.sim.client("operator", async move {
-            operator.prepare().await;
-            operator.confirming(2, 20).await;
-            Ok(())
-        });
-        while !stand.step() {}
+        let mut stand = confirming(seed);
         stand.cut(2);
         let mut operator = Operator::new(seed.wrapping_add(1 << 32));
         stand.sim.client("confirmer", async move {

@@ -1,5 +1,6 @@
 //! For how long something is looked at: lengths of which one is chosen by `+` and `-`.
 
+use super::Step;
 use crate::keymap::Command;
 
 /// A length in seconds, where it is one; in words; and as a command takes it.
@@ -50,7 +51,7 @@ impl Length {
     }
 
     /// Goes on to the next one, or says that there is none; `None` of other commands.
-    pub(super) fn turn(&mut self, command: Command) -> Option<Result<(), String>> {
+    pub(super) fn turn(&mut self, command: Command) -> Option<Vec<Step>> {
         let next = match (command == Command::Longer, command == Command::Shorter) {
             (true, _) => self.longer(),
             (_, true) => self.shorter(),
@@ -59,9 +60,12 @@ impl Length {
         Some(match next {
             Some(next) => {
                 *self = next;
-                Ok(())
+                Vec::new()
             }
-            None => Err(format!("{} is as far as it goes", self.words())),
+            None => {
+                let words = format!("{} is as far as it goes", self.words());
+                vec![Step::Say(Err(words))]
+            }
         })
     }
 }
@@ -74,13 +78,25 @@ mod tests {
     fn one_goes_from_the_shortest_to_the_longest_and_back_and_no_further() {
         const ALL: &[Choice] = &[(Some(60), "1 min", "1m"), (None, "all of it", "")];
         let mut length = Length::of(ALL, 0);
-        assert_eq!(length.turn(Command::Open), None);
-        let far = |words: &str| Some(Err(format!("{words} is as far as it goes")));
-        assert_eq!(length.turn(Command::Shorter), far("1 min"));
-        assert_eq!(length.turn(Command::Longer), Some(Ok(())));
+        // What is said of a command, if it is one of the two.
+        let mut turn = |command| match length.turn(command).as_deref() {
+            None => "no".to_owned(),
+            Some([Step::Say(Err(words))]) => words.clone(),
+            Some(steps) => format!("{steps:?}"),
+        };
+        let said = [
+            Command::Open,
+            Command::Shorter,
+            Command::Longer,
+            Command::Longer,
+        ];
+        let far = ["1 min", "all of it"].map(|words| format!("{words} is as far as it goes"));
+        assert_eq!(said.map(&mut turn), ["no", &far[0], "[]", &far[1]]);
         assert_eq!((length.seconds(), length.flag()), (None, ""));
-        assert_eq!(length.turn(Command::Longer), far("all of it"));
-        assert_eq!(length.turn(Command::Shorter), Some(Ok(())));
+        assert_eq!(
+            length.turn(Command::Shorter).map(|said| said.len()),
+            Some(0)
+        );
         assert_eq!(length, Length::of(ALL, 0));
     }
 }

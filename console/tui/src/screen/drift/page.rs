@@ -406,11 +406,7 @@ impl Screen for DriftPage {
     fn on(&mut self, command: Command, look: &Look<'_>) -> Vec<Step> {
         if let Some(turned) = self.length.turn(command) {
             self.learn(look);
-            return turned
-                .err()
-                .map(|why| Step::Say(Err(why)))
-                .into_iter()
-                .collect();
+            return turned;
         }
         let page = self.page(look);
         if let Some(to) = page.moved(&self.selected, command, look.body.height) {

@@ -353,11 +353,7 @@ impl Screen for Page {
             self.is_zoomed = !self.is_zoomed;
         } else if let Some(turned) = self.length.turn(command) {
             self.learn(look);
-            return turned
-                .err()
-                .map(|why| Step::Say(Err(why)))
-                .into_iter()
-                .collect();
+            return turned;
         } else if command == Command::Open {
             return self.open(look);
         } else if self.panel == Panel::Hosts {
