@@ -60,8 +60,8 @@ impl Operator {
         let card = document(MODEL, &json!({}));
         self.registers(Change::CreateModel(card)).await;
         for _ in 1..=VERSIONS {
-            // Its files are the hosts' business here: one that the hub keeps would be on a disk, which
-            // is quick or slow by no seed.
+            // Without files at the hub: they would be on a disk, which is quick or slow by no
+            // seed.
             let version: Document = document(MODEL, &json!({}));
             self.registers(Change::RegisterVersion(version)).await;
         }
