@@ -5,6 +5,7 @@
 mod data;
 mod drift;
 mod hub;
+mod loading;
 mod proxy;
 mod registry;
 mod section;
@@ -26,6 +27,8 @@ enum Bench {
     /// One process of such a swarm, started by the bench itself.
     #[command(hide = true)]
     HubSwarm(hub::swarm::Options),
+    /// What those who are served notice of a version being loaded beside them.
+    Loading(loading::Options),
     /// The agent's request path beside nginx and haproxy.
     Proxy(proxy::Options),
     /// The registry at scale, in each store.
@@ -49,6 +52,7 @@ fn main() -> color_eyre::Result<()> {
         Bench::Drift(options) => drift::run(&options),
         Bench::Hub(options) => hub::run(&options),
         Bench::HubSwarm(options) => hub::swarm::run(options),
+        Bench::Loading(options) => loading::run(&options),
         Bench::Proxy(options) => proxy::run(&options),
         Bench::Registry(options) => registry::run(&options),
         Bench::RegistryOne(one) => registry::run_one(&one),
