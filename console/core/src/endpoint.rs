@@ -259,6 +259,12 @@ impl Endpoint {
         next.is_some_and(|route| route.names(version))
     }
 
+    /// Whether a version serves, or is part of what is on its way.
+    pub fn has(&self, version: &Reference) -> bool {
+        let serves = self.route().is_some_and(|route| route.names(version));
+        serves || self.is_coming(version)
+    }
+
     /// The last revision that was promoted before the one that serves, and has another route:
     /// what a rollback goes back to.
     pub fn last_good(&self) -> Option<&Arc<Revision>> {

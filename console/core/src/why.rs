@@ -117,14 +117,25 @@ pub fn why(
         heard: (hosts.len() - silent.len()) as u32,
         silent: silent.into_iter().take(NAMED).cloned().collect(),
         changes: changes(entries, until_us, alert),
-        helps: alert.and_then(|alert| alert.blame.whom.is_helped_by_rollback()),
+        helps: alert.and_then(|alert| helps(endpoint, &alert.blame.whom)),
         rollback: ready.and_then(|ready| ReadinessItem::of(endpoint, &ready)),
         command: "".into(),
         runbook: endpoint.settings.reactions.runbook.as_str().into(),
     };
-    item.command = command(endpoint, alert, item.rollback.is_some()).into();
+    let can_go_back = item.rollback.is_some() && item.helps == Some(true);
+    item.command = command(endpoint, alert, can_go_back).into();
     item.lines = lines(&item, endpoint, alert, entries, now_us);
     item
+}
+
+/// Whether going back helps. Where the version is gone that it is laid to, going back would bring it
+/// again.
+fn helps(endpoint: &Endpoint, whom: &Whom) -> Option<bool> {
+    let is_gone = matches!(whom, Whom::Version(version) if !endpoint.has(version));
+    match is_gone {
+        true => Some(false),
+        false => whom.is_helped_by_rollback(),
+    }
 }
 
 /// The last changes until a moment that somebody would think of, newest first.
@@ -349,7 +360,10 @@ fn rollback(item: &WhyItem, alert: Option<&Alert>) -> String {
     let helps = match (alert, item.helps) {
         (None, _) => "",
         (Some(_), Some(true)) => "helps; ",
-        (Some(_), Some(false)) => "does not help; ",
+        (Some(alert), Some(false)) => match &alert.blame.whom {
+            Whom::Version(_) => "does not help, that version serves no more; ",
+            Whom::Host(_) | Whom::Upstream | Whom::Caller(_) | Whom::Unknown => "does not help; ",
+        },
         (Some(_), None) => "may help, nobody knows; ",
     };
     let Some(ready) = &item.rollback else {

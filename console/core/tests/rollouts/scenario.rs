@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use crate::alerting::Alerting;
 use crate::fleet::{Fleet, Switches};
-use crate::telling::{then, told};
+use crate::telling::{then, told, troubles};
 
 /// A scenario while it runs.
 struct Stage {
@@ -352,6 +352,12 @@ impl Stage {
                 None => vec!["was not named".into()],
                 Some(row) => then(&row),
             };
+        }
+        if rest == ["troubles"] {
+            let (state, observed) = (&self.fleet.state, &self.fleet.observed);
+            let now_us = self.fleet.now_us;
+            let row = EndpointItem::of(state, observed, endpoint, now_us);
+            return troubles(&row, now_us);
         }
         if rest == ["history"] {
             let line = |revision: &std::sync::Arc<endpoint::Revision>| {

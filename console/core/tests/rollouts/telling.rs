@@ -4,7 +4,7 @@ use binnacle_core::endpoint::Change as Endpoints;
 use binnacle_core::journal::{Change, Entry};
 use binnacle_core::name::Name;
 use binnacle_core::state::Refusal;
-use binnacle_core::view::EndpointItem;
+use binnacle_core::view::{EndpointItem, Trouble, endpoint_troubles};
 
 use crate::alerting::alerted;
 
@@ -74,4 +74,11 @@ pub(crate) fn then(row: &EndpointItem) -> Vec<String> {
     let alerts = row.alerts.iter();
     lines.extend(alerts.map(|alert| format!("alert: {}", alert.text)));
     lines
+}
+
+/// What is wrong with it, and what to do next.
+pub(crate) fn troubles(row: &EndpointItem, now_us: i64) -> Vec<String> {
+    let all = endpoint_troubles(std::slice::from_ref(row), now_us);
+    let line = |one: &Trouble| format!("{}: {}", one.what, one.next);
+    all.iter().map(line).collect()
 }

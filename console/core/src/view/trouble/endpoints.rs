@@ -60,6 +60,9 @@ fn alerted(row: &EndpointItem, alert: &AlertItem) -> Trouble {
     };
     let back = row.rollback.as_ref().filter(|back| back.warm > 0);
     let next = match (&alert.blame.whom, back) {
+        (Whom::Version(version), _) if !row.versions.contains(version) => {
+            "it serves no more: this ends when what it answered is past".into()
+        }
         (Whom::Version(_), Some(back)) => format!(
             "R goes back to rev {}, ready on {} of {} hosts",
             back.to, back.warm, back.hosts
