@@ -60,7 +60,7 @@ pub struct WhyItem {
     pub silent: Vec<Name>,
     /// What was changed just before, newest first.
     pub changes: Vec<ChangeItem>,
-    /// Whether going back helps; null where nobody knows, or nothing is wrong.
+    /// Whether going back helps, as things are now; null where nobody knows, or nothing is wrong.
     pub helps: Option<bool>,
     /// Whether it is ready; null where there is nothing to go back to.
     pub rollback: Option<ReadinessItem>,
@@ -128,8 +128,8 @@ pub fn why(
     item
 }
 
-/// Whether going back helps. Where the version is gone that it is laid to, going back would bring it
-/// again.
+/// Whether going back helps. Where the version is gone that it is laid to, going back would bring
+/// it again.
 fn helps(endpoint: &Endpoint, whom: &Whom) -> Option<bool> {
     let is_gone = matches!(whom, Whom::Version(version) if !endpoint.has(version));
     match is_gone {
